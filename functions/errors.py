@@ -1,0 +1,65 @@
+"""The errors, and what each one means for the one who sent the ride.
+
+    RidecastError
+    ├── InvalidRide          the sender's mistake: 422, or a dead letter and done
+    │   └── UnreadableBody   not even a ride could be read: 400, or a dead letter and done
+    └── Unavailable          our trouble, which passes: 503, the event is delivered again
+        ├── ModelUnavailable no model can answer now
+        ├── PublishFailed    no confirmation from the topic
+        └── SettingsError    the deployment is incomplete
+
+Anything else is a bug and crashes, so that error reporting sees it.
+"""
+
+from dataclasses import dataclass
+
+
+class RidecastError(Exception):
+    """Base of all errors raised on purpose; its text is a sentence for a person."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with what was sent."""
+
+    pointer: str
+    """JSON pointer into the body as a URI fragment, `#/ride/trip_distance` (RFC 6901 §6)."""
+    detail: str
+    """A sentence that says what would be right."""
+
+
+class InvalidRide(RidecastError):
+    """What was sent can never be predicted, however often it is sent."""
+
+    reason = "invalid_ride"
+    status = 422
+
+    def __init__(self, *problems: Problem) -> None:
+        super().__init__("; ".join(f"{p.pointer}: {p.detail}" for p in problems))
+        self.problems = problems
+
+
+class UnreadableBody(InvalidRide):
+    """The bytes are not a document that a ride could stand in."""
+
+    reason = "unreadable_body"
+    status = 400
+
+    def __init__(self, detail: str, pointer: str = "#") -> None:
+        super().__init__(Problem(pointer, detail))
+
+
+class Unavailable(RidecastError):
+    """Nothing is wrong with the ride: the same request may succeed a little later."""
+
+
+class ModelUnavailable(Unavailable):
+    """No model is loaded, or the one that is gave no usable number."""
+
+
+class PublishFailed(Unavailable):
+    """A message was not confirmed by its topic in time."""
+
+
+class SettingsError(Unavailable):
+    """The environment lacks settings or holds unusable ones; all are named at once."""
