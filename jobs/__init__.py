@@ -1,0 +1,1 @@
+"""What runs outside a function: training, promotion, replay and the local cloud."""
