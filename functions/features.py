@@ -1,13 +1,13 @@
 """Rides → feature columns: one ride, a request's batch and a month's table go through the same lines.
 
 A model's signature names the columns it takes; `FEATURES` holds one function for each name that a ride can
-fill. All columns are float32, because that is what the served model computes in: a value that is not exact
-there could fall on the other side of a tree's threshold in training. An unknown value is NaN.
+fill. What is computed here is float32, because that is what the served model computes in: a value that is
+not exact there could fall on the other side of a tree's threshold in training. An unknown value is NaN.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -53,23 +53,19 @@ def _minutes(moment: datetime | None) -> float:
     return float(days * MINUTES_A_DAY + moment.hour * 60 + moment.minute)
 
 
-def pickup_zone(rides: RideColumns) -> Column:
-    """TLC's id of the zone where the ride begins."""
-    return rides.PULocationID.astype(np.float32)
-
-
-def dropoff_zone(rides: RideColumns) -> Column:
-    """TLC's id of the zone where the ride ends."""
-    return rides.DOLocationID.astype(np.float32)
-
-
 def zone_pair(rides: RideColumns) -> Column:
     """Both ids in one number: 130 to 205 is 130205."""
     return (rides.PULocationID * 1000 + rides.DOLocationID).astype(np.float32)
 
 
-def trip_distance(rides: RideColumns) -> Column:
-    """Miles; 0 and what no taxi drives are unknown."""
+def zone_pair_text(rides: RideColumns) -> npt.NDArray[Any]:
+    """The same as the course writes it: "130_205"."""
+    pairs = zip(rides.PULocationID.tolist(), rides.DOLocationID.tolist(), strict=True)
+    return np.array([f"{pickup}_{dropoff}" for pickup, dropoff in pairs], np.str_)
+
+
+def known_distance(rides: RideColumns) -> Column:
+    """Miles; unknown where TLC has 0 or what no taxi drives."""
     miles = rides.trip_distance.astype(np.float32)
     miles[(miles <= 0) | (miles > LONGEST_TRIP_MILES)] = np.nan
     return miles
@@ -126,11 +122,15 @@ _DISTANCE = np.hypot(
     np.subtract.outer(_LATITUDE, _LATITUDE) * _MILES_A_LATITUDE,
 )
 
-FEATURES: dict[str, Callable[[RideColumns], Column]] = {
-    "PULocationID": pickup_zone,
-    "DOLocationID": dropoff_zone,
+FEATURES: dict[str, Callable[[RideColumns], npt.NDArray[Any]]] = {
+    # As the ride has them, under TLC's and the course's names.
+    "PULocationID": lambda rides: rides.PULocationID,
+    "DOLocationID": lambda rides: rides.DOLocationID,
+    "trip_distance": lambda rides: rides.trip_distance,
+    "PU_DO": zone_pair_text,
+    # Computed.
     "zone_pair": zone_pair,
-    "trip_distance": trip_distance,
+    "known_distance": known_distance,
     "pickup_minute": pickup_minute,
     "pickup_weekday": pickup_weekday,
     "pickup_longitude": pickup_longitude,
@@ -140,6 +140,22 @@ FEATURES: dict[str, Callable[[RideColumns], Column]] = {
     "zone_distance": zone_distance,
 }
 """Every column a model may ask for, by the name it has in the model's signature."""
+
+
+class Features(Mapping[str, npt.NDArray[Any]]):
+    """Rides as a table of features; a column is computed when it is asked for."""
+
+    def __init__(self, rides: RideColumns) -> None:
+        self._rides = rides
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        return FEATURES[name](self._rides)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(FEATURES)
+
+    def __len__(self) -> int:
+        return len(FEATURES)
 
 
 def feature_matrix(rides: RideColumns, names: Sequence[str]) -> Column:

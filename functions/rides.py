@@ -62,16 +62,15 @@ def parse_ride(document: object, pointer: str = "#") -> Ride:
     """A ride from a decoded JSON object; other fields in it are passed over.
 
     Args:
-        document: a dict with `PULocationID`, `DOLocationID`, `trip_distance` and, optionally, `pickup_datetime`.
+        document: a dict with `PULocationID`, `DOLocationID`, `trip_distance` and, if it is known,
+            `pickup_datetime`.
         pointer: where `document` stands in the body, for the error.
 
     Raises:
         InvalidRide: names every field that is wrong, not only the first.
     """
     if not isinstance(document, dict):
-        raise InvalidRide(
-            Problem(pointer, f"must be an object with a ride's fields, not {_kind(document)}")
-        )
+        raise InvalidRide(Problem(pointer, f"must be an object with a ride's fields, not {_kind(document)}"))
     values: list[Any] = []
     problems: list[Problem] = []
     for name, read in _FIELDS:
@@ -92,9 +91,7 @@ def parse_ride_event(document: object, pointer: str = "#") -> RideEvent:
     """
     if not isinstance(document, dict):
         raise InvalidRide(
-            Problem(
-                pointer, f'must be an object {{"ride": …, "ride_id": …}}, not {_kind(document)}'
-            )
+            Problem(pointer, f'must be an object {{"ride": …, "ride_id": …}}, not {_kind(document)}')
         )
     problems: list[Problem] = []
     ride = None

@@ -1,0 +1,73 @@
+"""The one place where objects are made: the environment's settings become the two functions' parts.
+
+Nothing is made before the first request, in the process that answers it: importing needs no environment,
+and no client or thread has to survive the fork with which gunicorn starts its worker.
+"""
+
+import os
+from collections.abc import Callable
+from functools import cache, partial
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from functions import telemetry
+from functions.errors import SettingsError
+from functions.model import load_model
+from functions.predictor import Predictor
+from functions.publisher import connect
+from functions.push import Push
+from functions.registry import resolve
+from functions.responses import unavailable_response
+from functions.settings import Settings
+from functions.stream import Stream
+from functions.telemetry import logger
+from functions.web import Web
+
+
+async def answer(request: Request) -> Response:
+    """The HTTP function."""
+    return await _answer(_web, request)
+
+
+async def deliver(request: Request) -> Response:
+    """The Pub/Sub function."""
+    return await _answer(_push, request)
+
+
+async def _answer(make: Callable[[], Web | Push], request: Request) -> Response:
+    try:
+        parts = make()
+    except SettingsError as error:
+        logger.critical(str(error))
+        return unavailable_response(error)
+    return await parts.answer(request)
+
+
+@cache
+def _web() -> Web:
+    settings = _settings(streaming=False)
+    return Web(_predictor(settings), settings.predict_route, settings.health_route, settings.largest_body)
+
+
+@cache
+def _push() -> Push:
+    settings = _settings(streaming=True)
+    predictor = _predictor(settings)
+    predictions, dead_letters = connect(settings.predictions_topic), connect(settings.dead_letter_topic)
+    return Push(predictor, Stream(predictor, predictions, dead_letters))
+
+
+def _settings(*, streaming: bool) -> Settings:
+    telemetry.configure()
+    settings = Settings.read(os.environ, streaming=streaming)
+    telemetry.configure(settings.log_level, settings.project)
+    return settings
+
+
+def _predictor(settings: Settings) -> Predictor:
+    return Predictor(
+        partial(resolve, settings.model_uri, settings.tracking_uri, settings.tracking_token),
+        partial(load_model, allow_pickle=settings.allow_pickle),
+        settings.refresh_seconds,
+    )

@@ -1,0 +1,91 @@
+"""MLflow's description of a model: the `MLmodel` file at the root of its folder, and its input example."""
+
+import json
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import yaml
+
+from functions.artifacts import ModelFolder
+from functions.errors import ModelUnavailable
+
+Table = dict[str, npt.NDArray[Any]]
+"""Columns by name, all of one length."""
+
+
+class Column(msgspec.Struct, frozen=True):
+    """One input column of a model's signature."""
+
+    name: str
+    type: str
+    """MLflow's name of the type: float, double, integer, long, string, …"""
+
+
+class Target(msgspec.Struct, frozen=True):
+    """What the model predicts; from the `metadata` that the model was logged with."""
+
+    target: str = "ride_duration"
+    unit: str = "minutes"
+    minimum: float = 0.0
+    maximum: float = float("inf")
+    """A number outside minimum and maximum is the model's fault and not given out."""
+
+
+class Description(msgspec.Struct, frozen=True):
+    """What this system needs to know of an `MLmodel` file."""
+
+    flavors: dict[str, dict[str, Any]]
+    columns: tuple[Column, ...]
+    """Inputs in order; empty where the model was logged without a signature of columns."""
+    target: Target
+    identity: str
+    """MLflow 3's model id, else the run's id: what to call a model that no registry numbered."""
+    example: Table
+    """The input example as columns; empty where there is none in table form."""
+
+
+def describe(folder: ModelFolder) -> Description:
+    """Reads MLmodel and the input example that it names.
+
+    Raises:
+        ModelUnavailable: the folder is no MLflow model's.
+    """
+    try:
+        content = yaml.load(folder.read("MLmodel"), Loader=_LOADER)  # noqa: S506  # a safe loader, by another name
+        signature = (content.get("signature") or {}).get("inputs") or "[]"
+        info = content.get("saved_input_example_info") or {}
+        return Description(
+            flavors=msgspec.convert(content["flavors"], dict[str, dict[str, Any]]),
+            columns=_columns(msgspec.json.decode(signature)),
+            target=msgspec.convert(content.get("metadata") or {}, Target),
+            identity=str(content.get("model_id") or content.get("run_id") or ""),
+            example=_example(folder, info),
+        )
+    except (yaml.YAMLError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ModelUnavailable(f"MLmodel cannot be understood: {error}") from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ModelUnavailable(f"MLmodel lacks what MLflow writes: {error!r}") from error
+
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def _columns(inputs: list[dict[str, Any]]) -> tuple[Column, ...]:
+    # A signature of unnamed tensors has no "name": such a model cannot be fed by column.
+    if any("name" not in item for item in inputs):
+        return ()
+    return tuple(msgspec.convert(inputs, list[Column]))
+
+
+def _example(folder: ModelFolder, info: dict[str, Any]) -> Table:
+    if info.get("type") != "dataframe" or info.get("pandas_orient") != "split":
+        return {}
+    # The standard library's reader, because MLflow writes an unknown value as NaN, which is no JSON.
+    frame = json.loads(folder.read(str(info["artifact_path"])))
+    rows: list[list[Any]] = frame["data"]
+    return {
+        name: np.array([np.nan if row[position] is None else row[position] for row in rows])
+        for position, name in enumerate(frame["columns"])
+    }

@@ -1,0 +1,123 @@
+"""A loaded model: ONNX first, scikit-learn second; rides in, numbers out."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from functions.artifacts import ModelFolder
+from functions.errors import ModelUnavailable
+from functions.features import FEATURES, Features, RideColumns, ride_columns
+from functions.mlmodel import Description, Target, describe
+from functions.releases import Release
+from functions.rides import Ride
+
+Numbers = npt.NDArray[np.float64]
+
+TRIAL_RIDES = (Ride(130, 205, 3.66), Ride(43, 151, 0.0))
+"""What every model of rides must give a number for: one with a distance, one without."""
+
+
+class Scorer(Protocol):
+    """A model in one of the formats it may come in."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns it takes."""
+
+    def score(self, table: Mapping[str, npt.NDArray[Any]], rows: int) -> npt.NDArray[Any]:
+        """One number a row, from at least its columns."""
+
+
+class Model:
+    """A model that was tried and answers."""
+
+    def __init__(self, release: Release, target: Target, scorer: Scorer) -> None:
+        self.release = release
+        self.version = release.version
+        """What each prediction says made it."""
+        self.target = target
+        self.event_name = f"{target.target}_prediction_model"
+        """What the course's events call the model."""
+        self._scorer = scorer
+
+    def predict(self, rides: RideColumns) -> Numbers:
+        """One number a ride, in the target's unit: float64, [rides].
+
+        Raises:
+            ModelUnavailable: the model failed, or gave a number that cannot be.
+        """
+        return self.predict_table(Features(rides), len(rides.PULocationID))
+
+    def predict_table(self, table: Mapping[str, npt.NDArray[Any]], rows: int) -> Numbers:
+        """The same, from columns by name."""
+        try:
+            numbers = self._scorer.score(table, rows).reshape(-1).astype(np.float64)
+        except Exception as error:  # whatever a foreign model throws, the ride is not at fault
+            raise ModelUnavailable(f"version {self.version} failed: {error}") from error
+        if len(numbers) != rows:
+            raise ModelUnavailable(f"version {self.version} gave {len(numbers)} numbers for {rows} rides")
+        # NaN fails both comparisons.
+        plausible = (numbers >= self.target.minimum) & (numbers <= self.target.maximum)
+        if not (plausible.all() and np.isfinite(numbers).all()):
+            worst = numbers[~plausible][0] if not plausible.all() else np.inf
+            raise ModelUnavailable(
+                f"version {self.version} gave {worst} {self.target.unit}, not "
+                f"{self.target.minimum:g} to {self.target.maximum:g}"
+            )
+        return numbers
+
+
+def load_model(release: Release, *, allow_pickle: bool = False, threads: int = 1) -> Model:
+    """Reads a release's model and tries it on its own input example and on two rides.
+
+    Args:
+        allow_pickle: whether a pickled model may run its code in this process.
+        threads: processor cores for one call; 1 is best for single rides, 0 means all.
+
+    Raises:
+        ModelUnavailable: the files are not as released, or the model does not answer.
+    """
+    folder = ModelFolder(release)
+    description = describe(folder)
+    scorer = _scorer(folder, description, allow_pickle, threads)
+    unknown = [name for name in scorer.columns if name not in FEATURES]
+    if unknown:
+        raise ModelUnavailable(
+            f"the model asks for {', '.join(unknown)}, which no ride has; a ride has {', '.join(FEATURES)}"
+        )
+    version = release.version or description.identity or release.name
+    model = Model(
+        Release(
+            name=release.name,
+            version=version,
+            run_id=release.run_id,
+            location=release.location,
+            files=release.files,
+        ),
+        description.target,
+        scorer,
+    )
+    if description.example:
+        rows = len(next(iter(description.example.values())))
+        model.predict_table(description.example, rows)
+    model.predict(ride_columns(TRIAL_RIDES))
+    return model
+
+
+def _scorer(folder: ModelFolder, description: Description, allow_pickle: bool, threads: int) -> Scorer:
+    # Each format's library is imported only where a model comes in it.
+    if "onnx" in description.flavors:
+        from functions.onnx_model import load_onnx
+
+        return load_onnx(folder, description, threads)
+    if "sklearn" in description.flavors:
+        from functions.sklearn_model import load_sklearn
+
+        return load_sklearn(folder, description, allow_pickle)
+    flavors = ", ".join(sorted(description.flavors)) or "no"
+    raise ModelUnavailable(
+        f"the model has {flavors} flavors; onnx and sklearn are served. Log it with "
+        "mlflow.onnx.log_model or mlflow.sklearn.log_model(serialization_format='skops')"
+    )

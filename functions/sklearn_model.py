@@ -1,0 +1,102 @@
+"""Models of scikit-learn, from skops files; from pickles only where that is allowed."""
+
+import pickle
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import skops.io
+from sklearn.feature_extraction import DictVectorizer
+
+from functions.artifacts import ModelFolder
+from functions.errors import ModelUnavailable
+from functions.mlmodel import Column, Description
+
+COURSE_COLUMNS = ("PU_DO", "PULocationID", "DOLocationID", "trip_distance")
+"""What the course's DictVectorizer models choose from; zones are text there."""
+
+_TYPES: dict[str, Any] = {
+    "float": np.float32,
+    "double": np.float64,
+    "integer": np.int32,
+    "long": np.int64,
+    "string": np.str_,
+}
+
+
+class FrameScorer:
+    """A pipeline that takes a data frame with its signature's columns."""
+
+    def __init__(self, estimator: Any, columns: tuple[Column, ...]) -> None:
+        self._estimator = estimator
+        self._types = {column.name: _TYPES[column.type] for column in columns}
+        self.columns = tuple(self._types)
+
+    def score(self, table: Mapping[str, npt.NDArray[Any]], rows: int) -> npt.NDArray[Any]:
+        frame = pd.DataFrame({name: table[name].astype(kind) for name, kind in self._types.items()})
+        # One that was fitted on an array warns at each call if it is given names.
+        named = hasattr(self._estimator, "feature_names_in_")
+        return np.asarray(self._estimator.predict(frame if named else frame.to_numpy()))
+
+
+class DictScorer:
+    """A pipeline that begins with a DictVectorizer, as the course's do."""
+
+    columns = COURSE_COLUMNS
+
+    def __init__(self, estimator: Any) -> None:
+        self._estimator = estimator
+
+    def score(self, table: Mapping[str, npt.NDArray[Any]], rows: int) -> npt.NDArray[Any]:
+        texts = [table[name].astype(np.str_).tolist() for name in self.columns[:3]]
+        distances = table["trip_distance"].tolist()
+        dicts = [dict(zip(self.columns, row, strict=True)) for row in zip(*texts, distances, strict=True)]
+        return np.asarray(self._estimator.predict(dicts))
+
+
+def load_sklearn(
+    folder: ModelFolder, description: Description, allow_pickle: bool
+) -> FrameScorer | DictScorer:
+    """Raises ModelUnavailable where the file is a pickle, is damaged or names foreign types."""
+    flavor = description.flavors["sklearn"]
+    path = str(flavor.get("pickled_model", "model.pkl"))
+    if flavor.get("serialization_format") == "skops":
+        estimator = _load_skops(folder.read(path))
+    elif allow_pickle:
+        try:
+            estimator = pickle.loads(folder.read(path))  # noqa: S301  # asked for: ALLOW_PICKLE=true
+        except Exception as error:  # a pickle may raise anything
+            raise ModelUnavailable(f"the pickled model cannot be loaded: {error}") from error
+    else:
+        raise ModelUnavailable(
+            "the model is a pickle, and loading one runs whatever code its writer put there, with "
+            "this function's identity. Log it with serialization_format='skops' or export it to "
+            "ONNX; if every writer of the bucket is trusted, set ALLOW_PICKLE=true"
+        )
+    first = estimator.steps[0][1] if hasattr(estimator, "steps") else None
+    if isinstance(first, DictVectorizer):
+        return DictScorer(estimator)
+    if not description.columns:
+        raise ModelUnavailable(
+            "the model was logged without a signature of named columns, so nobody can tell what it "
+            "takes; log it with one"
+        )
+    return FrameScorer(estimator, description.columns)
+
+
+def _load_skops(content: bytes) -> Any:
+    try:
+        untrusted = skops.io.get_untrusted_types(data=content)
+        # The model's folder also lists types it wants trusted; it cannot vouch for itself.
+        foreign = [name for name in untrusted if not name.startswith("sklearn.")]
+        if foreign:
+            raise ModelUnavailable(
+                f"the skops model holds {', '.join(foreign)}; only scikit-learn's own types are loaded"
+            )
+        return skops.io.loads(content, trusted=untrusted)
+    except ModelUnavailable:
+        raise
+    except Exception as error:  # a damaged file makes skops raise anything
+        raise ModelUnavailable(f"the skops model cannot be loaded: {error}") from error

@@ -1,0 +1,84 @@
+"""Structured logs: one JSON object a line on stdout, in the form Cloud Logging understands.
+
+Use the standard logging module everywhere; own fields go in as `extra=fields(ride_id=…)`.
+Never a body, never a secret.
+"""
+
+import logging
+import re
+import sys
+from collections.abc import Mapping
+from contextvars import ContextVar
+from typing import Any
+
+import msgspec
+
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
+_CLOUD_TRACE = re.compile(r"([0-9a-fA-F]{32})(?:/(\d{1,20}))?(?:;.*)?", re.ASCII)
+
+logger = logging.getLogger("ridecast")
+
+
+class Trace(msgspec.Struct, frozen=True):
+    """Where in a distributed trace this work belongs."""
+
+    trace_id: str
+    """32 hexadecimal digits."""
+    span_id: str
+    """16 hexadecimal digits, or empty."""
+    traceparent: str = ""
+    """The W3C header as it came, to go out with what is sent; empty if another header named the trace."""
+
+
+_trace: ContextVar[Trace | None] = ContextVar("trace", default=None)
+
+
+def read_trace(headers: Mapping[str, str]) -> Trace | None:
+    """The trace that `traceparent` (W3C), else `X-Cloud-Trace-Context` (Google) names, if any."""
+    if found := _TRACEPARENT.fullmatch(headers.get("traceparent", "")):
+        return Trace(found[1], found[2], found[0])
+    if found := _CLOUD_TRACE.fullmatch(headers.get("x-cloud-trace-context", "")):
+        return Trace(found[1].lower(), f"{int(found[2]):016x}"[-16:] if found[2] else "")
+    return None
+
+
+def use_trace(trace: Trace | None) -> None:
+    """Marks all that this request logs from now on."""
+    _trace.set(trace)
+
+
+def fields(**values: Any) -> dict[str, dict[str, Any]]:
+    """Own fields for a log line: `logger.info("…", extra=fields(ride_id=1))`."""
+    return {"fields": values}
+
+
+class CloudFormatter(logging.Formatter):
+    """A log record as Cloud Logging's JSON."""
+
+    def __init__(self, project: str) -> None:
+        super().__init__()
+        self._project = project
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {"severity": record.levelname, "message": record.getMessage()}
+        if record.exc_info:
+            line["message"] += "\n" + self.formatException(record.exc_info)
+        if trace := _trace.get():
+            if self._project:
+                name = f"projects/{self._project}/traces/{trace.trace_id}"
+                line["logging.googleapis.com/trace"] = name
+            else:
+                line["logging.googleapis.com/trace"] = trace.trace_id
+            if trace.span_id:
+                line["logging.googleapis.com/spanId"] = trace.span_id
+        line.update(getattr(record, "fields", {}))
+        return msgspec.json.encode(line, enc_hook=str).decode()
+
+
+def configure(level: str = "INFO", project: str = "") -> None:
+    """Sends this process's logs to stdout; a second call replaces the first one's settings."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(CloudFormatter(project))
+    logger.handlers = [handler]
+    logger.propagate = False
+    logger.setLevel(level)

@@ -1,0 +1,91 @@
+"""The HTTP function: paths and methods to predictions, health and the description. No side effects."""
+
+import asyncio
+from functools import partial
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from functions.dialects import Made, read_rides
+from functions.errors import InvalidRide, Unavailable
+from functions.features import ride_columns
+from functions.model import Model
+from functions.predictor import Predictor
+from functions.responses import (
+    HEALTH_PATHS,
+    health_response,
+    json_response,
+    problem_response,
+    read_body,
+    unavailable_response,
+    wrong_method_response,
+)
+from functions.rides import Ride
+from functions.telemetry import fields, logger, read_trace, use_trace
+
+PREDICT_PATHS = frozenset({"/", "/predict", "/invocations"})
+DESCRIPTION_PATH = "/openapi.json"
+LARGEST_INLINE = 100
+"""Rides predicted on the event loop; more of them, at some 6 µs each, would hold up other requests."""
+
+
+class Web:
+    """Answers the requests of the HTTP function.
+
+    Args:
+        predictor: the model in service.
+        predict_route, health_route: one more path each, as Vertex AI names them; may be empty.
+        largest_body: bytes of a request that are read.
+    """
+
+    def __init__(
+        self, predictor: Predictor, predict_route: str, health_route: str, largest_body: int
+    ) -> None:
+        self._predictor = predictor
+        self._predict_paths = PREDICT_PATHS | {predict_route}
+        self._health_paths = HEALTH_PATHS | {health_route}
+        self._largest_body = largest_body
+
+    async def answer(self, request: Request) -> Response:
+        """One request's response."""
+        use_trace(read_trace(request.headers))
+        path, method = request.url.path, request.method
+        if self._predicts(path):
+            if method == "POST":
+                return await self._predict(request)
+            return wrong_method_response("POST", f"POST a ride here; {DESCRIPTION_PATH} describes it")
+        if method not in ("GET", "HEAD"):
+            return wrong_method_response("GET, HEAD", "predictions are made by POST to /predict")
+        if path in self._health_paths:
+            return await health_response(self._predictor)
+        if path == DESCRIPTION_PATH:
+            content = Path(__file__).with_name("openapi.json").read_bytes()
+            return Response(content, media_type="application/json")
+        return problem_response(404, f"nothing is here; {DESCRIPTION_PATH} lists what there is")
+
+    def _predicts(self, path: str) -> bool:
+        # KServe and TensorFlow Serving name the model in the path; there is one model here.
+        return path in self._predict_paths or (path.startswith("/v1/models/") and path.endswith(":predict"))
+
+    async def _predict(self, request: Request) -> Response:
+        try:
+            body = await read_body(request, self._largest_body)
+            asked = read_rides(body, request.headers.get("content-type", ""))
+            model = await self._predictor.model()
+            values = await _values(model, asked.rides)
+        except InvalidRide as error:
+            return problem_response(error.status, "the body is not right", error.problems)
+        except Unavailable as error:
+            logger.error("no prediction", extra=fields(outcome="unavailable", reason=str(error)))
+            return unavailable_response(error)
+        return json_response(asked.write(Made(values, model.event_name, model.version, model.target.target)))
+
+
+async def _values(model: Model, rides: list[Ride]) -> list[float]:
+    if not rides:
+        return []
+    predict = partial(model.predict, ride_columns(rides))
+    numbers = predict() if len(rides) <= LARGEST_INLINE else await asyncio.to_thread(predict)
+    values: list[float] = numbers.tolist()
+    return values
