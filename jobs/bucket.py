@@ -1,0 +1,72 @@
+"""The model bucket: `gs://…` or a folder, whichever MODEL_BUCKET says."""
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+from functions.artifacts import read_file, storage_client
+from functions.errors import RidecastError
+from functions.releases import ReleasedFile
+
+LARGEST_MODEL_FILE = 1 << 30
+"""Bytes; a function refuses more as well."""
+
+
+class BucketError(RidecastError):
+    """The bucket cannot be read or written as asked."""
+
+
+def write_whole(place: str, content: bytes) -> None:
+    """Writes a file so that readers see the old one or the new one, never a part.
+
+    Args:
+        place: `gs://BUCKET/NAME`, whose uploads are atomic, or a path.
+    """
+    if place.startswith("gs://"):
+        bucket, _, name = place.removeprefix("gs://").partition("/")
+        blob = storage_client().bucket(bucket).blob(name)
+        blob.cache_control = "no-store"  # a cached pointer would hold functions back
+        blob.upload_from_string(content, content_type="application/json")
+        return
+    path = Path(place)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # In the same folder, because a rename is atomic only within a file system.
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    Path(name).chmod(0o644)
+    Path(name).replace(path)
+
+
+def take_stock(location: str) -> tuple[ReleasedFile, ...]:
+    """Every file of a model's folder with its size and SHA-256.
+
+    Args:
+        location: `gs://BUCKET/FOLDER` or a path.
+
+    Raises:
+        BucketError: the folder is empty.
+        ModelUnavailable: a file of it cannot be read.
+    """
+    names = _names(location)
+    if not names:
+        raise BucketError(f"{location} holds no files: is it a model's folder?")
+    stock = []
+    for name in names:
+        content = read_file(location, name, LARGEST_MODEL_FILE)
+        stock.append(ReleasedFile(name, len(content), hashlib.sha256(content).hexdigest()))
+    return tuple(stock)
+
+
+def _names(location: str) -> list[str]:
+    """Relative paths of a folder's files, sorted."""
+    if location.startswith("gs://"):
+        bucket, _, folder = location.removeprefix("gs://").partition("/")
+        prefix = f"{folder}/"
+        blobs = storage_client().list_blobs(bucket, prefix=prefix)
+        return sorted(blob.name.removeprefix(prefix) for blob in blobs)
+    root = Path(location)
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
