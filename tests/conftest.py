@@ -1,0 +1,35 @@
+"""What several suites need: models, months of real trips, events as they were recorded."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.models import save_course, save_onnx, save_sklearn
+
+EVENTS = Path(__file__).parent / "events"
+
+
+@pytest.fixture(scope="session")
+def onnx_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_onnx(tmp_path_factory.mktemp("models") / "onnx")
+
+
+@pytest.fixture(scope="session")
+def other_onnx_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five minutes more for every ride than `onnx_folder`."""
+    return save_onnx(tmp_path_factory.mktemp("models") / "other", offset=5.0)
+
+
+@pytest.fixture(scope="session")
+def skops_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_sklearn(tmp_path_factory.mktemp("models") / "skops", "skops")
+
+
+@pytest.fixture(scope="session")
+def pickle_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_sklearn(tmp_path_factory.mktemp("models") / "pickle", "cloudpickle")
+
+
+@pytest.fixture(scope="session")
+def course_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_course(tmp_path_factory.mktemp("models") / "course", "skops")

@@ -1,0 +1,114 @@
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from functions.errors import ModelUnavailable
+from functions.features import ride_columns
+from functions.model import load_model
+from functions.registry import resolve
+from functions.rides import Ride
+from tests.models import save_onnx, some_rides
+
+
+def load(folder: Path, **settings: Any) -> Any:
+    return load_model(resolve(str(folder)), **settings)
+
+
+def test_onnx_gives_the_same_bits_alone_and_together(onnx_folder: Path) -> None:
+    model = load(onnx_folder)
+    rides = some_rides(300)
+    alone = [model.predict(type(rides)(*(column[[n]] for column in rides))).item() for n in range(300)]
+    assert model.predict(rides).tolist() == alone
+
+
+def test_scikit_learn_from_skops_agrees_with_onnx(onnx_folder: Path, skops_folder: Path) -> None:
+    rides = some_rides(300)
+    difference = load(onnx_folder).predict(rides) - load(skops_folder).predict(rides)
+    assert np.abs(difference).max() < 0.001
+
+
+def test_the_courses_model_without_a_signature_is_served(course_folder: Path) -> None:
+    model = load(course_folder)
+    short, long = model.predict(ride_columns([Ride(130, 205, 1.0), Ride(130, 205, 9.0)]))
+    assert long - short == pytest.approx(20, abs=1)
+
+
+def test_a_pickle_is_refused_with_the_reason(pickle_folder: Path) -> None:
+    with pytest.raises(ModelUnavailable, match=r"runs whatever code.*ALLOW_PICKLE=true"):
+        load(pickle_folder)
+
+
+def test_a_pickle_is_served_where_that_is_allowed(pickle_folder: Path, skops_folder: Path) -> None:
+    rides = some_rides(50)
+    allowed = load(pickle_folder, allow_pickle=True)
+    assert allowed.predict(rides).tolist() == load(skops_folder).predict(rides).tolist()
+
+
+def test_a_pickle_named_as_skops_is_not_run(pickle_folder: Path, tmp_path: Path) -> None:
+    for source in pickle_folder.iterdir():
+        text = source.read_bytes()
+        if source.name == "MLmodel":
+            text = text.replace(b"serialization_format: cloudpickle", b"serialization_format: skops")
+        (tmp_path / source.name).write_bytes(text)
+    with pytest.raises(ModelUnavailable, match="skops model cannot be loaded"):
+        load(tmp_path)
+
+
+def test_the_version_is_the_registrys_else_the_models_own(onnx_folder: Path) -> None:
+    assert load(onnx_folder).version == "onnx"
+    assert load(onnx_folder).event_name == "ride_duration_prediction_model"
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"metadata": {"target": "ride_duration", "maximum": 1.0}}, "not 0 to 1"),
+        ({"signature": None, "input_example": None}, "no ride has|columns"),
+    ],
+)
+def test_a_model_that_cannot_be_right_is_refused(
+    tmp_path: Path, changes: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(ModelUnavailable, match=sentence):
+        load(save_onnx(tmp_path / "model", **changes))
+
+
+@pytest.mark.parametrize("name", ["MLmodel", "model.onnx"])
+@pytest.mark.parametrize("damage", [lambda content: content[: len(content) // 2], lambda _: b"", lambda _: b"\xff\x00"])
+def test_a_damaged_file_is_refused(onnx_folder: Path, tmp_path: Path, name: str, damage: Any) -> None:
+    for source in onnx_folder.iterdir():
+        content = source.read_bytes()
+        (tmp_path / source.name).write_bytes(damage(content) if source.name == name else content)
+    with pytest.raises(ModelUnavailable):
+        load(tmp_path)
+
+
+def test_a_signature_that_asks_for_what_no_ride_has_is_refused(onnx_folder: Path, tmp_path: Path) -> None:
+    for source in onnx_folder.iterdir():
+        (tmp_path / source.name).write_bytes(source.read_bytes().replace(b"known_distance", b"fare"))
+    with pytest.raises(ModelUnavailable, match="asks for fare, which no ride has"):
+        load(tmp_path)
+
+
+def test_another_target_is_named_by_the_model(tmp_path: Path) -> None:
+    folder = save_onnx(tmp_path / "cost", metadata={"target": "ride_cost", "unit": "dollars"})
+    assert load(folder).event_name == "ride_cost_prediction_model"
+
+
+def test_the_usual_path_imports_no_training_library(onnx_folder: Path) -> None:
+    script = f"""
+import sys
+import main
+from functions.features import ride_columns
+from functions.model import load_model
+from functions.registry import resolve
+from functions.rides import Ride
+load_model(resolve({str(onnx_folder)!r})).predict(ride_columns([Ride(130, 205, 3.66)]))
+print(sorted({{"mlflow", "sklearn", "pandas", "pyarrow", "scipy", "matplotlib"}} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env={})
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,71 @@
+import json
+import logging
+
+import pytest
+
+from functions import telemetry
+from functions.telemetry import Trace, fields, logger, read_trace, use_trace
+
+PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+@pytest.mark.parametrize(
+    ("headers", "trace"),
+    [
+        ({"traceparent": PARENT}, Trace("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331", PARENT)),
+        (
+            {"x-cloud-trace-context": "0AF7651916CD43DD8448EB211C80319C/17;o=1"},
+            Trace("0af7651916cd43dd8448eb211c80319c", "0000000000000011"),
+        ),
+        (
+            {"x-cloud-trace-context": "0af7651916cd43dd8448eb211c80319c"},
+            Trace("0af7651916cd43dd8448eb211c80319c", ""),
+        ),
+        (
+            {"traceparent": "broken", "x-cloud-trace-context": "0af7651916cd43dd8448eb211c80319c/1"},
+            Trace("0af7651916cd43dd8448eb211c80319c", "0000000000000001"),
+        ),
+        ({"traceparent": PARENT + "\n{}"}, None),
+        ({}, None),
+    ],
+)
+def test_which_trace_a_request_belongs_to(headers: dict[str, str], trace: Trace | None) -> None:
+    assert read_trace(headers) == trace
+
+
+def logged(capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
+    line: dict[str, object] = json.loads(capsys.readouterr().out)
+    return line
+
+
+def test_a_line_is_cloud_loggings_json(capsys: pytest.CaptureFixture[str]) -> None:
+    telemetry.configure("INFO", "my-project")
+    use_trace(read_trace({"traceparent": PARENT}))
+    logger.info("prediction", extra=fields(ride_id=256, latency_ms=1.25))
+    use_trace(None)
+    assert logged(capsys) == {
+        "severity": "INFO",
+        "message": "prediction",
+        "logging.googleapis.com/trace": "projects/my-project/traces/0af7651916cd43dd8448eb211c80319c",
+        "logging.googleapis.com/spanId": "b7ad6b7169203331",
+        "ride_id": 256,
+        "latency_ms": 1.25,
+    }
+
+
+def test_an_error_brings_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    telemetry.configure()
+    try:
+        raise RuntimeError("boom")
+    except RuntimeError:
+        logger.exception("it failed")
+    line = logged(capsys)
+    assert line["severity"] == "ERROR"
+    assert "RuntimeError: boom" in str(line["message"])
+
+
+def test_what_is_below_the_level_is_not_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    telemetry.configure("WARNING")
+    logger.info("prediction")
+    assert capsys.readouterr().out == ""
+    assert logger.level == logging.WARNING

@@ -1,0 +1,118 @@
+"""Small real models, trained in a second and saved by MLflow itself in each of the formats that are served."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.feature_extraction import DictVectorizer
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+
+from functions.features import RideColumns, feature_matrix
+
+COLUMNS = ("zone_pair", "known_distance", "pickup_minute", "zone_distance")
+TARGET = {"target": "ride_duration", "unit": "minutes", "minimum": 0.0, "maximum": 180.0}
+
+
+def some_rides(count: int, seed: int = 1) -> RideColumns:
+    """Rides all over the city, a third of them without a pick-up time."""
+    generator = np.random.default_rng(seed)
+    minutes = generator.integers(0, 60 * 24 * 28, count).astype(float)
+    minutes[generator.random(count) < 1 / 3] = np.nan
+    return RideColumns(
+        generator.integers(1, 266, count),
+        generator.integers(1, 266, count),
+        np.round(generator.uniform(0, 20, count), 2),
+        minutes,
+    )
+
+
+def fitted_trees(offset: float = 0.0) -> HistGradientBoostingRegressor:
+    """Trees for `COLUMNS`; `offset` minutes tell two such models apart."""
+    rides = some_rides(3000)
+    minutes = 3 + 2.5 * rides.trip_distance + offset
+    return HistGradientBoostingRegressor(max_iter=20, random_state=0).fit(
+        feature_matrix(rides, COLUMNS), minutes
+    )
+
+
+def example_frame() -> pd.DataFrame:
+    return pd.DataFrame(feature_matrix(some_rides(3), COLUMNS), columns=list(COLUMNS))
+
+
+def save_onnx(folder: Path, offset: float = 0.0, **changes: Any) -> Path:
+    """An MLflow folder with an ONNX model for `COLUMNS`."""
+    import mlflow.onnx
+    from mlflow.models import infer_signature
+    from skl2onnx import to_onnx
+
+    example = example_frame()
+    settings: dict[str, Any] = {
+        "signature": infer_signature(example, np.zeros(3, np.float32)),
+        "input_example": example,
+        "metadata": TARGET,
+        "pip_requirements": ["onnxruntime"],
+    } | changes
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        graph = to_onnx(fitted_trees(offset), feature_matrix(some_rides(1), COLUMNS))
+        mlflow.onnx.save_model(graph, str(folder), **settings)
+    return folder
+
+
+def save_sklearn(folder: Path, serialization_format: str) -> Path:
+    """An MLflow folder with a scikit-learn model for `COLUMNS`, as `skops`, `cloudpickle` or `pickle`."""
+    import mlflow.sklearn
+    from mlflow.models import infer_signature
+
+    example = example_frame()
+    trees = make_pipeline(fitted_trees())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mlflow.sklearn.save_model(
+            trees,
+            str(folder),
+            serialization_format=serialization_format,
+            skops_trusted_types=_untrusted(trees) if serialization_format == "skops" else None,
+            signature=infer_signature(example, np.zeros(3)),
+            input_example=example,
+            metadata=TARGET,
+            pip_requirements=["scikit-learn"],
+        )
+    return folder
+
+
+def course_pipeline() -> Pipeline:
+    """The course's model: a DictVectorizer over PU_DO and trip_distance, then a linear regression."""
+    rides = some_rides(500)
+    records = [
+        {"PU_DO": f"{pickup}_{dropoff}", "trip_distance": miles}
+        for pickup, dropoff, miles in zip(*rides[:3], strict=True)
+    ]
+    return make_pipeline(DictVectorizer(), LinearRegression()).fit(records, 3 + 2.5 * rides.trip_distance)
+
+
+def save_course(folder: Path, serialization_format: str) -> Path:
+    """The course's model as the course logs it: no signature, no input example."""
+    import mlflow.sklearn
+
+    pipeline = course_pipeline()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mlflow.sklearn.save_model(
+            pipeline,
+            str(folder),
+            serialization_format=serialization_format,
+            skops_trusted_types=_untrusted(pipeline) if serialization_format == "skops" else None,
+            pip_requirements=["scikit-learn"],
+        )
+    return folder
+
+
+def _untrusted(estimator: Any) -> list[str]:
+    import skops.io
+
+    return list(skops.io.get_untrusted_types(data=skops.io.dumps(estimator)))
