@@ -35,7 +35,9 @@ def test_one_ride_and_a_table_have_the_same_bits() -> None:
 
 def test_the_rides_own_columns_are_as_they_came() -> None:
     table = Features(ride_columns([Ride(130, 205, 3.66)]))
-    assert {name: table[name].tolist() for name in ("PULocationID", "DOLocationID", "trip_distance", "PU_DO")} == {
+    assert {
+        name: table[name].tolist() for name in ("PULocationID", "DOLocationID", "trip_distance", "PU_DO")
+    } == {
         "PULocationID": [130],
         "DOLocationID": [205],
         "trip_distance": [3.66],

@@ -78,7 +78,9 @@ def test_a_model_that_cannot_be_right_is_refused(
 
 
 @pytest.mark.parametrize("name", ["MLmodel", "model.onnx"])
-@pytest.mark.parametrize("damage", [lambda content: content[: len(content) // 2], lambda _: b"", lambda _: b"\xff\x00"])
+@pytest.mark.parametrize(
+    "damage", [lambda content: content[: len(content) // 2], lambda _: b"", lambda _: b"\xff\x00"]
+)
 def test_a_damaged_file_is_refused(onnx_folder: Path, tmp_path: Path, name: str, damage: Any) -> None:
     for source in onnx_folder.iterdir():
         content = source.read_bytes()

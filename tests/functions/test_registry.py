@@ -21,7 +21,9 @@ def test_a_release_pointer_is_a_release(tmp_path: Path) -> None:
     assert resolve(str(pointer)) == RELEASE
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"\xff", b'{"name": 1}', encode_release(RELEASE)[:-40]])
+@pytest.mark.parametrize(
+    "content", [b"", b"{}", b"[]", b"\xff", b'{"name": 1}', encode_release(RELEASE)[:-40]]
+)
 def test_what_is_no_pointer_is_refused(tmp_path: Path, content: bytes) -> None:
     pointer = tmp_path / "champion.json"
     pointer.write_bytes(content)

@@ -1,0 +1,140 @@
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from functions.errors import ModelUnavailable
+from functions.features import ride_columns
+from functions.model import Model, load_model
+from functions.predictor import RETRY_SECONDS, Predictor
+from functions.registry import resolve
+from functions.releases import Release
+from functions.rides import Ride
+
+RIDE = ride_columns([Ride(130, 205, 3.66)])
+
+
+class Pointer:
+    """A release pointer that the test moves."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.looks = 0
+
+    def resolve(self) -> Release:
+        self.looks += 1
+        return resolve(str(self.folder))
+
+
+async def settled(predictor: Predictor) -> Model:
+    """Asks until no look is under way, as later requests would."""
+    model = await predictor.model()
+    await asyncio.sleep(0.3)
+    return await predictor.model() or model
+
+
+def test_the_first_request_waits_for_the_model(onnx_folder: Path) -> None:
+    async def story() -> None:
+        pointer = Pointer(onnx_folder)
+        predictor = Predictor(pointer.resolve, load_model, refresh_seconds=0)
+        assert predictor.version == ""
+        models = await asyncio.gather(*(predictor.model() for _ in range(20)))
+        assert {id(model) for model in models} == {id(models[0])}
+        assert pointer.looks == 1
+        assert predictor.version == "onnx"
+
+    asyncio.run(story())
+
+
+def test_a_moved_release_is_swapped_in(onnx_folder: Path, other_onnx_folder: Path) -> None:
+    async def story() -> None:
+        pointer = Pointer(onnx_folder)
+        predictor = Predictor(pointer.resolve, load_model, refresh_seconds=0.01)
+        before = (await predictor.model()).predict(RIDE).item()
+        pointer.folder = other_onnx_folder
+        await asyncio.sleep(0.02)
+        after = (await settled(predictor)).predict(RIDE).item()
+        assert after == pytest.approx(before + 5, abs=0.5)
+        assert predictor.version == "other"
+
+    asyncio.run(story())
+
+
+def test_a_refresh_delays_no_request(onnx_folder: Path, other_onnx_folder: Path) -> None:
+    release_it = threading.Event()
+
+    def load(release: Release) -> Model:
+        if release.name == "other":
+            release_it.wait(10)
+        return load_model(release)
+
+    async def story() -> None:
+        pointer = Pointer(onnx_folder)
+        predictor = Predictor(pointer.resolve, load, refresh_seconds=0.01)
+        await predictor.model()
+        pointer.folder = other_onnx_folder
+        await asyncio.sleep(0.02)
+        began = time.monotonic()
+        versions = {(await predictor.model()).version for _ in range(50)}
+        assert time.monotonic() - began < 0.1
+        assert versions == {"onnx"}
+        release_it.set()
+        assert (await settled(predictor)).version == "other"
+
+    asyncio.run(story())
+
+
+def test_a_bad_release_is_refused_and_the_last_good_one_stays(
+    onnx_folder: Path, other_onnx_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def story() -> None:
+        pointer = Pointer(onnx_folder)
+        predictor = Predictor(pointer.resolve, load_model, refresh_seconds=0.01)
+        await predictor.model()
+        pointer.folder = tmp_path
+        await asyncio.sleep(0.02)
+        assert (await settled(predictor)).version == "onnx"
+        pointer.folder = other_onnx_folder
+        await asyncio.sleep(0.02)
+        assert (await settled(predictor)).version == "other"
+
+    asyncio.run(story())
+
+
+def test_without_a_model_the_reason_is_given_and_the_next_try_may_succeed(
+    onnx_folder: Path, tmp_path: Path
+) -> None:
+    async def story() -> None:
+        pointer = Pointer(tmp_path)
+        predictor = Predictor(pointer.resolve, load_model, refresh_seconds=60)
+        for _ in range(5):
+            with pytest.raises(ModelUnavailable, match="MLmodel"):
+                await predictor.model()
+        assert pointer.looks == 1, "a missing model is not asked for at every request"
+        pointer.folder = onnx_folder
+        await asyncio.sleep(RETRY_SECONDS)
+        assert (await predictor.model()).version == "onnx"
+
+    asyncio.run(story())
+
+
+def test_whatever_a_model_throws_while_loading_is_survived(onnx_folder: Path) -> None:
+    tries: Iterator[int] = iter(range(10))
+
+    def load(release: Release) -> Model:
+        if next(tries):
+            raise RuntimeError("a bug in a foreign library")
+        return load_model(release)
+
+    async def story() -> None:
+        pointer = Pointer(onnx_folder)
+        predictor = Predictor(pointer.resolve, load, refresh_seconds=0.01)
+        await predictor.model()
+        pointer.folder = onnx_folder / ".." / "onnx"
+        await asyncio.sleep(0.02)
+        assert (await settled(predictor)).version == "onnx"
+
+    asyncio.run(story())

@@ -1,0 +1,199 @@
+import base64
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conftest import EVENTS
+from tests.serving import call, post
+
+COURSE = {"ride": {"PULocationID": 130, "DOLocationID": 205, "trip_distance": 3.66}, "ride_id": 256}
+PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+@pytest.fixture
+def settings(onnx_folder: Path, tmp_path: Path) -> dict[str, str]:
+    return {
+        "MODEL_URI": str(onnx_folder),
+        "PREDICTIONS_TOPIC": str(tmp_path / "predictions"),
+        "DEAD_LETTER_TOPIC": str(tmp_path / "dead"),
+    }
+
+
+def out(settings: dict[str, str], topic: str) -> list[dict[str, Any]]:
+    path = Path(settings[topic])
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def push(event: Any, attributes: dict[str, str] | None = None, **more: Any) -> dict[str, Any]:
+    data = event if isinstance(event, bytes) else json.dumps(event).encode()
+    message = {"data": base64.b64encode(data).decode(), "attributes": attributes or {}, "messageId": "7"}
+    return {"message": message, "subscription": "projects/p/subscriptions/s", **more}
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in EVENTS.glob("ride_*.json")))
+def test_every_recorded_event_becomes_the_courses_prediction(settings: dict[str, str], name: str) -> None:
+    record = json.loads((EVENTS / name).read_text())
+    response = post("predict_event", settings, "/", json=record["body"], headers=record["headers"])
+    assert response.status_code == 200
+    (line,) = out(settings, "PREDICTIONS_TOPIC")
+    assert line["data"]["model"] == "ride_duration_prediction_model"
+    assert line["data"]["version"] == "onnx"
+    assert line["data"]["prediction"]["ride_id"] == 256
+    assert set(line["data"]["prediction"]) == {"ride_duration", "ride_id"}
+    assert out(settings, "DEAD_LETTER_TOPIC") == []
+
+
+def test_attributes_tell_who_said_what_and_where_it_belongs(settings: dict[str, str]) -> None:
+    post("predict_event", settings, "/", json=push(COURSE, {"traceparent": PARENT}))
+    attributes = out(settings, "PREDICTIONS_TOPIC")[0]["attributes"]
+    assert attributes["ride_id"] == "256"
+    assert attributes["model"] == "ride_duration_prediction_model"
+    assert attributes["version"] == "onnx"
+    assert attributes["content_type"] == "application/json"
+    assert attributes["ce-specversion"] == "1.0"
+    assert attributes["ce-id"] == attributes["event_id"]
+    assert attributes["traceparent"] == PARENT
+
+
+def test_a_redelivered_event_gives_the_same_bytes_under_the_same_identity(settings: dict[str, str]) -> None:
+    for attempt in (1, 2):
+        post("predict_event", settings, "/", json=push(COURSE, deliveryAttempt=attempt))
+    first, second = out(settings, "PREDICTIONS_TOPIC")
+    assert first == second
+    post("predict_event", settings, "/", json=push(COURSE | {"ride_id": 257}))
+    assert out(settings, "PREDICTIONS_TOPIC")[2]["attributes"]["event_id"] != first["attributes"]["event_id"]
+
+
+def test_the_number_is_the_http_functions(settings: dict[str, str]) -> None:
+    post("predict_event", settings, "/", json=push(COURSE))
+    answer = post("predict", settings, "/predict", json=COURSE["ride"]).json()
+    (line,) = out(settings, "PREDICTIONS_TOPIC")
+    assert line["data"]["prediction"]["ride_duration"] == answer["duration"]
+
+
+def test_a_dead_letter_is_the_event_as_it_came_with_its_story(settings: dict[str, str]) -> None:
+    event = b'{"ride": {"PULocationID": 999, "DOLocationID": 205, "trip_distance": 1}, "ride_id": 1}'
+    body = push(event, {"source": "till", "googclient_x": "y"}, deliveryAttempt=3)
+    assert post("predict_event", settings, "/", json=body).status_code == 200
+    (line,) = out(settings, "DEAD_LETTER_TOPIC")
+    assert line["data"] == json.loads(event)
+    assert line["attributes"] == {
+        "source": "till",
+        "dead_letter_reason": "invalid_ride",
+        "dead_letter_detail": "#/ride/PULocationID: must be a taxi zone, 1 to 265",
+        "dead_letter_pointer": "#/ride/PULocationID",
+        "dead_letter_subscription": "projects/p/subscriptions/s",
+        "dead_letter_message_id": "7",
+        "dead_letter_delivery_attempt": "3",
+    }
+    assert out(settings, "PREDICTIONS_TOPIC") == []
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (json.dumps(push(b"not json")).encode(), "unreadable_body"),
+        (json.dumps(push(b"\xff")).encode(), "unreadable_body"),
+        (json.dumps(push(b"")).encode(), "unreadable_body"),
+        (json.dumps(push([COURSE])).encode(), "invalid_ride"),
+        (json.dumps(push(COURSE["ride"])).encode(), "invalid_ride"),
+        (b"nope", "unreadable_body"),
+        (b"", "unreadable_body"),
+        (b"\xff\x00", "unreadable_body"),
+        (b'{"message":' * 100_000, "unreadable_body"),
+    ],
+    ids=lambda value: repr(value[:24]) if isinstance(value, bytes) else value,
+)
+def test_nothing_unreadable_is_lost_or_delivered_again(
+    settings: dict[str, str], content: bytes, reason: str
+) -> None:
+    assert post("predict_event", settings, "/", content=content).status_code == 200
+    (line,) = out(settings, "DEAD_LETTER_TOPIC")
+    assert line["attributes"]["dead_letter_reason"] == reason
+
+
+def test_an_event_too_big_to_copy_is_cut_and_its_digest_kept(settings: dict[str, str]) -> None:
+    event = b"x" * 9_900_000
+    assert post("predict_event", settings, "/", json=push(event)).status_code == 200
+    (line,) = out(settings, "DEAD_LETTER_TOPIC")
+    assert len(base64.b64decode(line["data_base64"])) == 9_000_000
+    assert line["attributes"]["dead_letter_full_size"] == "9900000"
+    assert line["attributes"]["dead_letter_full_sha256"] == hashlib.sha256(event).hexdigest()
+
+
+def test_more_attributes_than_a_message_may_have_are_cut(settings: dict[str, str]) -> None:
+    many = {f"a{number}": "x" for number in range(100)}
+    post("predict_event", settings, "/", json=push(b"bad", many))
+    (line,) = out(settings, "DEAD_LETTER_TOPIC")
+    assert len(line["attributes"]) <= 100
+    assert line["attributes"]["dead_letter_reason"] == "unreadable_body"
+
+
+def test_without_a_model_a_good_event_is_delivered_again_and_a_bad_one_is_done(
+    settings: dict[str, str], tmp_path: Path
+) -> None:
+    settings = settings | {"MODEL_URI": str(tmp_path)}
+    assert post("predict_event", settings, "/", json=push(COURSE)).status_code == 503
+    assert out(settings, "PREDICTIONS_TOPIC") == []
+    assert post("predict_event", settings, "/", json=push(b"bad")).status_code == 200
+    assert len(out(settings, "DEAD_LETTER_TOPIC")) == 1
+
+
+@pytest.mark.parametrize(("topic", "event"), [("PREDICTIONS_TOPIC", COURSE), ("DEAD_LETTER_TOPIC", b"bad")])
+def test_what_cannot_be_published_is_delivered_again(
+    settings: dict[str, str], tmp_path: Path, topic: str, event: Any
+) -> None:
+    unwritable = settings | {topic: str(tmp_path / "no folder" / "topic")}
+    assert post("predict_event", unwritable, "/", json=push(event)).status_code == 503
+
+
+def test_all_missing_settings_are_named_at_once() -> None:
+    response = post("predict_event", {}, "/", json=push(COURSE))
+    assert response.status_code == 503
+    for name in ("MODEL_URI", "PREDICTIONS_TOPIC", "DEAD_LETTER_TOPIC"):
+        assert name in response.json()["detail"]
+
+
+def test_a_topic_has_a_form(settings: dict[str, str]) -> None:
+    response = post("predict_event", settings | {"PREDICTIONS_TOPIC": "projects/p/t"}, "/", json=push(COURSE))
+    assert response.status_code == 503
+    assert "projects/PROJECT/topics/TOPIC" in response.json()["detail"]
+
+
+def test_one_line_an_event_is_logged_with_its_trace(
+    settings: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def story(client: httpx.AsyncClient) -> None:
+        await client.get("/health")
+        capsys.readouterr()
+        await client.post("/", json=push(COURSE, {"traceparent": PARENT}))
+        await client.post("/", json=push(b"bad"))
+
+    call("predict_event", settings, story)
+    predicted, dead = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert predicted["outcome"] == "predicted"
+    assert predicted["ride_id"] == 256
+    assert predicted["model_version"] == "onnx"
+    assert predicted["latency_ms"] > 0
+    assert predicted["logging.googleapis.com/trace"] == "0af7651916cd43dd8448eb211c80319c"
+    assert dead["outcome"] == "dead_letter"
+    assert dead["reason"] == "unreadable_body"
+    assert "logging.googleapis.com/trace" not in dead
+
+
+def test_health_and_other_methods(settings: dict[str, str]) -> None:
+    health = call("predict_event", settings, lambda client: client.get("/health"))
+    assert health.json()["status"] == "ok"
+    assert call("predict_event", settings, lambda client: client.delete("/")).status_code == 405
+
+
+def test_stdout_takes_messages_where_there_is_no_pubsub(
+    settings: dict[str, str], capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    post("predict_event", settings | {"PREDICTIONS_TOPIC": "stdout:"}, "/", json=push(COURSE))
+    lines = [json.loads(line) for line in capfdbinary.readouterr().out.splitlines()]
+    assert [line["data"]["prediction"]["ride_id"] for line in lines if "data" in line] == [256]

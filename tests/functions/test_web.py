@@ -1,0 +1,179 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jsonschema
+import pytest
+
+from tests.serving import call, post
+
+RIDE = {"PULocationID": 130, "DOLocationID": 205, "trip_distance": 3.66}
+DESCRIPTION = json.loads(Path("functions/openapi.json").read_text())
+
+
+@pytest.fixture
+def settings(onnx_folder: Path) -> dict[str, str]:
+    return {"MODEL_URI": str(onnx_folder)}
+
+
+def test_a_ride_has_a_duration(settings: dict[str, str]) -> None:
+    response = post("predict", settings, "/predict", json=RIDE)
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/json"
+    assert set(response.json()) == {"duration", "model_version"}
+
+
+def test_every_form_gives_the_same_number(settings: dict[str, str]) -> None:
+    bodies: list[dict[str, Any]] = [
+        {"json": RIDE},
+        {"json": {"ride": RIDE, "ride_id": 1}},
+        {"json": [RIDE]},
+        {"json": {"instances": [RIDE] * 150}},
+        {"json": {"dataframe_records": [RIDE]}},
+        {"json": {"calls": [["130", 205.0, 3.66]]}},
+        {
+            "content": b"PULocationID,DOLocationID,trip_distance\n130,205,3.66\n",
+            "headers": {"content-type": "text/csv"},
+        },
+    ]
+
+    async def story(client: httpx.AsyncClient) -> set[str]:
+        answers = [(await client.post("/", **body)).json() for body in bodies]
+        return {repr(number) for answer in answers for number in numbers(answer)}
+
+    assert len(call("predict", settings, story)) == 1
+
+
+def numbers(answer: Any) -> list[float]:
+    """All floats in an answer."""
+    if isinstance(answer, float):
+        return [answer]
+    values = answer.values() if isinstance(answer, dict) else answer if isinstance(answer, list) else []
+    return [number for value in values for number in numbers(value)]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "pointer"),
+    [
+        (b"{", 400, "#"),
+        (b'{"PULocationID": 1, "DOLocationID": 2, "trip_distance": -1}', 422, "#/trip_distance"),
+        (b'{"calls": [[1, 2, -1]]}', 400, "#/calls/0/2"),
+        (b" " * ((1 << 20) + 1), 413, "#"),
+    ],
+)
+def test_an_error_is_problem_json_for_every_kind_of_client(
+    settings: dict[str, str], body: bytes, status: int, pointer: str
+) -> None:
+    response = post("predict", settings, "/predict", content=body)
+    document = response.json()
+    assert response.status_code == document["status"] == status
+    assert response.headers["content-type"] == "application/problem+json"
+    assert document["errors"][0]["pointer"] == pointer
+    assert document["error"] == document["errorMessage"]
+    assert pointer in document["error"]
+
+
+def test_a_body_may_be_as_large_as_the_settings_say(settings: dict[str, str]) -> None:
+    content = json.dumps(RIDE)
+    fitting = settings | {"MAX_BODY_BYTES": str(len(content))}
+    assert post("predict", fitting, "/predict", content=content).status_code == 200
+    assert post("predict", fitting, "/predict", content=content + " ").status_code == 413
+
+
+@pytest.mark.parametrize("path", ["/health", "/ping", "/ready"])
+def test_health_names_the_version(settings: dict[str, str], path: str) -> None:
+    response = call("predict", settings | {"AIP_HEALTH_ROUTE": "/ready"}, lambda client: client.get(path))
+    assert response.json() == {"status": "ok", "model": "onnx", "model_version": "onnx"}
+
+
+@pytest.mark.parametrize("path", ["/", "/predict", "/invocations", "/v1/models/any:predict", "/vertex"])
+def test_the_paths_that_predict(settings: dict[str, str], path: str) -> None:
+    assert post("predict", settings | {"AIP_PREDICT_ROUTE": "/vertex"}, path, json=RIDE).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "allow"),
+    [
+        ("GET", "/predict", 405, "POST"),
+        ("DELETE", "/health", 405, "GET, HEAD"),
+        ("POST", "/health", 405, "GET, HEAD"),
+        ("GET", "/nothing", 404, None),
+        ("HEAD", "/health", 200, None),
+    ],
+)
+def test_other_methods_and_paths(
+    settings: dict[str, str], method: str, path: str, status: int, allow: str | None
+) -> None:
+    response = call("predict", settings, lambda client: client.request(method, path))
+    assert response.status_code == status
+    assert response.headers.get("allow") == allow
+
+
+def test_without_a_model_it_is_503_and_the_reason_is_in_the_log(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    response = post("predict", {"MODEL_URI": str(tmp_path)}, "/predict", json=RIDE)
+    assert response.status_code == 503
+    assert response.headers["retry-after"] == "1"
+    assert str(tmp_path) not in response.text, "buckets are nobody's business on the open internet"
+    assert str(tmp_path) in capsys.readouterr().out
+
+
+def test_missing_settings_are_named_in_the_answer() -> None:
+    assert "MODEL_URI is not set" in post("predict", {}, "/predict", json=RIDE).json()["detail"]
+
+
+def test_the_description_is_served() -> None:
+    settings = {"MODEL_URI": "nowhere"}
+    assert call("predict", settings, lambda client: client.get("/openapi.json")).json() == DESCRIPTION
+
+
+EXAMPLES = [
+    pytest.param(path, kind, name, id=f"{path} {name}")
+    for path, operations in DESCRIPTION["paths"].items()
+    if "post" in operations
+    for kind, content in operations["post"]["requestBody"]["content"].items()
+    for name in content["examples"]
+]
+
+
+def schema(name: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{name}", "components": DESCRIPTION["components"]}
+
+
+def shape(value: Any) -> Any:
+    """A value without what differs from model to model: its numbers and its version."""
+    if isinstance(value, dict):
+        return {k: "…" if k.endswith("version") else shape(v) for k, v in value.items()}
+    return (
+        [shape(item) for item in value]
+        if isinstance(value, list)
+        else "…"
+        if isinstance(value, float)
+        else value
+    )
+
+
+@pytest.mark.parametrize(("path", "kind", "name"), EXAMPLES)
+def test_every_example_of_the_description_is_answered_as_it_says(
+    settings: dict[str, str], path: str, kind: str, name: str
+) -> None:
+    operation = DESCRIPTION["paths"][path]["post"]
+    question = operation["requestBody"]["content"][kind]["examples"][name]["value"]
+    content = question if isinstance(question, str) else json.dumps(question)
+    response = post(
+        "predict", settings, path.replace("{name}", "m"), content=content, headers={"content-type": kind}
+    )
+    assert response.status_code == 200
+    if kind == "application/json":
+        jsonschema.validate(question, schema("Question"))
+    jsonschema.validate(response.json(), schema("Answer"))
+    expected = operation["responses"]["200"]["content"]["application/json"]["examples"][name]["value"]
+    assert shape(response.json()) == shape(expected)
+
+
+def test_errors_and_health_are_as_described(settings: dict[str, str]) -> None:
+    jsonschema.validate(post("predict", settings, "/", content=b"{").json(), schema("Problem"))
+    health = call("predict", settings, lambda client: client.get("/health"))
+    jsonschema.validate(health.json(), schema("Health"))
