@@ -1,4 +1,4 @@
-"""Small real models, trained in a second and saved by MLflow itself in each of the formats that are served."""
+"""Small real models, trained in a second and saved by MLflow in each of the formats that are served."""
 
 import warnings
 from pathlib import Path
@@ -46,21 +46,42 @@ def example_frame() -> pd.DataFrame:
 def save_onnx(folder: Path, offset: float = 0.0, **changes: Any) -> Path:
     """An MLflow folder with an ONNX model for `COLUMNS`."""
     import mlflow.onnx
-    from mlflow.models import infer_signature
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mlflow.onnx.save_model(_graph(offset), str(folder), **_description() | changes)
+    return folder
+
+
+def log_onnx(name: str, offset: float = 0.0) -> int:
+    """The same, logged to the MLflow server of the environment and registered; returns the version."""
+    import mlflow.onnx
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with mlflow.start_run():
+            logged = mlflow.onnx.log_model(
+                _graph(offset), name="onnx", registered_model_name=name, **_description()
+            )
+    return int(logged.registered_model_version)
+
+
+def _graph(offset: float) -> Any:
     from skl2onnx import to_onnx
 
+    return to_onnx(fitted_trees(offset), feature_matrix(some_rides(1), COLUMNS))
+
+
+def _description() -> dict[str, Any]:
+    from mlflow.models import infer_signature
+
     example = example_frame()
-    settings: dict[str, Any] = {
+    return {
         "signature": infer_signature(example, np.zeros(3, np.float32)),
         "input_example": example,
         "metadata": TARGET,
         "pip_requirements": ["onnxruntime"],
-    } | changes
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        graph = to_onnx(fitted_trees(offset), feature_matrix(some_rides(1), COLUMNS))
-        mlflow.onnx.save_model(graph, str(folder), **settings)
-    return folder
+    }
 
 
 def save_sklearn(folder: Path, serialization_format: str) -> Path:

@@ -58,7 +58,8 @@ def test_batches_in_vertex_and_mlflow_form(body: Any) -> None:
 
 
 def test_csv_with_unknown_values() -> None:
-    lines = b"PULocationID,DOLocationID,trip_distance,pickup_datetime\r\n10,50.0,40,\r\n1,2,3,2021-03-01T08:30\r\n"
+    header = b"PULocationID,DOLocationID,trip_distance,pickup_datetime\r\n"
+    lines = header + b"10,50.0,40,\r\n1,2,3,2021-03-01T08:30\r\n"
     assert answered(lines, "text/csv; charset=utf-8") == {"predictions": [26.4, 21.3]}
     assert [ride.pickup_datetime is None for ride in read_rides(lines, "text/csv").rides] == [True, False]
 

@@ -4,7 +4,6 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -73,7 +72,7 @@ def test_a_program_that_does_not_listen_to_sigterm_is_killed(tmp_path, monkeypat
     monkeypatch.setattr("jobs.local.processes.PATIENCE_SECONDS", 0.3)
     programs = Programs(tmp_path)
     program = programs.start("deaf", ["sh", "-c", "trap '' TERM; echo ready; sleep 300"], os.environ)
-    wait_for(lambda: program.log.read_text())
+    wait_for(program.log.read_text)
 
     programs.close()
 
@@ -153,12 +152,15 @@ def test_run_keeps_errors_for_the_log_and_shows_the_rest(programs, tmp_path, cap
 def test_the_first_signal_stops_us_and_the_second_does_not_disturb(number):
     handler = signal.getsignal(number)
 
-    with pytest.raises(Stopped) as stopped, stoppable():
+    def work():
         try:
             os.kill(os.getpid(), number)
             time.sleep(5)
         finally:
             os.kill(os.getpid(), number)
+
+    with pytest.raises(Stopped) as stopped, stoppable():
+        work()
 
     assert stopped.value.exit_code == 128 + number
     assert signal.getsignal(number) is handler
@@ -181,9 +183,4 @@ def test_a_free_port_can_be_listened_on():
 
 
 def test_a_log_is_named_after_its_part(tmp_path):
-    programs = Programs(tmp_path)
-
-    assert programs.start("Pub/Sub emulator", ["true"], os.environ).log == Path(
-        tmp_path, "PubSub-emulator.log"
-    )
-    programs.close()
+    assert Programs(tmp_path).log("Pub/Sub emulator") == tmp_path / "PubSub-emulator.log"

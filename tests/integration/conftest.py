@@ -1,0 +1,88 @@
+"""The real parts, started once for the session on free ports and stopped after it."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jobs.local.emulators import BUCKET, NoPubSub, PubSub, start_mlflow, start_pubsub, start_storage
+from jobs.local.processes import Programs, answers
+
+PROJECT = "ridecast-test"
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cloud")
+
+
+@pytest.fixture(scope="session")
+def programs(folder: Path) -> Iterator[Programs]:
+    (folder / "logs").mkdir()
+    programs = Programs(folder / "logs")
+    yield programs
+    programs.close()
+
+
+@pytest.fixture(scope="session")
+def plain_environment(folder: Path) -> dict[str, str]:
+    """This process's own environment, without what names another cloud."""
+    foreign = ("MODEL_", "MLFLOW_", "AIP_", "FUNCTION_", "STORAGE_EMULATOR", "PYTHONDONTWRITE")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    return kept | {"TMPDIR": str(folder), "MLFLOW_DISABLE_TELEMETRY": "true"}
+
+
+@pytest.fixture(scope="session")
+def storage(programs: Programs, folder: Path, plain_environment: dict[str, str]) -> str:
+    """Address of a Cloud Storage emulator that holds `BUCKET`."""
+    return start_storage(programs, folder, plain_environment)
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(programs: Programs, folder: Path, plain_environment: dict[str, str], storage: str) -> str:
+    """Address of an MLflow server that keeps its artifacts in `BUCKET`."""
+    return start_mlflow(programs, folder, plain_environment | {"STORAGE_EMULATOR_HOST": storage})
+
+
+@pytest.fixture(scope="session")
+def pubsub(programs: Programs, folder: Path, plain_environment: dict[str, str]) -> PubSub:
+    found = start_pubsub(programs, folder, plain_environment)
+    if isinstance(found, NoPubSub):
+        pytest.skip(f"no Pub/Sub emulator: {found.why}")
+    return found
+
+
+@pytest.fixture
+def in_cloud(monkeypatch: pytest.MonkeyPatch, storage: str, mlflow_server: str, pubsub: PubSub) -> None:
+    """Lets Google's and MLflow's clients in this process find the emulators."""
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", storage)
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", pubsub.host)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server)
+    monkeypatch.setenv("MODEL_BUCKET", f"gs://{BUCKET}")
+
+
+@pytest.fixture(scope="session")
+def start_function(programs: Programs, plain_environment: dict[str, str], storage: str) -> "Starter":
+    return Starter(programs, plain_environment | {"STORAGE_EMULATOR_HOST": storage})
+
+
+class Starter:
+    """Starts a function with functions-framework, as a person would."""
+
+    def __init__(self, programs: Programs, environment: dict[str, str]) -> None:
+        self._programs = programs
+        self._environment = environment
+
+    def __call__(self, target: str, **settings: str) -> str:
+        """Returns its address when it answers; `settings` are environment variables."""
+        framework = str(Path(sys.executable).with_name("functions-framework"))
+        port = self._programs.start_on_free_port(
+            target,
+            lambda port: [framework, f"--target={target}", "--host=127.0.0.1", f"--port={port}"],
+            self._environment | settings,
+            lambda port: answers(f"http://127.0.0.1:{port}/health"),
+            60,
+        )
+        return f"http://127.0.0.1:{port}"
