@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.feature_extraction import DictVectorizer
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 
 from functions.features import RideColumns, feature_matrix
 
@@ -129,6 +131,32 @@ def save_course(folder: Path, serialization_format: str) -> Path:
             serialization_format=serialization_format,
             skops_trusted_types=_untrusted(pipeline) if serialization_format == "skops" else None,
             pip_requirements=["scikit-learn"],
+        )
+    return folder
+
+
+def save_course_onnx(folder: Path) -> Path:
+    """A linear model over the course's two columns as ONNX: one text input and one number input."""
+    import mlflow.onnx
+    from mlflow.models import infer_signature
+    from skl2onnx import to_onnx
+    from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+
+    rides = some_rides(500)
+    pairs = [f"{pickup}_{dropoff}" for pickup, dropoff in zip(*rides[:2], strict=True)]
+    frame = pd.DataFrame({"PU_DO": pairs, "trip_distance": rides.trip_distance})
+    one_hot = ColumnTransformer(
+        [("pair", OneHotEncoder(handle_unknown="ignore"), ["PU_DO"])], remainder="passthrough"
+    )
+    pipeline = make_pipeline(one_hot, LinearRegression()).fit(frame, 3 + 2.5 * rides.trip_distance)
+    inputs = [("PU_DO", StringTensorType([None, 1])), ("trip_distance", FloatTensorType([None, 1]))]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mlflow.onnx.save_model(
+            to_onnx(pipeline, initial_types=inputs),
+            str(folder),
+            signature=infer_signature(frame.head(3), np.zeros(3, np.float32)),
+            pip_requirements=["onnxruntime"],
         )
     return folder
 

@@ -11,7 +11,7 @@ from functions.features import ride_columns
 from functions.model import load_model
 from functions.registry import resolve
 from functions.rides import Ride
-from tests.models import save_onnx, some_rides
+from tests.models import save_course_onnx, save_onnx, some_rides
 
 
 def load(folder: Path, **settings: Any) -> Any:
@@ -114,3 +114,10 @@ print(sorted({{"mlflow", "sklearn", "pandas", "pyarrow", "scipy", "matplotlib"}}
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env={})
     assert done.stdout.strip() == "[]"
+
+
+def test_onnx_with_one_input_a_column_is_served(tmp_path: Path) -> None:
+    """As skl2onnx converts a pipeline over a frame: zones as text, the distance as a number."""
+    course = load(save_course_onnx(tmp_path / "course"))
+    short, long = course.predict(ride_columns([Ride(130, 205, 1.0), Ride(130, 205, 9.0)]))
+    assert long - short == pytest.approx(20, abs=1)
