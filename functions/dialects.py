@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from functions.errors import InvalidRide, Problem, UnreadableBody
-from functions.rides import Ride, parse_ride, parse_ride_event
+from functions.rides import Prediction, Ride, parse_ride, parse_ride_event
 
 T = TypeVar("T")
 
@@ -34,20 +34,11 @@ class InvalidCall(InvalidRide):
     status = 400
 
 
-class Made(msgspec.Struct, frozen=True):
-    """What the answer is written from: numbers in the order of the rides, and who made them."""
-
-    values: list[float]
-    model: str
-    version: str
-    target: str
-
-
 class Asked(msgspec.Struct, frozen=True):
     """The rides of a body, and how to write their answer."""
 
     rides: list[Ride]
-    write: Callable[[Made], Any]
+    write: Callable[[list[Prediction]], Any]
     """Predictions → the object that is the answer's JSON."""
 
 
@@ -85,38 +76,24 @@ def _one(document: object, pointer: str) -> Asked:
     """A ride or a ride event, answered as the course answers it."""
     if isinstance(document, dict) and "ride" in document:
         event = parse_ride_event(document, pointer)
-        return Asked(
-            [event.ride],
-            lambda made: {
-                "model": made.model,
-                "version": made.version,
-                "prediction": {made.target: made.values[0], "ride_id": event.ride_id},
-            },
-        )
+        return Asked([event.ride], lambda made: made[0].event(event.ride_id))
     # The course's field is "duration" where its events have "ride_duration".
     return Asked(
         [parse_ride(document, pointer)],
-        lambda made: {
-            made.target.removeprefix("ride_"): made.values[0],
-            "model_version": made.version,
-        },
+        lambda made: {made[0].target.removeprefix("ride_"): made[0].value, "model_version": made[0].version},
     )
 
 
 def _plain_list(documents: list[object]) -> Asked:
     asked = _each(documents, "#", _one)
-
-    def write(made: Made) -> list[Any]:
-        return [
-            item.write(msgspec.structs.replace(made, values=[value]))
-            for item, value in zip(asked, made.values, strict=True)
-        ]
-
-    return Asked([item.rides[0] for item in asked], write)
+    return Asked(
+        [item.rides[0] for item in asked],
+        lambda made: [item.write([one]) for item, one in zip(asked, made, strict=True)],
+    )
 
 
 def _predictions(rides: list[Ride]) -> Asked:
-    return Asked(rides, lambda made: {"predictions": made.values})
+    return Asked(rides, lambda made: {"predictions": [one.value for one in made]})
 
 
 def _records(documents: object, pointer: str) -> Asked:
@@ -200,10 +177,10 @@ def _calls(calls: object, pointer: str) -> Asked:
     except InvalidRide as error:
         raise InvalidCall(*error.problems) from error
 
-    def write(made: Made) -> dict[str, list[float | None]]:
+    def write(made: list[Prediction]) -> dict[str, list[float | None]]:
         replies: list[float | None] = [None] * len(calls)
-        for number, value in zip(known, made.values, strict=True):
-            replies[number] = value
+        for number, one in zip(known, made, strict=True):
+            replies[number] = one.value
         return {"replies": replies}
 
     return Asked(rides, write)

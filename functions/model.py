@@ -1,8 +1,9 @@
 """A loaded model: ONNX first, scikit-learn second; rides in, numbers out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -11,7 +12,7 @@ from functions.errors import ModelUnavailable
 from functions.features import FEATURES, Features, RideColumns, ride_columns
 from functions.mlmodel import Description, Target, describe
 from functions.releases import Release
-from functions.rides import Ride
+from functions.rides import Prediction, Ride
 
 Numbers = npt.NDArray[np.float64]
 
@@ -38,9 +39,14 @@ class Model:
         self.version = release.version
         """What each prediction says made it."""
         self.target = target
-        self.event_name = f"{target.target}_prediction_model"
-        """What the course's events call the model."""
         self._scorer = scorer
+
+    def predict_rides(self, rides: Sequence[Ride]) -> list[Prediction]:
+        """One prediction a ride, in their order; see `predict`."""
+        if not rides:
+            return []
+        numbers = self.predict(ride_columns(rides))
+        return [Prediction(number, self.target.target, self.version) for number in numbers.tolist()]
 
     def predict(self, rides: RideColumns) -> Numbers:
         """One number a ride, in the target's unit: float64, [rides].
@@ -58,12 +64,11 @@ class Model:
             raise ModelUnavailable(f"version {self.version} failed: {error}") from error
         if len(numbers) != rows:
             raise ModelUnavailable(f"version {self.version} gave {len(numbers)} numbers for {rows} rides")
-        # NaN fails both comparisons.
-        plausible = (numbers >= self.target.minimum) & (numbers <= self.target.maximum)
-        if not (plausible.all() and np.isfinite(numbers).all()):
-            worst = numbers[~plausible][0] if not plausible.all() else np.inf
+        # Finite, because an infinite maximum lets infinity through; NaN fails the comparisons.
+        plausible = np.isfinite(numbers) & (numbers >= self.target.minimum) & (numbers <= self.target.maximum)
+        if not plausible.all():
             raise ModelUnavailable(
-                f"version {self.version} gave {worst} {self.target.unit}, not "
+                f"version {self.version} gave {numbers[~plausible][0]} {self.target.unit}, not "
                 f"{self.target.minimum:g} to {self.target.maximum:g}"
             )
         return numbers
@@ -88,17 +93,7 @@ def load_model(release: Release, *, allow_pickle: bool = False, threads: int = 1
             f"the model asks for {', '.join(unknown)}, which no ride has; a ride has {', '.join(FEATURES)}"
         )
     version = release.version or description.identity or release.name
-    model = Model(
-        Release(
-            name=release.name,
-            version=version,
-            run_id=release.run_id,
-            location=release.location,
-            files=release.files,
-        ),
-        description.target,
-        scorer,
-    )
+    model = Model(msgspec.structs.replace(release, version=version), description.target, scorer)
     if description.example:
         rows = len(next(iter(description.example.values())))
         model.predict_table(description.example, rows)

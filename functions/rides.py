@@ -52,10 +52,24 @@ class Prediction(msgspec.Struct, frozen=True):
     """A number for a ride, and who says so."""
 
     value: float
-    model: str
-    """Name of the model as the course's events carry it: `ride_duration_prediction_model`."""
+    """In the target's unit."""
+    target: str
+    """What the number is: `ride_duration`."""
     version: str
     """Version of the model that made this number."""
+
+    @property
+    def model(self) -> str:
+        """Name of the model as the course's events carry it: `ride_duration_prediction_model`."""
+        return f"{self.target}_prediction_model"
+
+    def event(self, ride_id: RideId) -> dict[str, Any]:
+        """The course's prediction event."""
+        return {
+            "model": self.model,
+            "version": self.version,
+            "prediction": {self.target: self.value, "ride_id": ride_id},
+        }
 
 
 def parse_ride(document: object, pointer: str = "#") -> Ride:

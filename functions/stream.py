@@ -12,7 +12,6 @@ import msgspec
 
 from functions.errors import InvalidRide, PublishFailed, UnreadableBody
 from functions.events import Message, read_message, unread_message
-from functions.features import ride_columns
 from functions.predictor import Predictor
 from functions.publisher import MOST_ATTRIBUTES, OutMessage, Publisher, fit_value
 from functions.rides import Prediction, RideEvent, parse_ride_event
@@ -76,17 +75,14 @@ class Stream:
             )
             return
         model = await self._predictor.model()
-        value = model.predict(ride_columns([event.ride])).item()
-        prediction = Prediction(value, model.event_name, model.version)
-        await self._predictions.publish(
-            prediction_event(event, prediction, model.target.target, message.data, trace)
-        )
+        (prediction,) = model.predict_rides([event.ride])
+        await self._predictions.publish(prediction_event(event, prediction, message.data, trace))
         logger.info(
             "prediction",
             extra=fields(
                 outcome="predicted",
                 ride_id=event.ride_id,
-                model_version=model.version,
+                model_version=prediction.version,
                 latency_ms=_milliseconds_since(began),
             ),
         )
@@ -100,14 +96,9 @@ def _read_document(data: bytes) -> object:
 
 
 def prediction_event(
-    event: RideEvent, prediction: Prediction, target: str, data: bytes, trace: Trace | None
+    event: RideEvent, prediction: Prediction, data: bytes, trace: Trace | None
 ) -> OutMessage:
     """The course's prediction event, byte for byte the same for the same event and model version."""
-    body = {
-        "model": prediction.model,
-        "version": prediction.version,
-        "prediction": {target: prediction.value, "ride_id": event.ride_id},
-    }
     identity = hashlib.sha256(
         b"\0".join((prediction.model.encode(), prediction.version.encode(), data))
     ).hexdigest()[:32]
@@ -120,11 +111,11 @@ def prediction_event(
         "ce-specversion": "1.0",
         "ce-id": identity,
         "ce-source": f"//ridecast/{prediction.model}/{prediction.version}",
-        "ce-type": f"ridecast.{target}.predicted.v1",
+        "ce-type": f"ridecast.{prediction.target}.predicted.v1",
     }
     if trace and trace.traceparent:
         attributes["traceparent"] = trace.traceparent
-    return OutMessage(msgspec.json.encode(body), attributes)
+    return OutMessage(msgspec.json.encode(prediction.event(event.ride_id)), attributes)
 
 
 def dead_letter(message: Message, error: InvalidRide, version: str) -> OutMessage:

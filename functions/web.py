@@ -1,15 +1,13 @@
 """The HTTP function: paths and methods to predictions, health and the description. No side effects."""
 
 import asyncio
-from functools import partial
 from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from functions.dialects import Made, read_rides
+from functions.dialects import read_rides
 from functions.errors import InvalidRide, Unavailable
-from functions.features import ride_columns
 from functions.model import Model
 from functions.predictor import Predictor
 from functions.responses import (
@@ -21,7 +19,7 @@ from functions.responses import (
     unavailable_response,
     wrong_method_response,
 )
-from functions.rides import Ride
+from functions.rides import Prediction, Ride
 from functions.telemetry import fields, logger, read_trace, use_trace
 
 PREDICT_PATHS = frozenset({"/", "/predict", "/invocations"})
@@ -73,19 +71,16 @@ class Web:
             body = await read_body(request, self._largest_body)
             asked = read_rides(body, request.headers.get("content-type", ""))
             model = await self._predictor.model()
-            values = await _values(model, asked.rides)
+            predictions = await _predict(model, asked.rides)
         except InvalidRide as error:
             return problem_response(error.status, "the body is not right", error.problems)
         except Unavailable as error:
             logger.error("no prediction", extra=fields(outcome="unavailable", reason=str(error)))
             return unavailable_response(error)
-        return json_response(asked.write(Made(values, model.event_name, model.version, model.target.target)))
+        return json_response(asked.write(predictions))
 
 
-async def _values(model: Model, rides: list[Ride]) -> list[float]:
-    if not rides:
-        return []
-    predict = partial(model.predict, ride_columns(rides))
-    numbers = predict() if len(rides) <= LARGEST_INLINE else await asyncio.to_thread(predict)
-    values: list[float] = numbers.tolist()
-    return values
+async def _predict(model: Model, rides: list[Ride]) -> list[Prediction]:
+    if len(rides) <= LARGEST_INLINE:
+        return model.predict_rides(rides)
+    return await asyncio.to_thread(model.predict_rides, rides)

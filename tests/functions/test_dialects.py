@@ -1,21 +1,20 @@
 import json
 from typing import Any
 
-import msgspec
 import pytest
 
-from functions.dialects import MOST_PROBLEMS, Made, read_rides
+from functions.dialects import MOST_PROBLEMS, read_rides
 from functions.errors import InvalidRide, UnreadableBody
-from functions.rides import Ride
+from functions.rides import Prediction, Ride
 
 RIDE = {"PULocationID": 10, "DOLocationID": 50, "trip_distance": 40}
-MADE = Made([26.4, 21.3, 5.0], "ride_duration_prediction_model", "7", "ride_duration")
+MADE = [Prediction(minutes, "ride_duration", "7") for minutes in (26.4, 21.3, 5.0)]
 
 
 def answered(body: Any, content_type: str = "application/json") -> Any:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     asked = read_rides(content, content_type)
-    return asked.write(msgspec.structs.replace(MADE, values=MADE.values[: len(asked.rides)]))
+    return asked.write(MADE[: len(asked.rides)])
 
 
 def pointers(body: Any, content_type: str = "application/json") -> list[str]:
@@ -77,8 +76,8 @@ def test_empty_batches_have_empty_answers() -> None:
 
 
 def test_another_target_has_its_own_name() -> None:
-    made = msgspec.structs.replace(MADE, target="ride_cost")
-    assert read_rides(json.dumps(RIDE).encode(), "").write(made) == {"cost": 26.4, "model_version": "7"}
+    made = Prediction(26.4, "ride_cost", "7")
+    assert read_rides(json.dumps(RIDE).encode(), "").write([made]) == {"cost": 26.4, "model_version": "7"}
 
 
 BAD = RIDE | {"trip_distance": -1}

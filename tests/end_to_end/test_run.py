@@ -1,0 +1,194 @@
+"""`make run` and `make up` as a person has them: the whole way, and nothing left behind."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from jobs.city import write_month
+
+HOUSE = Path(__file__).parents[2]
+RIDES = 40
+
+
+@pytest.fixture(scope="module")
+def trips(tmp_path_factory):
+    """Two small months, as TRIPS wants them."""
+    folder = tmp_path_factory.mktemp("trips")
+    months = [folder / "january.parquet", folder / "february.parquet"]
+    for number, path in enumerate(months, start=1):
+        write_month(date(2021, number, 1), path, rides=3_000)
+    return " ".join(map(str, months))
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Starts `python -m jobs local …` in a process group of its own; at the end nothing may be left."""
+    begun = []
+
+    def start(*words, **variables):
+        local = Local(words, tmp_path / "temporary", variables)
+        begun.append(local)
+        return local
+
+    yield start
+    for local in begun:
+        local.end(signal.SIGKILL)
+
+
+class Local:
+    """A running `python -m jobs local …`, what it has said, and what it leaves behind."""
+
+    def __init__(self, words, temporary, variables):
+        self.said = ""
+        self._temporary = temporary
+        temporary.mkdir(exist_ok=True)
+        self._mark = uuid.uuid4().hex
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in ("TRIPS", "RIDES", "RATE", "PICTURE", "PUBSUB_EMULATOR_HOST")
+        }
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "jobs", "local", *words],
+            cwd=HOUSE,
+            env=inherited | {"TMPDIR": str(temporary), "RIDECAST_TEST": self._mark} | variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self):
+        for line in self._process.stdout:
+            self.said += line.decode()
+
+    def wait_for(self, words, seconds=200):
+        deadline = time.monotonic() + seconds
+        while words not in self.said:
+            assert self._process.poll() is None, self.said
+            assert time.monotonic() < deadline, self.said
+            time.sleep(0.05)
+
+    def end(self, number=None):
+        """Waits for the end, after a signal to the whole group if one is given; gives the exit code."""
+        if number and self._process.poll() is None:
+            os.killpg(self._process.pid, number)
+        code = self._process.wait(250)
+        self._reader.join()
+        self._process.stdout.close()
+        return code
+
+    def left_behind(self):
+        """Files and running programs, children and grandchildren, that are still there."""
+        files = [str(path) for path in self._temporary.iterdir()]
+        return files + [
+            _command(process) for process in Path("/proc").glob("[0-9]*") if self._is_ours(process)
+        ]
+
+    def _is_ours(self, process):
+        try:
+            return self._mark.encode() in (process / "environ").read_bytes()
+        except OSError:
+            return False
+
+
+def _command(process):
+    return (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+
+
+def test_rides_become_predictions_through_the_whole_cloud(start, trips, tmp_path):
+    picture = tmp_path / "run.svg"
+    local = start("run", "--picture", str(picture), TRIPS=trips, RIDES=str(RIDES))
+
+    assert local.end() == 0, local.said
+    assert f"{RIDES} in, {RIDES} predicted, 0 dead-lettered, 0 lost" in local.said
+    assert f"{RIDES} asked, {RIDES} answered, {RIDES} equal" in local.said
+    assert "min RMSE on held-out rides" in local.said
+    assert re.search(r"latency +p50 [\d.]+ ms, p99 [\d.]+ ms", local.said)
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", local.said), "not a terminal, yet control characters"
+    assert picture.read_text().startswith("<svg")
+    assert local.left_behind() == []
+
+
+def test_without_an_emulator_it_says_how_to_get_one_and_works_all_the_same(start, trips, tmp_path):
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "sh").symlink_to(shutil.which("sh"))
+    local = start("run", TRIPS=trips, RIDES=str(RIDES), PATH=str(tools))
+
+    assert local.end() == 0, local.said
+    assert "gcloud components install pubsub-emulator beta" in local.said
+    assert f"{RIDES} in, {RIDES} predicted, 0 dead-lettered, 0 lost" in local.said
+    assert local.left_behind() == []
+
+
+@pytest.mark.parametrize(
+    ("moment", "number"),
+    [
+        ("✓ Storage emulator", signal.SIGINT),
+        ("▸ python -m jobs train", signal.SIGINT),
+        ("rides predicted", signal.SIGINT),
+        ("rides predicted", signal.SIGTERM),
+    ],
+)
+def test_a_signal_at_any_moment_leaves_nothing_behind(start, trips, moment, number):
+    local = start("run", TRIPS=trips, RIDES="2000", RATE="50")
+    local.wait_for(moment)
+    time.sleep(1)
+
+    assert local.end(number) == 128 + number
+    assert local.left_behind() == []
+    assert f"Stopped by {number.name}" in local.said
+
+
+def test_a_part_that_fails_is_named_and_leaves_nothing_behind(start, trips):
+    local = start("run", TRIPS=trips, PUBSUB_EMULATOR_HOST="127.0.0.1:9")
+
+    assert local.end() == 1
+    assert "Failed: Pub/Sub emulator PUBSUB_EMULATOR_HOST=127.0.0.1:9 does not answer" in local.said
+    assert local.left_behind() == []
+
+
+def test_a_step_that_fails_shows_the_end_of_its_log_and_where_the_rest_is(start, tmp_path):
+    hour = tmp_path / "one-hour.parquet"
+    write_month(date(2021, 1, 1), hour, rides=3)
+    local = start("run", TRIPS=f"{hour} {hour}")
+
+    assert local.end() == 1
+    assert "Failed: train ended with exit code" in local.said
+    assert (HOUSE / ".cache" / "logs" / "train.log").read_text()[-200:] in local.said
+    assert local.left_behind() == []
+
+
+def test_up_stays_and_its_commands_work_as_they_are_printed(start, trips):
+    local = start("up", TRIPS=trips)
+    local.wait_for("# replay recorded rides")
+    time.sleep(0.5)
+    exports = "\n".join(re.findall(r"^export .*$", local.said, re.MULTILINE))
+    commands = re.findall(r"^# .*\n(.*)$", local.said, re.MULTILINE)
+    assert len(commands) == 3
+
+    answers = [
+        subprocess.run(
+            ["bash", "-c", f"{exports}\n{command}"], cwd=HOUSE, capture_output=True, text=True, check=True
+        ).stdout
+        for command in commands
+    ]
+
+    over_http = re.fullmatch(r'\{"duration":([\d.]+),"model_version":"1"\}', answers[0].strip())
+    as_event = re.search(r'"ride_duration":([\d.]+)', answers[1])
+    assert over_http[1] == as_event[1]
+    assert len(answers[2].splitlines()) == 20
+    assert local.end(signal.SIGINT) == 0
+    assert local.left_behind() == []

@@ -1,0 +1,77 @@
+import io
+from threading import Event
+
+import pytest
+from rich.console import Console
+
+from jobs.local import cloud as clouds
+from jobs.local.cloud import LocalCloud, first_failure
+from jobs.local.processes import PartFailed, in_background
+from jobs.local.screen import Screen
+from jobs.local.up import description
+from jobs.replay import RecordedRide
+
+
+@pytest.fixture
+def cloud(tmp_path, monkeypatch):
+    monkeypatch.setattr(clouds, "LOGS", tmp_path / "logs")
+    with LocalCloud(Screen(Console(file=io.StringIO()))) as cloud:
+        yield cloud
+
+
+def test_its_folder_is_gone_at_the_end():
+    with LocalCloud(Screen(Console(file=io.StringIO()))) as cloud:
+        (cloud.folder / "something").write_text("temporary")
+
+    assert not cloud.folder.exists()
+    cloud.close()
+
+
+def test_the_log_of_a_part_that_fails_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(clouds, "LOGS", tmp_path / "logs")
+
+    with pytest.raises(PartFailed) as failure, LocalCloud(Screen(Console(file=io.StringIO()))) as cloud:
+        cloud.run("nonsense", "nonsense")
+
+    assert failure.value.part == "nonsense"
+    assert failure.value.log == tmp_path / "logs" / "nonsense.log"
+    assert "No such command" in failure.value.log.read_text()
+    assert not cloud.folder.exists()
+
+
+def test_without_pubsub_events_go_to_the_function_and_come_out_in_files(cloud):
+    variables = cloud.environment()
+
+    assert "PUBSUB_EMULATOR_HOST" not in variables
+    assert variables["PREDICTIONS_TOPIC"] == str(cloud.folder / "predictions.jsonl")
+    assert variables["DEAD_LETTER_TOPIC"] == str(cloud.folder / "dead-letters.jsonl")
+    assert cloud.doors.predictions == variables["PREDICTIONS_TOPIC"]
+
+
+def test_what_is_meant_for_another_cloud_is_not_passed_on(cloud, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "secret")
+    monkeypatch.setenv("FUNCTION_TARGET", "other")
+    monkeypatch.setenv("DEBUG", "1")
+    monkeypatch.setenv("NO_PROXY", "intranet")
+
+    inherited = cloud._inherited()
+
+    assert not {"MLFLOW_TRACKING_TOKEN", "FUNCTION_TARGET", "DEBUG"} & set(inherited)
+    assert inherited["NO_PROXY"] == "intranet,127.0.0.1,localhost"
+    assert inherited["TMPDIR"] == str(cloud.folder)
+
+
+def test_the_first_failure_does_not_wait_for_the_others():
+    with pytest.raises(ZeroDivisionError):
+        first_failure(in_background(lambda: 1 // 0), in_background(Event().wait))
+
+
+def test_the_description_of_the_cloud_can_be_copied(cloud):
+    ride = RecordedRide(256, {"PULocationID": 130, "DOLocationID": 205, "trip_distance": 3.66}, 20.0)
+
+    text = description(cloud, "march.parquet", ride)
+
+    assert "\nexport MODEL_BUCKET=gs://ridecast-models\n" in text
+    assert """-d '{"PULocationID":130,"DOLocationID":205,"trip_distance":3.66}'""" in text
+    assert "-m jobs replay --trips march.parquet" in text
+    assert '"ride_id":256' in text

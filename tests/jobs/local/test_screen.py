@@ -1,0 +1,71 @@
+import io
+import re
+
+import pytest
+from rich.console import Console
+
+from jobs.local.screen import Screen
+
+
+def screen_on(*, terminal):
+    file = io.StringIO()
+    return Screen(Console(file=file, force_terminal=terminal, highlight=False)), file
+
+
+def test_without_a_terminal_there_are_only_plain_lines():
+    screen, file = screen_on(terminal=False)
+
+    with screen.moving(), screen.step("train") as step:
+        step.detail = "[bold] is not markup here"
+    screen.say("[1/2] likewise")
+
+    first, second = file.getvalue().splitlines()
+    assert re.fullmatch(r"✓ train +\[bold\] is not markup here \(0\.0 s\)", first)
+    assert second == "[1/2] likewise"
+
+
+def test_a_step_that_fails_is_marked():
+    screen, file = screen_on(terminal=False)
+
+    with pytest.raises(RuntimeError), screen.step("promote"):
+        raise RuntimeError
+
+    assert file.getvalue().startswith("✗ promote")
+
+
+def test_a_step_that_lacks_something_is_marked():
+    screen, file = screen_on(terminal=False)
+
+    with screen.step("Pub/Sub emulator") as step:
+        step.lacking = True
+
+    assert file.getvalue().startswith("! Pub/Sub emulator")
+
+
+def test_on_a_terminal_running_steps_and_the_view_move():
+    screen, file = screen_on(terminal=True)
+
+    with screen.moving(), screen.step("replay") as step:
+        screen.view = "half of it"
+        step.detail = "all of it"
+    screen.say("next")
+
+    shown = file.getvalue()
+    assert "half of it" in shown
+    assert shown.rindex("all of it") < shown.index("next")
+
+
+def test_the_picture_holds_what_was_shown_for_good(tmp_path):
+    screen, _ = screen_on(terminal=False)
+    with screen.step("train") as step:
+        step.detail = "a-month"
+    screen.say("only-said")
+    screen.show("the-summary", "in-plain-words")
+
+    screen.save_picture(tmp_path / "docs" / "run.svg")
+
+    picture = (tmp_path / "docs" / "run.svg").read_text()
+    assert "<svg" in picture
+    assert "a-month" in picture
+    assert "the-summary" in picture
+    assert "only-said" not in picture

@@ -1,0 +1,98 @@
+import json
+
+import pytest
+from rich.console import Console
+
+from functions.releases import Release
+from jobs.local.board import Board
+from jobs.local.collect import Asked, Replayed
+from jobs.local.ledger import Ledger
+from jobs.local.summary import Champion, Summary, read_handling
+from jobs.replay import RecordedRide
+from jobs.wires import Arrival
+
+
+def ride(ride_id):
+    fields = {
+        "PULocationID": 130,
+        "DOLocationID": 205,
+        "trip_distance": 3.66,
+        "pickup_datetime": "2021-02-03T04:05:06",
+    }
+    return RecordedRide(ride_id, fields, actual_minutes=15.0)
+
+
+def replayed(sent, answered):
+    ledger = Ledger()
+    board = Board(ledger, sent)
+    for ride_id in range(sent):
+        ledger.send(ride_id, now=100.0)
+    for ride_id in range(answered):
+        event = {"version": "3", "prediction": {"ride_duration": 21.25, "ride_id": ride_id}}
+        ledger.predict(Arrival(json.dumps(event).encode(), {}, 100.0 + (ride_id + 1) / 1000))
+        board.add(ride(ride_id), ledger.predicted[ride_id])
+    return Replayed(ledger, board, first_seconds=0.5)
+
+
+def summary_of(run, asked):
+    metrics = {"rmse": 5.1234, "rmse_without_pickup_time": 5.7}
+    release = Release(name="ride-duration", version="3", run_id="0123abcd", location="")
+    return Summary(run, asked, [1.0, 2.0, 3.0], Champion(release, metrics), True, 71.4)
+
+
+def test_a_good_run_tells_every_number():
+    summary = summary_of(replayed(100, 100), Asked(50, 50, 50))
+
+    assert summary.good
+    rows = dict(summary.rows())
+    assert rows["model"] == "ride-duration version 3"
+    assert rows["error"].startswith("5.123 min RMSE on held-out rides, 5.700 without")
+    assert rows["events"] == "100 in, 100 predicted, 0 dead-lettered, 0 lost, 0 delivered again"
+    assert rows["latency"].startswith("p50 50.0 ms, p99 99.0 ms")
+    assert rows["function"].startswith("p50 2.0 ms, p99 3.0 ms")
+    assert rows["http"] == "50 asked, 50 answered, 50 equal to the last bit"
+    assert "run 0123abcd" in rows["mlflow"]
+    assert rows["time"] == "71 s"
+
+
+@pytest.mark.parametrize(
+    ("run", "asked"),
+    [
+        (replayed(100, 99), Asked(50, 50, 50)),
+        (replayed(100, 100), Asked(50, 49, 49)),
+        (replayed(100, 100), Asked(50, 50, 49)),
+        (replayed(100, 0), Asked(0, 0, 0)),
+    ],
+    ids=["lost", "unanswered", "unequal", "nothing"],
+)
+def test_a_run_with_a_flaw_is_not_good(run, asked):
+    summary = summary_of(run, asked)
+
+    assert not summary.good
+    console = Console(record=True, width=100)
+    console.print(summary)
+    assert "lost" in console.export_text()
+
+
+def test_the_board_shows_the_last_rides_by_zone_name():
+    console = Console(record=True, width=110)
+
+    console.print(replayed(100, 100).board)
+
+    shown = console.export_text()
+    assert "100 of 100" in shown
+    assert shown.count("Jamaica") >= 8
+    assert "21.2 min" in shown
+    assert "15.0 min" in shown
+    assert "+6.2" in shown
+
+
+def test_the_functions_own_time_is_read_from_its_log(tmp_path):
+    log = tmp_path / "predict_event.log"
+    log.write_text(
+        "starting\n"
+        '{"severity": "INFO", "outcome": "predicted", "latency_ms": 0.6}\n'
+        '{"severity": "WARNING", "outcome": "dead_letter", "latency_ms": 9.0}\n'
+    )
+
+    assert read_handling(log) == [0.6]
