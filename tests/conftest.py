@@ -33,3 +33,17 @@ def pickle_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def course_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_course(tmp_path_factory.mktemp("models") / "course", "skops")
+
+
+def find_real_months() -> dict[str, Path]:
+    """TLC's green months beside the checkout by `YYYY-MM`; none on most machines."""
+    folder = Path(__file__).parents[2] / "shared" / "data"
+    return {path.stem.rpartition("_")[2]: path for path in sorted(folder.glob("green_tripdata_*.parquet"))}
+
+
+@pytest.fixture(scope="session")
+def real_months() -> dict[str, Path]:
+    found = find_real_months()
+    if not {"2021-01", "2021-02", "2021-03"} <= set(found):
+        pytest.skip("needs TLC's green months 2021-01 to 2021-03 in ../shared/data")
+    return found
