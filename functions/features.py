@@ -106,6 +106,11 @@ def zone_distance(rides: RideColumns) -> Column:
     return _DISTANCE.take(rides.PULocationID * (LAST_ZONE + 1) + rides.DOLocationID)
 
 
+def extra_miles(rides: RideColumns) -> Column:
+    """Miles driven beyond the distance between the two zones' centres; negative on the near sides."""
+    return known_distance(rides) - zone_distance(rides)
+
+
 def _zone_table(values: dict[int, float | None]) -> Column:
     """A column in which a zone's id is the index; NaN for zones without a place."""
     table = np.full(LAST_ZONE + 1, np.nan, np.float32)
@@ -138,6 +143,7 @@ FEATURES: dict[str, Callable[[RideColumns], npt.NDArray[Any]]] = {
     "dropoff_longitude": dropoff_longitude,
     "dropoff_latitude": dropoff_latitude,
     "zone_distance": zone_distance,
+    "extra_miles": extra_miles,
 }
 """Every column a model may ask for, by the name it has in the model's signature."""
 

@@ -74,19 +74,18 @@ class Model:
         return numbers
 
 
-def load_model(release: Release, *, allow_pickle: bool = False, threads: int = 1) -> Model:
+def load_model(release: Release, *, allow_pickle: bool = False) -> Model:
     """Reads a release's model and tries it on its own input example and on two rides.
 
     Args:
         allow_pickle: whether a pickled model may run its code in this process.
-        threads: processor cores for one call; 1 is best for single rides, 0 means all.
 
     Raises:
         ModelUnavailable: the files are not as released, or the model does not answer.
     """
     folder = ModelFolder(release)
     description = describe(folder)
-    scorer = _scorer(folder, description, allow_pickle, threads)
+    scorer = _scorer(folder, description, allow_pickle)
     unknown = [name for name in scorer.columns if name not in FEATURES]
     if unknown:
         raise ModelUnavailable(
@@ -101,12 +100,12 @@ def load_model(release: Release, *, allow_pickle: bool = False, threads: int = 1
     return model
 
 
-def _scorer(folder: ModelFolder, description: Description, allow_pickle: bool, threads: int) -> Scorer:
+def _scorer(folder: ModelFolder, description: Description, allow_pickle: bool) -> Scorer:
     # Each format's library is imported only where a model comes in it.
     if "onnx" in description.flavors:
         from functions.onnx_model import load_onnx
 
-        return load_onnx(folder, description, threads)
+        return load_onnx(folder, description)
     if "sklearn" in description.flavors:
         from functions.sklearn_model import load_sklearn
 

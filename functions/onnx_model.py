@@ -46,10 +46,11 @@ class OnnxScorer:
         return result
 
 
-def load_onnx(folder: ModelFolder, description: Description, threads: int) -> OnnxScorer:
+def load_onnx(folder: ModelFolder, description: Description) -> OnnxScorer:
     """Raises ModelUnavailable where onnxruntime does not take the file."""
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    # More threads add a table's trees up in another order: other bits than for a ride alone.
+    options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = ERRORS_ONLY
     content = folder.read(str(description.flavors["onnx"].get("data", "model.onnx")))

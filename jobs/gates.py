@@ -79,7 +79,7 @@ def judge(
     """
 
     def gate(name: str, unit: str, ours: float, theirs: float, most: float) -> Gate:
-        digits = 4 if unit == "min" else 1
+        digits = 5 if unit == "min" else 1
         return Gate(
             name,
             f"{ours:.{digits}f} {unit}",

@@ -45,8 +45,8 @@ def test_the_first_champion_has_nobody_to_beat() -> None:
 def test_a_roll_back_shows_its_error_without_asking_for_it() -> None:
     gates = judge(replace(CHAMPION, rmse=9), CHAMPION, 0.0, 0.05, gate_error=False)
     assert all(gate.passed for gate in gates)
-    assert gates[0].candidate == "9.0000 min"
-    assert gates[0].champion == "5.2000 min"
+    assert gates[0].candidate == "9.00000 min"
+    assert gates[0].champion == "5.20000 min"
 
 
 def test_figures_are_measured_on_the_rides_that_are_given(onnx_folder: Path) -> None:
