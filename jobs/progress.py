@@ -1,0 +1,50 @@
+"""How far a fit is: a bar in a terminal, plain lines elsewhere."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from sklearn.ensemble import HistGradientBoostingRegressor
+
+GLANCE_SECONDS = 0.1
+LINE_SECONDS = 5.0
+
+
+@contextmanager
+def watching(trees: HistGradientBoostingRegressor, console: Console) -> Iterator[None]:
+    """Shows how many trees there are while the body fits them.
+
+    The fit tells nobody how far it is, so a second thread looks at its list of trees.
+    """
+    done = threading.Event()
+    show = _bar if console.is_terminal else _lines
+    watcher = threading.Thread(target=show, args=(trees, console, done), daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join()
+
+
+def _bar(trees: HistGradientBoostingRegressor, console: Console, done: threading.Event) -> None:
+    columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("trees"))
+    with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
+        task = progress.add_task("", total=trees.max_iter)
+        while not done.wait(GLANCE_SECONDS):
+            progress.update(task, completed=_grown(trees))
+        progress.update(task, completed=_grown(trees))
+
+
+def _lines(trees: HistGradientBoostingRegressor, console: Console, done: threading.Event) -> None:
+    began = time.monotonic()
+    while not done.wait(LINE_SECONDS):
+        seconds = time.monotonic() - began
+        console.print(f"training: {_grown(trees)} of {trees.max_iter} trees after {seconds:.0f} s")
+
+
+def _grown(trees: HistGradientBoostingRegressor) -> int:
+    return trees.n_iter_ if hasattr(trees, "n_iter_") else 0
