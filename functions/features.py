@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from functions.rides import LAST_ZONE, LONGEST_TRIP_MILES, Ride
+from functions.rides import LAST_ZONE, Ride
 from functions.zones import ZONES
 
 Column = npt.NDArray[np.float32]
@@ -53,62 +53,63 @@ def _minutes(moment: datetime | None) -> float:
     return float(days * MINUTES_A_DAY + moment.hour * 60 + moment.minute)
 
 
-def zone_pair(rides: RideColumns) -> Column:
+def zone_pair(table: "Features") -> Column:
     """Both ids in one number: 130 to 205 is 130205."""
-    return (rides.PULocationID * 1000 + rides.DOLocationID).astype(np.float32)
+    return (table.rides.PULocationID * 1000 + table.rides.DOLocationID).astype(np.float32)
 
 
-def zone_pair_text(rides: RideColumns) -> npt.NDArray[Any]:
+def zone_pair_text(table: "Features") -> npt.NDArray[Any]:
     """The same as the course writes it: "130_205"."""
-    pairs = zip(rides.PULocationID.tolist(), rides.DOLocationID.tolist(), strict=True)
+    pairs = zip(table.rides.PULocationID.tolist(), table.rides.DOLocationID.tolist(), strict=True)
     return np.array([f"{pickup}_{dropoff}" for pickup, dropoff in pairs], np.str_)
 
 
-def known_distance(rides: RideColumns) -> Column:
-    """Miles; unknown where TLC has 0 or what no taxi drives."""
-    miles = rides.trip_distance.astype(np.float32)
-    miles[(miles <= 0) | (miles > LONGEST_TRIP_MILES)] = np.nan
+def known_distance(table: "Features") -> Column:
+    """Miles; unknown where TLC has 0."""
+    miles = table.rides.trip_distance.astype(np.float32)
+    miles[miles <= 0] = np.nan
     return miles
 
 
-def pickup_minute(rides: RideColumns) -> Column:
+def pickup_minute(table: "Features") -> Column:
     """Minute of the day, 0 to 1439."""
-    return (rides.pickup_minutes % MINUTES_A_DAY).astype(np.float32)
+    return (table.rides.pickup_minutes % MINUTES_A_DAY).astype(np.float32)
 
 
-def pickup_weekday(rides: RideColumns) -> Column:
+def pickup_weekday(table: "Features") -> Column:
     """0 for Monday to 6 for Sunday."""
-    return (rides.pickup_minutes // MINUTES_A_DAY % 7).astype(np.float32)
+    return (table.rides.pickup_minutes // MINUTES_A_DAY % 7).astype(np.float32)
 
 
-def pickup_longitude(rides: RideColumns) -> Column:
+def pickup_longitude(table: "Features") -> Column:
     """Degrees, of the centre of the zone where the ride begins."""
-    return _LONGITUDE.take(rides.PULocationID)
+    return _LONGITUDE.take(table.rides.PULocationID)
 
 
-def pickup_latitude(rides: RideColumns) -> Column:
+def pickup_latitude(table: "Features") -> Column:
     """Degrees, of the centre of the zone where the ride begins."""
-    return _LATITUDE.take(rides.PULocationID)
+    return _LATITUDE.take(table.rides.PULocationID)
 
 
-def dropoff_longitude(rides: RideColumns) -> Column:
+def dropoff_longitude(table: "Features") -> Column:
     """Degrees, of the centre of the zone where the ride ends."""
-    return _LONGITUDE.take(rides.DOLocationID)
+    return _LONGITUDE.take(table.rides.DOLocationID)
 
 
-def dropoff_latitude(rides: RideColumns) -> Column:
+def dropoff_latitude(table: "Features") -> Column:
     """Degrees, of the centre of the zone where the ride ends."""
-    return _LATITUDE.take(rides.DOLocationID)
+    return _LATITUDE.take(table.rides.DOLocationID)
 
 
-def zone_distance(rides: RideColumns) -> Column:
+def zone_distance(table: "Features") -> Column:
     """Miles between the two zones' centres, as the crow flies."""
-    return _DISTANCE.take(rides.PULocationID * (LAST_ZONE + 1) + rides.DOLocationID)
+    return _DISTANCE.take(table.rides.PULocationID * (LAST_ZONE + 1) + table.rides.DOLocationID)
 
 
-def extra_miles(rides: RideColumns) -> Column:
+def extra_miles(table: "Features") -> Column:
     """Miles driven beyond the distance between the two zones' centres; negative on the near sides."""
-    return known_distance(rides) - zone_distance(rides)
+    extra: Column = table["known_distance"] - table["zone_distance"]
+    return extra
 
 
 def _zone_table(values: dict[int, float | None]) -> Column:
@@ -127,11 +128,32 @@ _DISTANCE = np.hypot(
     np.subtract.outer(_LATITUDE, _LATITUDE) * _MILES_A_LATITUDE,
 )
 
-FEATURES: dict[str, Callable[[RideColumns], npt.NDArray[Any]]] = {
+
+class Features(Mapping[str, npt.NDArray[Any]]):
+    """Rides as a table of features; a column is computed once, when it is asked for."""
+
+    def __init__(self, rides: RideColumns) -> None:
+        self.rides = rides
+        self._columns: dict[str, npt.NDArray[Any]] = {}
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        column = self._columns.get(name)
+        if column is None:
+            column = self._columns[name] = FEATURES[name](self)
+        return column
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(FEATURES)
+
+    def __len__(self) -> int:
+        return len(FEATURES)
+
+
+FEATURES: dict[str, Callable[[Features], npt.NDArray[Any]]] = {
     # As the ride has them, under TLC's and the course's names.
-    "PULocationID": lambda rides: rides.PULocationID,
-    "DOLocationID": lambda rides: rides.DOLocationID,
-    "trip_distance": lambda rides: rides.trip_distance,
+    "PULocationID": lambda table: table.rides.PULocationID,
+    "DOLocationID": lambda table: table.rides.DOLocationID,
+    "trip_distance": lambda table: table.rides.trip_distance,
     "PU_DO": zone_pair_text,
     # Computed.
     "zone_pair": zone_pair,
@@ -148,29 +170,14 @@ FEATURES: dict[str, Callable[[RideColumns], npt.NDArray[Any]]] = {
 """Every column a model may ask for, by the name it has in the model's signature."""
 
 
-class Features(Mapping[str, npt.NDArray[Any]]):
-    """Rides as a table of features; a column is computed when it is asked for."""
-
-    def __init__(self, rides: RideColumns) -> None:
-        self._rides = rides
-
-    def __getitem__(self, name: str) -> npt.NDArray[Any]:
-        return FEATURES[name](self._rides)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(FEATURES)
-
-    def __len__(self) -> int:
-        return len(FEATURES)
-
-
 def feature_matrix(rides: RideColumns, names: Sequence[str]) -> Column:
     """The named columns side by side: float32, [rides, names].
 
     Raises:
         KeyError: a name that is not in `FEATURES`.
     """
+    table = Features(rides)
     matrix = np.empty((len(rides.PULocationID), len(names)), np.float32)
     for position, name in enumerate(names):
-        matrix[:, position] = FEATURES[name](rides)
+        matrix[:, position] = table[name]
     return matrix

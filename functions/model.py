@@ -43,8 +43,6 @@ class Model:
 
     def predict_rides(self, rides: Sequence[Ride]) -> list[Prediction]:
         """One prediction a ride, in their order; see `predict`."""
-        if not rides:
-            return []
         numbers = self.predict(ride_columns(rides))
         return [Prediction(number, self.target.target, self.version) for number in numbers.tolist()]
 
@@ -58,17 +56,19 @@ class Model:
 
     def predict_table(self, table: Mapping[str, npt.NDArray[Any]], rows: int) -> Numbers:
         """The same, from columns by name."""
+        if not rows:
+            return np.empty(0)
         try:
             numbers = self._scorer.score(table, rows).reshape(-1).astype(np.float64)
         except Exception as error:  # whatever a foreign model throws, the ride is not at fault
             raise ModelUnavailable(f"version {self.version} failed: {error}") from error
         if len(numbers) != rows:
             raise ModelUnavailable(f"version {self.version} gave {len(numbers)} numbers for {rows} rides")
-        # Finite, because an infinite maximum lets infinity through; NaN fails the comparisons.
-        plausible = np.isfinite(numbers) & (numbers >= self.target.minimum) & (numbers <= self.target.maximum)
-        if not plausible.all():
+        least, most = numbers.min(), numbers.max()
+        # NaN fails every comparison; infinity must, too, where no maximum is known.
+        if not (self.target.minimum <= least and most <= self.target.maximum and most < np.inf):
             raise ModelUnavailable(
-                f"version {self.version} gave {numbers[~plausible][0]} {self.target.unit}, not "
+                f"version {self.version} gave {least} to {most} {self.target.unit}, not "
                 f"{self.target.minimum:g} to {self.target.maximum:g}"
             )
         return numbers

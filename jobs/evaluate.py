@@ -11,8 +11,8 @@ from sklearn.pipeline import Pipeline
 
 from functions.features import RideColumns
 from functions.zones import ZONES
-from jobs.pipeline import COLUMNS, SEED, feature_frame, without_pickup_time
-from jobs.trips import columns_of
+from jobs.pipeline import COLUMNS, SEED, feature_frame
+from jobs.trips import columns_of, without_pickup_time
 
 Minutes = npt.NDArray[np.float64]
 

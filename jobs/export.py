@@ -12,7 +12,9 @@ from sklearn.pipeline import Pipeline
 
 from functions.errors import RidecastError
 from functions.features import RideColumns, feature_matrix
-from jobs.pipeline import COLUMNS, feature_frame, without_pickup_time
+from jobs.gates import LARGEST_DIFFERENCE
+from jobs.pipeline import COLUMNS, feature_frame
+from jobs.trips import without_pickup_time
 
 Minutes = npt.NDArray[np.float64]
 Predict = Callable[[RideColumns], Minutes]
@@ -20,8 +22,6 @@ Predict = Callable[[RideColumns], Minutes]
 TARGET = "ride_duration"
 LARGEST_MINUTES = 180.0
 """A prediction above, or below 0, cannot be one of a taxi ride; the functions refuse it."""
-LARGEST_DIFFERENCE = 0.001
-"""Minutes between ONNX and scikit-learn on any one ride: nobody could tell them apart."""
 
 
 class DifferentModels(RidecastError):

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from functions.features import RideColumns, ride_columns
 from functions.model import Model
 from functions.rides import Ride
+from jobs.trips import without_pickup_time
 
 TOLERANCE_MINUTES = 0.05
 """By which a candidate's RMSE may exceed the champion's: 1% of it, which no rider would notice."""
@@ -52,10 +53,9 @@ def measure(model: Model, rides: RideColumns, minutes: npt.NDArray[np.float64]) 
     Args:
         rides, minutes: held-out rides and how long they took, [n] each.
     """
-    without = rides._replace(pickup_minutes=np.full(len(minutes), np.nan))
     return Measures(
         rmse=_rmse(model.predict(rides), minutes),
-        rmse_without_pickup_time=_rmse(model.predict(without), minutes),
+        rmse_without_pickup_time=_rmse(model.predict(without_pickup_time(rides)), minutes),
         microseconds=_microseconds(model),
         megabytes=sum(file.size for file in model.release.files) / 1e6,
     )

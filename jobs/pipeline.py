@@ -127,11 +127,6 @@ def feature_frame(rides: RideColumns) -> pd.DataFrame:
     return pd.DataFrame(feature_matrix(rides, COLUMNS), columns=list(COLUMNS))
 
 
-def without_pickup_time(rides: RideColumns) -> RideColumns:
-    """The same rides, as if nobody had said when they began."""
-    return rides._replace(pickup_minutes=np.full(len(rides.pickup_minutes), np.nan))
-
-
 def _recency(pickups: "pd.Series[pd.Timestamp]", half_life: float) -> Minutes:
     """Weights, 1 for the newest rides; those that a faulty clock puts years back count nothing."""
     # A faulty clock may run ahead as well: the newest time is that of one ride in a thousand.

@@ -22,12 +22,11 @@ from jobs.pipeline import (
     fit_pipeline,
     new_pipeline,
     one_core_less,
-    without_pickup_time,
 )
 from jobs.progress import watching
 from jobs.settings import MODEL_NAME, Settings
 from jobs.tracking import log_evaluation, log_models, register, tracked_run
-from jobs.trips import clean_trips, columns_of, read_trips
+from jobs.trips import clean_trips, columns_of, read_trips, without_pickup_time
 
 FEWEST_RIDES = 1_000
 """Fewer teach nothing about 265 zones."""

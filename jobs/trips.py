@@ -122,6 +122,11 @@ def columns_of(trips: pd.DataFrame) -> RideColumns:
     )
 
 
+def without_pickup_time(rides: RideColumns) -> RideColumns:
+    """The same rides, as if nobody had said when they began."""
+    return rides._replace(pickup_minutes=np.full(len(rides.pickup_minutes), np.nan))
+
+
 _EPOCH = pd.Timestamp(0).toordinal()
 
 

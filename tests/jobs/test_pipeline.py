@@ -12,8 +12,8 @@ from sklearn.pipeline import Pipeline
 from functions.features import RideColumns
 from jobs.evaluate import Errors, Evaluation
 from jobs.export import Predict, check, export, predictor
-from jobs.pipeline import Parameters, feature_frame, fit_pipeline, new_pipeline, without_pickup_time
-from jobs.trips import clean_trips, columns_of, read_trips
+from jobs.pipeline import Parameters, feature_frame, fit_pipeline, new_pipeline
+from jobs.trips import clean_trips, columns_of, read_trips, without_pickup_time
 
 
 class Fitted(NamedTuple):
