@@ -110,6 +110,7 @@ def fit_pipeline(
             np.concatenate([minutes, minutes]),
             np.concatenate([weights, weights * WEIGHT_WITHOUT_TIME]),
         )
+    _round_thresholds_down(trees)
     return pipeline
 
 
@@ -120,6 +121,19 @@ def one_core_less() -> AbstractContextManager[object]:
     """
     limits: AbstractContextManager[object] = threadpool_limits(max(1, (os.cpu_count() or 1) - 1), "openmp")
     return limits
+
+
+def _round_thresholds_down(trees: HistGradientBoostingRegressor) -> None:
+    """Makes each threshold the largest float32 that is not above it.
+
+    For values in float32 nothing changes. But the conversion to ONNX rounds to the nearest float32, and a
+    threshold between two neighbours may become the upper one, which is then no longer above it.
+    """
+    for (tree,) in trees._predictors:
+        exact = tree.nodes["num_threshold"]
+        nearest = exact.astype(np.float32)
+        below = np.nextafter(nearest, np.float32(-np.inf))
+        tree.nodes["num_threshold"] = np.where(nearest > exact, below, nearest)
 
 
 def feature_frame(rides: RideColumns) -> pd.DataFrame:
