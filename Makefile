@@ -1,8 +1,46 @@
 .DEFAULT_GOAL := help
-.PHONY: help install run up test check lock
+.PHONY: help install run up lint test check lock
 PYTHON ?= python3
 BIN := .venv/bin
-UV_VERSION := 0.9.11
+UV_VERSION := 0.13.9
+# Written last. An install that was interrupted leaves .venv/.unfinished instead, and the next one begins anew.
+STAMP := .venv/.installed
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## the virtual environment .venv, with all that jobs/ and the tests need
+	@:
+
+run: install ## the main job: train, promote, serve, replay rides, collect predictions (TRIPS=… RIDES=… RATE=… PICTURE=…)
+	@$(BIN)/python -m jobs local run
+
+up: install ## the local cloud stays up, with addresses and commands to try
+	@$(BIN)/python -m jobs local up
+
+lint: install ## style and types
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --check --quiet
+	@$(BIN)/mypy --no-error-summary
+
+test: install ## all tests
+	@$(BIN)/python -m pytest
+
+check: lint test ## what CI runs
+
+lock: install ## requirements*.txt from pyproject.toml
+	@$(BIN)/uv pip compile -q $(LOCK) --group dev -o requirements-dev.txt
+	@$(BIN)/uv pip compile -q $(LOCK) --group serve -c requirements-dev.txt -o requirements.txt
+LOCK := --universal --python-version 3.11 --no-emit-index-url --no-annotate --no-header
+
+$(STAMP): requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Ridecast needs Python 3.11 or newer, and $(PYTHON) is not: make install PYTHON=python3.12"; exit 1; }
+	@if [ -e .venv/.unfinished ]; then rm -rf .venv; fi
+	@echo "Installing what requirements-dev.txt pins into .venv (a minute or two, once)"
+	@mkdir -p .venv && touch .venv/.unfinished
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION) \
+	  && $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -r requirements-dev.txt \
+	  || $(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@rm .venv/.unfinished && touch $@

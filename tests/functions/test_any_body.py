@@ -12,8 +12,11 @@ from functions.events import read_message
 from functions.rides import Prediction, parse_ride_event
 
 NAMES = some.sampled_from(
-    "PULocationID DOLocationID trip_distance pickup_datetime ride ride_id instances calls dataframe_split "
-    "dataframe_records inputs columns data data_base64 message attributes ~/".split()
+    [
+        *("PULocationID", "DOLocationID", "trip_distance", "pickup_datetime", "ride", "ride_id"),
+        *("instances", "dataframe_split", "dataframe_records", "inputs", "columns", "calls"),
+        *("message", "attributes", "data", "data_base64", "~/", ""),
+    ]
 )
 VALUES = some.recursive(
     some.none()

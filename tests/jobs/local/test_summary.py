@@ -35,7 +35,7 @@ def replayed(sent, answered):
 
 
 def summary_of(run, asked):
-    metrics = {"rmse": 5.1234, "rmse_without_pickup_time": 5.7}
+    metrics = {"rmse": 5.1234, "rmse_without_pickup_time": 5.7, "rides_held_out": 61_921.0}
     release = Release(name="ride-duration", version="3", run_id="0123abcd", location="")
     return Summary(run, asked, [1.0, 2.0, 3.0], Champion(release, metrics), True, 71.4)
 
@@ -46,7 +46,7 @@ def test_a_good_run_tells_every_number():
     assert summary.good
     rows = dict(summary.rows())
     assert rows["model"] == "ride-duration version 3"
-    assert rows["error"].startswith("5.123 min RMSE on held-out rides, 5.700 without")
+    assert rows["error"].startswith("5.123 min RMSE on 61,921 held-out rides, 5.700 without")
     assert rows["events"] == "100 in, 100 predicted, 0 dead-lettered, 0 lost, 0 delivered again"
     assert rows["latency"].startswith("p50 50.0 ms, p99 99.0 ms")
     assert rows["function"].startswith("p50 2.0 ms, p99 3.0 ms")

@@ -1,0 +1,99 @@
+"""The topics and subscriptions between which ride events become prediction events."""
+
+import contextlib
+from dataclasses import dataclass
+
+from google.api_core.exceptions import GoogleAPIError, NotFound
+from google.protobuf.duration_pb2 import Duration
+from google.pubsub_v1.types import DeadLetterPolicy, PushConfig, Subscription
+
+from jobs.wires import publisher_client, subscriber_client
+
+ACK_SECONDS = 30
+"""Longer than the function takes for one event (8 s) with room; also the push request's time-out."""
+MOST_DELIVERIES = 100
+"""After which Pub/Sub itself gives an event up. Few would flood the dead-letter topic in a short outage."""
+
+
+@dataclass(frozen=True)
+class Topics:
+    """The names in one project of one emulator, and how to make and remove them."""
+
+    emulator: str
+    """`host:port`."""
+    project: str
+
+    @property
+    def ride_events(self) -> str:
+        """Topic where ride events go in."""
+        return f"projects/{self.project}/topics/ride-events"
+
+    @property
+    def predictions(self) -> str:
+        """Topic where prediction events come out."""
+        return f"projects/{self.project}/topics/predictions"
+
+    @property
+    def dead_letters(self) -> str:
+        """Topic of the events that cannot be predicted."""
+        return f"projects/{self.project}/topics/ride-events-dead-letter"
+
+    @property
+    def push(self) -> str:
+        """Subscription that pushes ride events to the function."""
+        return f"projects/{self.project}/subscriptions/ride-events-predict"
+
+    @property
+    def predictions_pull(self) -> str:
+        """Subscription from which prediction events can be pulled."""
+        return f"projects/{self.project}/subscriptions/predictions"
+
+    @property
+    def dead_letters_pull(self) -> str:
+        """Subscription from which dead letters can be pulled."""
+        return f"projects/{self.project}/subscriptions/ride-events-dead-letter"
+
+    def create(self) -> None:
+        """Makes the topics and the two subscriptions to pull from."""
+        client = publisher_client(self.emulator)
+        for topic in (self.ride_events, self.predictions, self.dead_letters):
+            client.create_topic(name=topic)
+        client.stop()
+        with subscriber_client(self.emulator) as subscriber:
+            for name, topic in (
+                (self.predictions_pull, self.predictions),
+                (self.dead_letters_pull, self.dead_letters),
+            ):
+                subscriber.create_subscription(name=name, topic=topic)
+
+    def push_to(self, url: str) -> None:
+        """Makes the subscription that pushes ride events to the function at `url`.
+
+        It has no retry policy: with one, the emulator does not deliver a failed event again.
+        """
+        with subscriber_client(self.emulator) as subscriber:
+            subscriber.create_subscription(
+                Subscription(
+                    name=self.push,
+                    topic=self.ride_events,
+                    push_config=PushConfig(push_endpoint=url),
+                    ack_deadline_seconds=ACK_SECONDS,
+                    message_retention_duration=Duration(seconds=3600),
+                    dead_letter_policy=DeadLetterPolicy(
+                        dead_letter_topic=self.dead_letters,
+                        max_delivery_attempts=MOST_DELIVERIES,
+                    ),
+                )
+            )
+
+    def delete(self) -> None:
+        """Removes everything that is there, unless the emulator is gone itself."""
+        publisher = publisher_client(self.emulator)
+        with contextlib.suppress(GoogleAPIError), subscriber_client(self.emulator) as subscriber:
+            for name in (self.push, self.predictions_pull, self.dead_letters_pull):
+                with contextlib.suppress(NotFound):
+                    subscriber.delete_subscription(subscription=name, retry=None, timeout=2)
+            for topic in (self.ride_events, self.predictions, self.dead_letters):
+                with contextlib.suppress(NotFound):
+                    publisher.delete_topic(topic=topic, retry=None, timeout=2)
+        publisher.stop()

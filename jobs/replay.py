@@ -1,0 +1,145 @@
+"""python -m jobs replay: rides from recorded trips go through the city again, as ride events."""
+
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import click
+import msgspec
+
+from functions.errors import RidecastError
+
+RIDES = 500
+RATE = 50.0
+"""Events a second; the emulator, with two in flight, manages several times as many on an idle machine."""
+SEED = 2021
+HELD_OUT = 0.2
+"""Part of a month, its end, that training keeps for the test when it has only that month."""
+WATCH_SECONDS = 30.0
+"""How long to wait for the next prediction event."""
+
+Item = TypeVar("Item")
+
+
+class RecordedRide(NamedTuple):
+    """A ride that somebody took, and how long it was."""
+
+    ride_id: int
+    """Its row in the month's file."""
+    ride: dict[str, Any]
+    """With the fields of a course event."""
+    actual_minutes: float
+
+    def event(self) -> bytes:
+        """The body of its ride event, in the course's form."""
+        return msgspec.json.encode({"ride": self.ride, "ride_id": self.ride_id})
+
+
+def sample_rides(places: Sequence[str], count: int, seed: int = SEED) -> list[RecordedRide]:
+    """Rides of the last place that training did not learn from, in the order in which they began.
+
+    Args:
+        places: months of trips, as `read_trips` takes them; of a single month only its end is used.
+        count: how many; all there are, if there are fewer.
+
+    Raises:
+        UnreadableTrips: the place cannot be read.
+    """
+    # Pandas takes a second to import: `--help` does without.
+    from jobs.trips import clean_trips, read_trips
+
+    trips = clean_trips(read_trips(places[-1:])).trips.sort_values("pickup_datetime", kind="stable")
+    if len(places) == 1:
+        trips = trips.tail(int(len(trips) * HELD_OUT))
+    chosen = trips.sample(min(count, len(trips)), random_state=seed)
+    return [_recorded(trip) for trip in chosen.sort_values("pickup_datetime").itertuples()]
+
+
+def _recorded(trip: Any) -> RecordedRide:
+    ride = {
+        "PULocationID": int(trip.PULocationID),
+        "DOLocationID": int(trip.DOLocationID),
+        "trip_distance": float(trip.trip_distance),
+        "pickup_datetime": trip.pickup_datetime.isoformat(),
+    }
+    return RecordedRide(int(trip.Index), ride, float(trip.duration))
+
+
+def paced(items: Iterable[Item], rate: float) -> Iterator[Item]:
+    """The items at `rate` a second by the clock: a slow moment is caught up, not added."""
+    start = time.monotonic()
+    for number, item in enumerate(items):
+        time.sleep(max(start + number / rate - time.monotonic(), 0))
+        yield item
+
+
+@click.command()
+@click.option(
+    "--trips",
+    "places",
+    multiple=True,
+    help="A month of trips: a path, gs:// or https://; may be repeated, the last is replayed.",
+)
+@click.option("--event", help="The body of one event to send, instead of recorded rides.")
+@click.option("--rides", default=RIDES, show_default=True, help="How many rides.")
+@click.option("--rate", default=RATE, show_default=True, help="Events a second.")
+@click.option("--seed", default=SEED, show_default=True, help="Which rides are drawn.")
+@click.option(
+    "--topic",
+    envvar="RIDE_EVENTS_TOPIC",
+    show_envvar=True,
+    required=True,
+    help="projects/P/topics/T, or the predict_event function's http:// address.",
+)
+@click.option(
+    "--watch",
+    metavar="SUBSCRIPTION",
+    help="Print what comes out of projects/P/subscriptions/S, or of a file, for each event.",
+)
+def command(  # noqa: PLR0913, PLR0917  # one for each option
+    places: tuple[str, ...],
+    event: str | None,
+    rides: int,
+    rate: float,
+    seed: int,
+    topic: str,
+    watch: str | None,
+) -> None:
+    """Publish ride events, made from recorded trips, at a set rate.
+
+    PUBSUB_EMULATOR_HOST sends them to an emulator instead of Google's Pub/Sub.
+    """
+    if bool(places) == bool(event):
+        raise click.UsageError("give --trips or --event")
+    try:
+        recorded = sample_rides(places, rides, seed) if places else []
+        bodies = [ride.event() for ride in recorded] or [str(event).encode()]
+        _send(bodies, rate, topic, watch)
+    except RidecastError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _send(bodies: Sequence[bytes], rate: float, topic: str, watch: str | None) -> None:
+    # Google's clients take half a second to import: `--help` does without.
+    from jobs.wires import Arrival, open_inlet, open_outlet
+
+    seen = threading.Semaphore(0)
+
+    def show(arrival: Arrival) -> None:
+        click.echo(arrival.data)
+        seen.release()
+
+    outlet = open_outlet(watch, show) if watch else None
+    inlet = open_inlet(topic)
+    begin = time.monotonic()
+    for body in paced(bodies, rate):
+        inlet.send(body)
+    inlet.finish()
+    seconds = time.monotonic() - begin
+    click.echo(f"{len(bodies)} events sent to {topic} in {seconds:.1f} s", err=True)
+    if outlet:
+        missing = sum(not seen.acquire(timeout=WATCH_SECONDS) for _ in bodies)
+        outlet.close()
+        if missing:
+            raise click.ClickException(f"{missing} events gave no prediction in {watch}")
