@@ -121,3 +121,9 @@ def test_onnx_with_one_input_a_column_is_served(tmp_path: Path) -> None:
     course = load(save_course_onnx(tmp_path / "course"))
     short, long = course.predict(ride_columns([Ride(130, 205, 1.0), Ride(130, 205, 9.0)]))
     assert long - short == pytest.approx(20, abs=1)
+
+
+def test_onnxruntime_reports_to_nobody(tmp_path: Path) -> None:
+    script = "import functions.onnx_model"
+    subprocess.run([sys.executable, "-c", script], check=True, env={"HOME": str(tmp_path)})
+    assert list(tmp_path.rglob("*")) == [], "its telemetry begins with a device id in HOME"
