@@ -1,5 +1,8 @@
 """What several suites need: models, months of real trips, events as they were recorded."""
 
+import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -7,6 +10,17 @@ import pytest
 from tests.models import save_course, save_onnx, save_sklearn
 
 EVENTS = Path(__file__).parent / "events"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _mlflow_as_it_was() -> Iterator[None]:
+    """Training tells MLflow its addresses for the whole process; other modules have servers of their own."""
+    yield
+    if mlflow := sys.modules.get("mlflow"):
+        mlflow.set_tracking_uri(None)
+        mlflow.set_registry_uri(None)
+        for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
+            os.environ.pop(name, None)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import pytest
 from click.testing import CliRunner, Result
 from mlflow.tracking import MlflowClient
@@ -38,12 +37,7 @@ class House:
             "MODEL_BUCKET": str(self.bucket),
             "COLUMNS": "200",
         }
-        try:
-            return CliRunner().invoke(main, words, env=environment)
-        finally:
-            # Training tells MLflow for the whole process; other tests have servers of their own.
-            mlflow.set_tracking_uri(None)
-            mlflow.set_registry_uri(None)
+        return CliRunner().invoke(main, words, env=environment)
 
     def released(self) -> dict[str, Any]:
         pointer: dict[str, Any] = json.loads(self.pointer.read_text())

@@ -42,7 +42,8 @@ class Place:
             "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
             "MODEL_BUCKET": str(folder / "bucket"),
         }
-        self.client = MlflowClient(self.environment["MLFLOW_TRACKING_URI"])
+        tracking_uri = self.environment["MLFLOW_TRACKING_URI"]
+        self.client = MlflowClient(tracking_uri, registry_uri=tracking_uri)
 
     def train(self, *words: str) -> Result:
         return CliRunner(env=self.environment).invoke(train_module.command, [*words, "--trees", "10"])
