@@ -4,6 +4,7 @@ import hashlib
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 from functions.errors import ModelUnavailable
 from functions.releases import Release
@@ -56,11 +57,13 @@ def read_file(location: str, path: str, limit: int) -> bytes:
     """
     if ".." in PurePosixPath(path).parts or PurePosixPath(path).is_absolute():
         raise ModelUnavailable(f"{path!r} leads out of {location}")
-    scheme, _, rest = location.rpartition("://")
-    if scheme == "gs":
-        content = _read_object(rest, path, limit)
-    elif scheme in ("", "file"):
-        content = _read_local(Path(rest) / path, limit)
+    parts = urlsplit(location)
+    if parts.scheme == "gs":
+        content = _read_object(location.removeprefix("gs://"), path, limit)
+    elif parts.scheme == "file":
+        content = _read_local(Path(unquote(parts.path)) / path, limit)
+    elif not parts.scheme:
+        content = _read_local(Path(location) / path, limit)
     else:
         raise ModelUnavailable(
             f"{location} is not in reach of a function: models are read from gs:// and from folders. "

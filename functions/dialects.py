@@ -12,11 +12,12 @@ The form is told by its shape, so any of them may be sent to any of the paths th
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
 
+from functions.documents import read_document
 from functions.errors import InvalidRide, Problem, UnreadableBody
 from functions.rides import Prediction, Ride, parse_ride, parse_ride_event
 
@@ -42,9 +43,6 @@ class Asked(msgspec.Struct, frozen=True):
     """Predictions → the object that is the answer's JSON."""
 
 
-_decode = msgspec.json.Decoder().decode
-
-
 def read_rides(body: bytes, content_type: str) -> Asked:
     """The rides that a body asks about.
 
@@ -58,10 +56,7 @@ def read_rides(body: bytes, content_type: str) -> Asked:
     """
     if content_type.partition(";")[0].strip().lower() == "text/csv":
         return _csv(body)
-    try:
-        document = _decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise UnreadableBody(f"is no JSON: {error}") from error
+    document = read_document(body)
     if isinstance(document, list):
         return _plain_list(document)
     if not isinstance(document, dict):
@@ -141,9 +136,9 @@ def _csv(body: bytes) -> Asked:
         lines = list(csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True))
     except (UnicodeDecodeError, csv.Error) as error:
         raise UnreadableBody(f"is no CSV: {error}") from error
-    if not lines:
+    if not any(lines):
         raise UnreadableBody("is empty; the first line must name the columns")
-    columns, *rows = lines
+    columns, *rows = (line for line in lines if line)
     for number, row in enumerate(rows):
         if len(row) != len(columns):
             raise UnreadableBody(f"must have {len(columns)} cells", f"#/{number}")
@@ -190,7 +185,7 @@ def _table(
     columns: Sequence[str], rows: Sequence[Sequence[object]], at: Callable[[int, str], str]
 ) -> list[Ride]:
     """Rides from rows of values; `at` tells a value's pointer from its row and column."""
-    records = [dict(zip(columns, row, strict=False)) for row in rows]
+    records = (dict(zip(columns, row, strict=False)) for row in rows)
     try:
         return _each(records, "", parse_ride)
     except InvalidRide as error:
@@ -203,7 +198,7 @@ def _table(
         ) from None
 
 
-def _each(documents: Sequence[object], pointer: str, read: Callable[[object, str], T]) -> list[T]:
+def _each(documents: Iterable[object], pointer: str, read: Callable[[object, str], T]) -> list[T]:
     """Reads each item of a batch; one error tells of all that are wrong, up to a limit."""
     items: list[T] = []
     problems: list[Problem] = []

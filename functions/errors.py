@@ -1,8 +1,9 @@
 """The errors, and what each one means for the one who sent the ride.
 
     RidecastError
-    ├── InvalidRide          the sender's mistake: 422, or a dead letter and done
-    │   └── UnreadableBody   not even a ride could be read: 400, or a dead letter and done
+    ├── InvalidRide          never to be predicted: 422, or a dead letter and done
+    │   ├── UnreadableBody   not even a ride could be read: 400, or a dead letter and done
+    │   └── ImplausiblePrediction  the model's number cannot be: 422, or a dead letter and done
     └── Unavailable          our trouble, which passes: 503, the event is delivered again
         ├── ModelUnavailable no model can answer now
         ├── PublishFailed    no confirmation from the topic
@@ -49,12 +50,18 @@ class UnreadableBody(InvalidRide):
         super().__init__(Problem(pointer, detail))
 
 
+class ImplausiblePrediction(InvalidRide):
+    """The model's number for this ride cannot be, and the same version will not find a better one."""
+
+    reason = "implausible_prediction"
+
+
 class Unavailable(RidecastError):
     """Nothing is wrong with the ride: the same request may succeed a little later."""
 
 
 class ModelUnavailable(Unavailable):
-    """No model is loaded, or the one that is gave no usable number."""
+    """No model is loaded, or the one that is failed."""
 
 
 class PublishFailed(Unavailable):

@@ -28,9 +28,9 @@ class Target(msgspec.Struct, frozen=True):
 
     target: str = "ride_duration"
     unit: str = "minutes"
-    minimum: float = 0.0
+    minimum: float = float("-inf")
     maximum: float = float("inf")
-    """A number outside minimum and maximum is the model's fault and not given out."""
+    """A number outside minimum and maximum is not given out."""
 
 
 class Description(msgspec.Struct, frozen=True):

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from functions.artifacts import ModelFolder
-from functions.errors import ModelUnavailable
+from functions.errors import ImplausiblePrediction, ModelUnavailable, Problem
 from functions.features import FEATURES, Features, RideColumns, ride_columns
 from functions.mlmodel import Description, Target, describe
 from functions.releases import Release
@@ -50,7 +50,8 @@ class Model:
         """One number a ride, in the target's unit: float64, [rides].
 
         Raises:
-            ModelUnavailable: the model failed, or gave a number that cannot be.
+            ModelUnavailable: the model failed.
+            ImplausiblePrediction: it gave a number that cannot be.
         """
         return self.predict_table(Features(rides), len(rides.PULocationID))
 
@@ -65,11 +66,16 @@ class Model:
         if len(numbers) != rows:
             raise ModelUnavailable(f"version {self.version} gave {len(numbers)} numbers for {rows} rides")
         least, most = numbers.min(), numbers.max()
-        # NaN fails every comparison; infinity must, too, where no maximum is known.
-        if not (self.target.minimum <= least and most <= self.target.maximum and most < np.inf):
-            raise ModelUnavailable(
-                f"version {self.version} gave {least} to {most} {self.target.unit}, not "
-                f"{self.target.minimum:g} to {self.target.maximum:g}"
+        # NaN fails every comparison; infinity must, too, where no limit is known.
+        if not (
+            self.target.minimum <= least and most <= self.target.maximum and -np.inf < least <= most < np.inf
+        ):
+            raise ImplausiblePrediction(
+                Problem(
+                    "#",
+                    f"version {self.version} of the model gives {least:g} to {most:g} {self.target.unit}, "
+                    f"which cannot be: it must be {self.target.minimum:g} to {self.target.maximum:g}",
+                )
             )
         return numbers
 
@@ -93,10 +99,13 @@ def load_model(release: Release, *, allow_pickle: bool = False) -> Model:
         )
     version = release.version or description.identity or release.name
     model = Model(msgspec.structs.replace(release, version=version), description.target, scorer)
-    if description.example:
-        rows = len(next(iter(description.example.values())))
-        model.predict_table(description.example, rows)
-    model.predict(ride_columns(TRIAL_RIDES))
+    try:
+        if description.example:
+            rows = len(next(iter(description.example.values())))
+            model.predict_table(description.example, rows)
+        model.predict(ride_columns(TRIAL_RIDES))
+    except ImplausiblePrediction as error:
+        raise ModelUnavailable(f"the model fails its trial: {error}") from error
     return model
 
 

@@ -65,7 +65,13 @@ def connect(topic: str) -> Publisher:
         if not _TOPIC.fullmatch(topic):
             raise SettingsError(f"{topic!r} must look like projects/PROJECT/topics/TOPIC")
         return TopicPublisher(topic)
-    return LinePublisher(Path(topic))
+    path = Path(topic)
+    if ":" in topic or "topics" in path.parts or ("/" not in topic and path.suffix != ".jsonl"):
+        raise SettingsError(
+            f"{topic!r} is no topic: write projects/PROJECT/topics/TOPIC, stdout: or a file's path, such as "
+            "./predictions.jsonl"
+        )
+    return LinePublisher(path)
 
 
 def fit_value(text: str) -> str:
@@ -172,7 +178,8 @@ def _settle(confirmed: "asyncio.Future[None]", error: PublishFailed | None) -> N
 class LinePublisher:
     """Appends each message as a line of JSON to a file, or to stdout, where there is no Pub/Sub.
 
-    A line is `{"attributes": {…}, "data": …}`; data that is no JSON stands in base64 under `data_base64`.
+    A line is `{"attributes": {…}, "data": …}`, with JSON written anew; data that is no JSON stands in base64
+    under `data_base64`.
     """
 
     def __init__(self, path: Path | None) -> None:

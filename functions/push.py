@@ -14,7 +14,6 @@ from functions.responses import (
     wrong_method_response,
 )
 from functions.stream import Stream
-from functions.telemetry import fields, logger
 
 LARGEST_DELIVERY = 20_000_000
 """Bytes; Pub/Sub's largest message of 10 MB comes as 13.4 MB of base64, with its attributes."""
@@ -42,7 +41,6 @@ class Push:
         except InvalidRide as error:
             return problem_response(error.status, "no Pub/Sub delivery is that large", error.problems)
         except Unavailable as error:
-            logger.error("to be delivered again", extra=fields(outcome="again", reason=str(error)))
             return unavailable_response(error)
         # 200, not 202: the emulator delivers again what production takes as done.
         return Response(status_code=200)

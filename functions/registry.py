@@ -81,10 +81,10 @@ def _get(tracking_uri: str, method: str, query: dict[str, str], token: str) -> A
         )
     request = urllib.request.Request(address)  # noqa: S310  # the scheme was checked above
     if token:
-        request.add_header("Authorization", f"Bearer {token}")
+        request.add_unredirected_header("Authorization", f"Bearer {token}")
     try:
         with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as answer:  # noqa: S310
-            return msgspec.json.decode(answer.read())
+            return msgspec.json.decode(answer.read(LARGEST_POINTER))
     except urllib.error.HTTPError as error:
         detail = error.read(1000).decode(errors="replace")
         raise ModelUnavailable(f"{address} answered {error.code}: {detail}") from error

@@ -126,6 +126,14 @@ def parse_ride_event(document: object, pointer: str = "#") -> RideEvent:
     return RideEvent(ride, ride_id)
 
 
+def readable_ride_id(document: object) -> RideId | None:
+    """The id of an event that may be wrong in every other way; None where that is wrong, too."""
+    try:
+        return _ride_id(document.get("ride_id")) if isinstance(document, dict) else None
+    except ValueError:
+        return None
+
+
 def _zone(value: object) -> int:
     """Zone 130 from 130, "130" or 130.0: tables with nulls turn ids into floats."""
     if type(value) is int:

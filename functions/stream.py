@@ -5,16 +5,19 @@ Returning means done, raising means deliver again.
 
 import asyncio
 import hashlib
+import logging
 import time
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
-from functions.errors import InvalidRide, PublishFailed, UnreadableBody
+from functions.documents import read_document
+from functions.errors import InvalidRide, PublishFailed, Unavailable
 from functions.events import Message, read_message, unread_message
 from functions.predictor import Predictor
 from functions.publisher import MOST_ATTRIBUTES, OutMessage, Publisher, fit_value
-from functions.rides import Prediction, RideEvent, parse_ride_event
+from functions.rides import Prediction, RideEvent, parse_ride_event, readable_ride_id
 from functions.telemetry import Trace, fields, logger, read_trace, use_trace
 
 HANDLING_SECONDS = 7.5
@@ -22,7 +25,7 @@ HANDLING_SECONDS = 7.5
 LARGEST_DEAD_LETTER = 9_000_000
 """Bytes of an event that are kept; Pub/Sub takes 10 MB with the attributes."""
 
-_decode = msgspec.json.Decoder().decode
+_LEVELS = {"predicted": logging.INFO, "dead_letter": logging.WARNING, "again": logging.ERROR}
 
 
 class Stream:
@@ -34,7 +37,7 @@ class Stream:
         self._dead_letters = dead_letters
 
     async def handle(self, headers: Mapping[str, str], body: bytes) -> None:
-        """Handles one delivery; when this returns, its outcome is safe on a topic.
+        """Handles one delivery; when this returns, its outcome is safe on a topic. Logs one line.
 
         Args:
             headers: by lower-case name.
@@ -43,62 +46,56 @@ class Stream:
         Raises:
             Unavailable: deliver it again.
         """
+        began = time.perf_counter()
+        line: dict[str, Any] = {"outcome": "again"}
         try:
             async with asyncio.timeout(HANDLING_SECONDS):
-                await self._handle(headers, body)
+                await self._handle(headers, body, line)
         except TimeoutError:
-            raise PublishFailed(f"not done within {HANDLING_SECONDS:g} s") from None
+            line["reason"] = f"not done within {HANDLING_SECONDS:g} s"
+            raise PublishFailed(line["reason"]) from None
+        except Unavailable as error:
+            line["reason"] = str(error)
+            raise
+        finally:
+            line["latency_ms"] = round((time.perf_counter() - began) * 1000, 2)
+            logger.log(_LEVELS[line["outcome"]], "ride event", extra=fields(**line))
 
-    async def _handle(self, headers: Mapping[str, str], body: bytes) -> None:
-        began = time.perf_counter()
+    async def _handle(self, headers: Mapping[str, str], body: bytes, line: dict[str, Any]) -> None:
+        """Writes what it learns of the event into `line`."""
         message = unread_message(body)
         trace = read_trace(headers)
         use_trace(trace)
         try:
             message = read_message(headers, body)
+            line["message_id"] = message.message_id
             # The event's own trace says more than that of the request which delivers it.
             trace = read_trace(message.attributes) or trace
             use_trace(trace)
-            event = parse_ride_event(_read_document(message.data))
+            document = read_document(message.data)
+            line["ride_id"] = readable_ride_id(document)
+            event = parse_ride_event(document)
+            model = await self._predictor.model()
+            line["model_version"] = model.version
+            (prediction,) = model.predict_rides([event.ride])
         except InvalidRide as error:
+            line["model_version"] = self._predictor.version
             letter = dead_letter(message, error, self._predictor.version)
             await self._dead_letters.publish(letter)
-            logger.warning(
-                "dead letter",
-                extra=fields(
-                    outcome="dead_letter",
-                    reason=error.reason,
-                    detail=letter.attributes["dead_letter_detail"],
-                    message_id=message.message_id,
-                    latency_ms=_milliseconds_since(began),
-                ),
-            )
-            return
-        model = await self._predictor.model()
-        (prediction,) = model.predict_rides([event.ride])
-        await self._predictions.publish(prediction_event(event, prediction, message.data, trace))
-        logger.info(
-            "prediction",
-            extra=fields(
-                outcome="predicted",
-                ride_id=event.ride_id,
-                model_version=prediction.version,
-                latency_ms=_milliseconds_since(began),
-            ),
-        )
-
-
-def _read_document(data: bytes) -> object:
-    try:
-        return _decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise UnreadableBody(f"is no JSON: {error}") from error
+            line |= {
+                "outcome": "dead_letter",
+                "reason": error.reason,
+                "detail": letter.attributes["dead_letter_detail"],
+            }
+        else:
+            await self._predictions.publish(prediction_event(event, prediction, message.data, trace))
+            line["outcome"] = "predicted"
 
 
 def prediction_event(
     event: RideEvent, prediction: Prediction, data: bytes, trace: Trace | None
 ) -> OutMessage:
-    """The course's prediction event, byte for byte the same for the same event and model version."""
+    """The course's prediction event: the same body and the same id for the same event and model version."""
     identity = hashlib.sha256(
         b"\0".join((prediction.model.encode(), prediction.version.encode(), data))
     ).hexdigest()[:32]
@@ -143,7 +140,3 @@ def dead_letter(message: Message, error: InvalidRide, version: str) -> OutMessag
         name: fit_value(text) for name, text in story.items() if text
     }
     return OutMessage(message.data[:LARGEST_DEAD_LETTER], attributes)
-
-
-def _milliseconds_since(began: float) -> float:
-    return round((time.perf_counter() - began) * 1000, 2)

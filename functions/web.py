@@ -6,7 +6,7 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.responses import Response
 
-from functions.dialects import read_rides
+from functions.dialects import Asked, read_rides
 from functions.errors import InvalidRide, Unavailable
 from functions.model import Model
 from functions.predictor import Predictor
@@ -26,6 +26,8 @@ PREDICT_PATHS = frozenset({"/", "/predict", "/invocations"})
 DESCRIPTION_PATH = "/openapi.json"
 LARGEST_INLINE = 100
 """Rides predicted on the event loop; more of them, at some 6 µs each, would hold up other requests."""
+LARGEST_INLINE_BODY = 1 << 14
+"""Bytes read on the event loop: about as many rides."""
 
 
 class Web:
@@ -53,14 +55,14 @@ class Web:
             if method == "POST":
                 return await self._predict(request)
             return wrong_method_response("POST", f"POST a ride here; {DESCRIPTION_PATH} describes it")
+        if path not in self._health_paths and path != DESCRIPTION_PATH:
+            return problem_response(404, f"nothing is here; {DESCRIPTION_PATH} lists what there is")
         if method not in ("GET", "HEAD"):
             return wrong_method_response("GET, HEAD", "predictions are made by POST to /predict")
         if path in self._health_paths:
             return await health_response(self._predictor)
-        if path == DESCRIPTION_PATH:
-            content = Path(__file__).with_name("openapi.json").read_bytes()
-            return Response(content, media_type="application/json")
-        return problem_response(404, f"nothing is here; {DESCRIPTION_PATH} lists what there is")
+        content = Path(__file__).with_name("openapi.json").read_bytes()
+        return Response(content, media_type="application/json")
 
     def _predicts(self, path: str) -> bool:
         # KServe and TensorFlow Serving name the model in the path; there is one model here.
@@ -69,7 +71,7 @@ class Web:
     async def _predict(self, request: Request) -> Response:
         try:
             body = await read_body(request, self._largest_body)
-            asked = read_rides(body, request.headers.get("content-type", ""))
+            asked = await _read(body, request.headers.get("content-type", ""))
             model = await self._predictor.model()
             predictions = await _predict(model, asked.rides)
         except InvalidRide as error:
@@ -78,6 +80,12 @@ class Web:
             logger.error("no prediction", extra=fields(outcome="unavailable", reason=str(error)))
             return unavailable_response(error)
         return json_response(asked.write(predictions))
+
+
+async def _read(body: bytes, content_type: str) -> Asked:
+    if len(body) <= LARGEST_INLINE_BODY:
+        return read_rides(body, content_type)
+    return await asyncio.to_thread(read_rides, body, content_type)
 
 
 async def _predict(model: Model, rides: list[Ride]) -> list[Prediction]:

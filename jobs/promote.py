@@ -4,13 +4,16 @@ from datetime import UTC, datetime
 
 import click
 import numpy as np
+from google.api_core.exceptions import GoogleAPIError
+from google.auth.exceptions import GoogleAuthError
 from rich.console import Console
 from rich.table import Table
 
 from functions.errors import RidecastError
 from functions.model import load_model
 from jobs.gates import TOLERANCE_MINUTES, Gate, judge, measure
-from jobs.registered import Registry, point_at
+from jobs.reachable import reachable
+from jobs.registered import PROMOTED_AT, Registry, point_at
 from jobs.settings import ALIAS, MODEL_NAME, Settings
 from jobs.trips import columns_of
 
@@ -28,11 +31,12 @@ from jobs.trips import columns_of
 def command(version: int | None, name: str, tolerance: float, force: bool) -> None:
     """Judge a version beside the champion on the same held-out rides, and put it in service.
 
-    An older version than the champion is a roll-back: its error is shown but not asked to be better.
+    A version that was champion before comes back as a roll-back: its error is shown but not gated.
     """
     settings = Settings.read()
     try:
-        promote(settings, name, version, tolerance, force=force)
+        with reachable(settings):
+            promote(settings, name, version, tolerance, force=force)
     except RidecastError as error:
         raise click.ClickException(str(error)) from error
 
@@ -53,13 +57,19 @@ def promote(settings: Settings, name: str, version: int | None, tolerance: float
     rides, minutes = columns_of(held_out), held_out.duration.to_numpy(np.float64)
 
     difference = np.abs(model.predict(rides) - registry.scikit_learn(release).predict(rides)).max()
-    beside = None
+    beside, broken = None, ""
     if champion is not None and champion != version:
-        beside = measure(load_model(registry.release(champion)), rides, minutes)
-    rolls_back = champion is not None and version < champion
+        try:
+            beside = measure(load_model(registry.release(champion)), rides, minutes)
+        except RidecastError as error:
+            broken = str(error)
+    rolls_back = registry.was_champion(version)
     gates = judge(
         measure(model, rides, minutes), beside, float(difference), tolerance, gate_error=not rolls_back
     )
+    if broken:
+        gates.append(Gate("champion can be judged", "–", "no", "yes", passed=False))
+        click.echo(f"version {champion} cannot be judged: {broken}", err=True)
     _print(gates, release.version, champion, len(minutes), rolls_back=rolls_back)
 
     closed = [gate.name for gate in gates if not gate.passed]
@@ -67,12 +77,18 @@ def promote(settings: Settings, name: str, version: int | None, tolerance: float
         raise click.ClickException(
             f"version {version} stays out: {', '.join(closed)}. --force overrides, and is recorded"
         )
-    tags = {"promoted_at": datetime.now(UTC).isoformat(timespec="seconds")}
+    tags = {PROMOTED_AT: datetime.now(UTC).isoformat(timespec="seconds")}
     if closed:
         tags["promotion_forced"] = ", ".join(closed)
     registry.crown(release, ALIAS, tags)
     pointer = settings.pointer(name)
-    point_at(pointer, release)
+    try:
+        point_at(pointer, release)
+    except (GoogleAPIError, GoogleAuthError, OSError) as error:
+        raise click.ClickException(
+            f"version {version} has the alias {ALIAS}, but {pointer} cannot be written ({error}); "
+            "when it can, `python -m jobs sync` makes it follow"
+        ) from error
     forced = " (forced)" if closed else ""
     click.echo(f"{name} version {version} is the {ALIAS}{forced}; the functions follow {pointer}")
 

@@ -1,6 +1,7 @@
 """Versions in the MLflow registry, as releases; and the release pointer that the functions follow."""
 
 import tempfile
+from urllib.parse import unquote, urlsplit
 
 import mlflow.artifacts
 import pandas as pd
@@ -18,6 +19,9 @@ HELD_OUT = "held_out.parquet"
 """Artifact of a training run: the rides it was judged on, with their durations."""
 SCIKIT_LEARN = "sklearn"
 """Name under which a training run logs the pipeline that the ONNX model was made from."""
+
+PROMOTED_AT = "promoted_at"
+"""Tag of a version that became champion; ISO 8601."""
 
 
 class NoSuchVersion(RidecastError):
@@ -53,17 +57,22 @@ class Registry:
                 return None
             raise
 
+    def was_champion(self, version: int) -> bool:
+        """Whether a version has been promoted before."""
+        return PROMOTED_AT in self._version(version).tags
+
     def release(self, version: int) -> Release:
         """A version with every file's size and digest as they are now."""
         found = self._version(version)
         location = self._client.get_model_version_download_uri(self._name, str(version))
-        location = location.removeprefix("file://").rstrip("/")
+        if location.startswith("file:"):
+            location = unquote(urlsplit(location).path)
         return Release(
             name=self._name,
             version=str(version),
             run_id=found.run_id or "",
-            location=location,
-            files=take_stock(location),
+            location=location.rstrip("/"),
+            files=take_stock(location.rstrip("/")),
         )
 
     def held_out(self, release: Release) -> pd.DataFrame:

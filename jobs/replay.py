@@ -9,13 +9,12 @@ import click
 import msgspec
 
 from functions.errors import RidecastError
+from jobs.settings import HELD_OUT_SHARE
 
 RIDES = 500
 RATE = 50.0
 """Events a second; the emulator, with two in flight, manages several times as many on an idle machine."""
 SEED = 2021
-HELD_OUT = 0.2
-"""Part of a month, its end, that training keeps for the test when it has only that month."""
 WATCH_SECONDS = 30.0
 """How long to wait for the next prediction event."""
 
@@ -51,7 +50,7 @@ def sample_rides(places: Sequence[str], count: int, seed: int = SEED) -> list[Re
 
     trips = clean_trips(read_trips(places[-1:])).trips.sort_values("pickup_datetime", kind="stable")
     if len(places) == 1:
-        trips = trips.tail(int(len(trips) * HELD_OUT))
+        trips = trips.tail(int(len(trips) * HELD_OUT_SHARE))
     chosen = trips.sample(min(count, len(trips)), random_state=seed)
     return [_recorded(trip) for trip in chosen.sort_values("pickup_datetime").itertuples()]
 
@@ -82,8 +81,14 @@ def paced(items: Iterable[Item], rate: float) -> Iterator[Item]:
     help="A month of trips: a path, gs:// or https://; may be repeated, the last is replayed.",
 )
 @click.option("--event", help="The body of one event to send, instead of recorded rides.")
-@click.option("--rides", default=RIDES, show_default=True, help="How many rides.")
-@click.option("--rate", default=RATE, show_default=True, help="Events a second.")
+@click.option("--rides", default=RIDES, show_default=True, type=click.IntRange(1), help="How many rides.")
+@click.option(
+    "--rate",
+    default=RATE,
+    show_default=True,
+    type=click.FloatRange(0, min_open=True),
+    help="Events a second.",
+)
 @click.option("--seed", default=SEED, show_default=True, help="Which rides are drawn.")
 @click.option(
     "--topic",
@@ -114,7 +119,7 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
         raise click.UsageError("give --trips or --event")
     try:
         recorded = sample_rides(places, rides, seed) if places else []
-        bodies = [ride.event() for ride in recorded] or [str(event).encode()]
+        bodies = [event.encode()] if event else [ride.event() for ride in recorded]
         _send(bodies, rate, topic, watch)
     except RidecastError as error:
         raise click.ClickException(str(error)) from error

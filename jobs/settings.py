@@ -11,6 +11,8 @@ MODEL_NAME = "ride-duration"
 """Under which the registry knows the model, unless a command is told otherwise."""
 ALIAS = "champion"
 """The registry's name for the version in service."""
+HELD_OUT_SHARE = 0.2
+"""Part of the rides, the last by pick-up time, that a training without a month to judge on keeps for it."""
 
 
 @dataclass(frozen=True)

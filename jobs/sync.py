@@ -4,6 +4,7 @@ import click
 
 from functions.errors import RidecastError
 from functions.model import load_model
+from jobs.reachable import reachable
 from jobs.registered import Registry, point_at, pointed_at
 from jobs.settings import ALIAS, MODEL_NAME, Settings
 
@@ -17,7 +18,8 @@ def command(name: str) -> None:
     """
     settings = Settings.read()
     try:
-        click.echo(sync(settings, name))
+        with reachable(settings):
+            click.echo(sync(settings, name))
     except RidecastError as error:
         raise click.ClickException(str(error)) from error
 

@@ -13,33 +13,23 @@ import mlflow.onnx
 import mlflow.sklearn
 import onnx
 import pandas as pd
-import requests
 import skops.io
-from google.api_core.exceptions import GoogleAPIError
-from google.auth.exceptions import GoogleAuthError
-from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
 from sklearn.pipeline import Pipeline
 
-from functions.errors import RidecastError
 from jobs import plots
 from jobs.evaluate import Evaluation
 from jobs.export import LARGEST_MINUTES, TARGET
 from jobs.pipeline import COLUMNS
+from jobs.reachable import reachable
 from jobs.registered import HELD_OUT, SCIKIT_LEARN
 from jobs.settings import Settings
 
 EXPERIMENT = "ride-duration"
 ONNX = "onnx"
-ANSWER_SECONDS = 60.0
-"""A server that had scaled to zero takes its time."""
 METADATA = {"target": TARGET, "unit": "minutes", "minimum": 0.0, "maximum": LARGEST_MINUTES}
 """What the functions say and check about the model's numbers."""
-
-
-class TrackingFailed(RidecastError):
-    """The tracking server or the bucket did not do as asked."""
 
 
 @contextmanager
@@ -52,8 +42,7 @@ def tracked_run(settings: Settings, experiment: str = EXPERIMENT) -> Iterator[st
         TrackingFailed: the tracking server or the bucket refuses, here or in the body.
     """
     _quieten()
-    _knock(settings.tracking_uri)
-    try:
+    with reachable(settings):
         mlflow.set_tracking_uri(settings.tracking_uri)
         mlflow.set_registry_uri(settings.tracking_uri)
         known = mlflow.get_experiment_by_name(experiment)
@@ -64,10 +53,6 @@ def tracked_run(settings: Settings, experiment: str = EXPERIMENT) -> Iterator[st
         )
         with mlflow.start_run(experiment_id=identity) as run:
             yield run.info.run_id
-    except (MlflowException, GoogleAPIError, GoogleAuthError) as error:
-        raise TrackingFailed(
-            f"MLflow at {settings.tracking_uri} with artifacts in {settings.bucket} failed: {error}"
-        ) from error
 
 
 def log_evaluation(evaluation: Evaluation, importance: "pd.Series[float]") -> None:
@@ -126,18 +111,6 @@ def _log_held_out(trips: pd.DataFrame) -> None:
         file = Path(folder) / HELD_OUT
         trips.to_parquet(file, index=False)
         mlflow.log_artifact(str(file))
-
-
-def _knock(tracking_uri: str) -> None:
-    """Raises TrackingFailed at once where MLflow's own client would try again for minutes."""
-    if not tracking_uri.startswith(("http://", "https://")):
-        return
-    try:
-        requests.get(f"{tracking_uri}/health", timeout=ANSWER_SECONDS)
-    except requests.RequestException as error:
-        raise TrackingFailed(
-            f"no MLflow server answers at {tracking_uri}: start one, or set MLFLOW_TRACKING_URI to another"
-        ) from error
 
 
 def _artifacts(bucket: str) -> str:

@@ -24,13 +24,12 @@ from jobs.pipeline import (
     one_core_less,
 )
 from jobs.progress import watching
-from jobs.settings import MODEL_NAME, Settings
+from jobs.settings import HELD_OUT_SHARE, MODEL_NAME, Settings
 from jobs.tracking import log_evaluation, log_models, register, tracked_run
 from jobs.trips import clean_trips, columns_of, read_trips, without_pickup_time
 
 FEWEST_RIDES = 1_000
 """Fewer teach nothing about 265 zones."""
-HELD_OUT_SHARE = 0.2
 EXAMPLE_RIDES = 3
 VERSION_TAGS = ("rmse", "rmse_without_pickup_time", "mae", "p90")
 """Shown beside a version in MLflow's registry."""

@@ -16,7 +16,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("functions.mlmodel",),
     ("functions.artifacts", "functions.dialects", "functions.events", "functions.publisher"),
     ("functions.features", "functions.releases", "functions.settings", "functions.telemetry"),
-    ("functions.rides", "functions.zones"),
+    ("functions.documents", "functions.rides", "functions.zones"),
     ("functions.errors",),
 )
 """From the door inwards; a module imports from layers below its own only."""

@@ -55,6 +55,13 @@ def test_a_missing_file_and_a_foreign_scheme_are_told(tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailable, match="No such file"):
         read_file(str(tmp_path), "a", 1)
     with pytest.raises(ModelUnavailable, match="--default-artifact-root gs://"):
-        read_file("mlflow-artifacts:///1/models", "MLmodel", 1)
+        read_file("mlflow-artifacts:/1/models", "MLmodel", 1)
     with pytest.raises(ModelUnavailable, match="not in reach"):
         read_file("s3://bucket/models", "MLmodel", 1)
+
+
+def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
+    folder = tmp_path / "my models 100%"
+    folder.mkdir()
+    (folder / "a").write_bytes(b"1")
+    assert read_file(str(folder), "a", 1) == read_file(folder.as_uri(), "a", 1) == b"1"

@@ -117,7 +117,7 @@ def test_csv_problems_have_pointers_too() -> None:
     assert pointers(b"PULocationID,DOLocationID\n1\n", "text/csv") == ["#/0"]
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"5", b"null", b'"x"', b"\xff", b'{"a":NaN}', b"[" * 100_000])
+@pytest.mark.parametrize("body", [b"", b"{", b"5", b"null", b'"x"', b"\xff", b"{a}", b"[" * 100_000])
 def test_what_cannot_be_read_is_400(body: bytes) -> None:
     with pytest.raises(UnreadableBody) as caught:
         read_rides(body, "application/json")

@@ -1,17 +1,23 @@
+import json
+import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from functions.errors import ModelUnavailable
+from functions.errors import ImplausiblePrediction, ModelUnavailable
 from functions.features import ride_columns
 from functions.model import load_model
 from functions.registry import resolve
 from functions.rides import Ride
-from tests.models import save_course_onnx, save_onnx, some_rides
+from tests.models import save_bounded, save_course_onnx, save_onnx, some_rides
+
+TEXT = {"__class__": "str", "__module__": "builtins", "__loader__": "JsonNode", "is_json": True}
+"""How skops writes a string."""
 
 
 def load(folder: Path, **settings: Any) -> Any:
@@ -65,7 +71,7 @@ def test_the_version_is_the_registrys_else_the_models_own(onnx_folder: Path) -> 
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"metadata": {"target": "ride_duration", "maximum": 1.0}}, "not 0 to 1"),
+        ({"metadata": {"target": "ride_duration", "maximum": 1.0}}, "fails its trial.*it must be -inf to 1"),
         ({"signature": None, "input_example": None}, "no ride has|columns"),
     ],
 )
@@ -127,3 +133,32 @@ def test_onnxruntime_reports_to_nobody(tmp_path: Path) -> None:
     script = "import functions.onnx_model"
     subprocess.run([sys.executable, "-c", script], check=True, env={"HOME": str(tmp_path)})
     assert list(tmp_path.rglob("*")) == [], "its telemetry begins with a device id in HOME"
+
+
+def test_a_skops_file_cannot_have_programs_started(course_folder: Path, tmp_path: Path) -> None:
+    """One of scikit-learn's own modules imports subprocess.check_output, which a skops file can name."""
+    folder, proof = tmp_path / "evil", tmp_path / "proof"
+    shutil.copytree(course_folder, folder)
+    call = {"__class__": "check_output", "__module__": "sklearn.utils._testing", "__loader__": "ListNode"}
+    call["content"] = [{**TEXT, "content": json.dumps(word)} for word in ("touch", str(proof))]  # type: ignore[assignment]
+    with (
+        zipfile.ZipFile(course_folder / "model.skops") as good,
+        zipfile.ZipFile(folder / "model.skops", "w") as bad,
+    ):
+        for name in good.namelist():
+            content = good.read(name)
+            if name == "schema.json":
+                schema = json.loads(content)
+                schema["content"]["content"]["verbose"] = call
+                content = json.dumps(schema).encode()
+            bad.writestr(name, content)
+    with pytest.raises(ModelUnavailable, match=r"sklearn\.utils\._testing\.check_output"):
+        load(folder)
+    assert not proof.exists()
+
+
+def test_an_implausible_number_is_about_the_ride(tmp_path: Path) -> None:
+    bounded = load(save_bounded(tmp_path / "model"))
+    assert bounded.predict_rides([Ride(130, 205, 2.0)])[0].value < 30
+    with pytest.raises(ImplausiblePrediction, match="which cannot be: it must be 0 to 30"):
+        bounded.predict_rides([Ride(130, 205, 2.0), Ride(130, 205, 19.0)])

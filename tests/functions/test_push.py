@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from tests.conftest import EVENTS
+from tests.models import save_bounded
 from tests.serving import call, post
 
 COURSE = {"ride": {"PULocationID": 130, "DOLocationID": 205, "trip_distance": 3.66}, "ride_id": 256}
@@ -158,12 +159,6 @@ def test_all_missing_settings_are_named_at_once() -> None:
         assert name in response.json()["detail"]
 
 
-def test_a_topic_has_a_form(settings: dict[str, str]) -> None:
-    response = post("predict_event", settings | {"PREDICTIONS_TOPIC": "projects/p/t"}, "/", json=push(COURSE))
-    assert response.status_code == 503
-    assert "projects/PROJECT/topics/TOPIC" in response.json()["detail"]
-
-
 def test_one_line_an_event_is_logged_with_its_trace(
     settings: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -182,7 +177,50 @@ def test_one_line_an_event_is_logged_with_its_trace(
     assert predicted["logging.googleapis.com/trace"] == "0af7651916cd43dd8448eb211c80319c"
     assert dead["outcome"] == "dead_letter"
     assert dead["reason"] == "unreadable_body"
+    assert (dead["message_id"], dead["model_version"]) == ("7", "onnx")
     assert "logging.googleapis.com/trace" not in dead
+
+
+def test_one_line_an_event_is_logged_when_it_is_to_come_again(
+    settings: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    post("predict_event", settings | {"MODEL_URI": str(tmp_path)}, "/", json=push(COURSE))
+    line = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert line["severity"] == "ERROR"
+    assert line["outcome"] == "again"
+    assert (line["ride_id"], line["message_id"]) == (256, "7")
+    assert "MLmodel" in line["reason"]
+    assert line["latency_ms"] > 0
+
+
+def test_an_implausible_number_is_a_dead_letter_and_not_delivered_for_ever(
+    settings: dict[str, str], tmp_path: Path
+) -> None:
+    settings = settings | {"MODEL_URI": str(save_bounded(tmp_path / "model"))}
+    far = {"ride": COURSE["ride"] | {"trip_distance": 19.0}, "ride_id": "far"}
+    assert post("predict_event", settings, "/", json=push(far)).status_code == 200
+    (line,) = out(settings, "DEAD_LETTER_TOPIC")
+    assert line["attributes"]["dead_letter_reason"] == "implausible_prediction"
+    assert line["attributes"]["dead_letter_model_version"] == "model"
+
+
+def test_a_number_that_json_does_not_know_is_told_by_its_pointer(settings: dict[str, str]) -> None:
+    for number in (b"NaN", b"-Infinity", b"1e999", b"9" * 400):
+        event = json.dumps(COURSE).encode().replace(b"3.66", number)
+        assert post("predict_event", settings, "/", json=push(event)).status_code == 200
+    letters = out(settings, "DEAD_LETTER_TOPIC")
+    assert {line["attributes"]["dead_letter_pointer"] for line in letters} == {"#/ride/trip_distance"}
+    assert len(letters) == 4
+
+
+@pytest.mark.parametrize(
+    "topic",
+    ["ride-predictions", "project/p/topics/t", "pubsub://p/t", "gs://b/t", "projects/p/t", "topics/t"],
+)
+def test_a_mistyped_topic_is_refused(settings: dict[str, str], topic: str) -> None:
+    response = post("predict_event", settings | {"PREDICTIONS_TOPIC": topic}, "/", json=push(COURSE))
+    assert response.status_code == 503
+    assert "projects/PROJECT/topics/TOPIC" in response.json()["detail"]
 
 
 def test_health_and_other_methods(settings: dict[str, str]) -> None:

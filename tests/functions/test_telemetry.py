@@ -26,6 +26,7 @@ PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
             Trace("0af7651916cd43dd8448eb211c80319c", "0000000000000001"),
         ),
         ({"traceparent": PARENT + "\n{}"}, None),
+        ({"traceparent": f"00-{'0' * 32}-b7ad6b7169203331-01"}, None),
         ({}, None),
     ],
 )

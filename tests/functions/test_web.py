@@ -1,3 +1,4 @@
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -6,6 +7,7 @@ import httpx
 import jsonschema
 import pytest
 
+from tests.models import save_bounded
 from tests.serving import call, post
 
 RIDE = {"PULocationID": 130, "DOLocationID": 205, "trip_distance": 3.66}
@@ -99,6 +101,7 @@ def test_the_paths_that_predict(settings: dict[str, str], path: str) -> None:
         ("DELETE", "/health", 405, "GET, HEAD"),
         ("POST", "/health", 405, "GET, HEAD"),
         ("GET", "/nothing", 404, None),
+        ("POST", "/nothing", 404, None),
         ("HEAD", "/health", 200, None),
     ],
 )
@@ -108,6 +111,39 @@ def test_other_methods_and_paths(
     response = call("predict", settings, lambda client: client.request(method, path))
     assert response.status_code == status
     assert response.headers.get("allow") == allow
+
+
+def test_a_large_body_does_not_hold_up_other_requests(settings: dict[str, str]) -> None:
+    lines = b"PULocationID,DOLocationID,trip_distance\n" + b"1,2,3\n" * 150_000
+
+    async def story(client: httpx.AsyncClient) -> int:
+        await client.get("/health")
+        large = asyncio.create_task(
+            client.post("/invocations", content=lines, headers={"content-type": "text/csv"})
+        )
+        answers = 0
+        while not large.done():
+            assert (await client.get("/health")).status_code == 200
+            answers += 1
+            await asyncio.sleep(0.001)  # without a socket nothing else would let the others go on
+        assert len((await large).json()["predictions"]) == 150_000
+        return answers
+
+    assert call("predict", settings, story) > 10
+
+
+def test_an_implausible_number_is_422_and_says_so(tmp_path: Path) -> None:
+    settings = {"MODEL_URI": str(save_bounded(tmp_path / "model"))}
+    response = post("predict", settings, "/predict", json=RIDE | {"trip_distance": 19.0})
+    assert response.status_code == 422
+    assert "which cannot be" in response.json()["error"]
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999", "9" * 400])
+def test_a_number_that_json_does_not_know_has_a_pointer(settings: dict[str, str], number: str) -> None:
+    response = post("predict", settings, "/predict", content=json.dumps(RIDE).replace("3.66", number))
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["pointer"] == "#/trip_distance"
 
 
 def test_without_a_model_it_is_503_and_the_reason_is_in_the_log(

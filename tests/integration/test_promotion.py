@@ -53,12 +53,12 @@ class House:
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> House:
-    """Version 1 learned all it could; version 2 stopped early, and is worse."""
-    house = House(tmp_path_factory.mktemp("house"))
+    """Version 1 stopped learning early, and is worse than version 2."""
+    house = House(tmp_path_factory.mktemp("a house"))  # with a space, as in many a path
     january, february = (str(house.folder / f"{month}.parquet") for month in ("january", "february"))
     write_month(date(2021, 1, 1), Path(january), 6000)
     write_month(date(2021, 2, 1), Path(february), 2000)
-    for trees in ("40", "3"):
+    for trees in ("3", "40"):
         trained = house.run("train", "--trips", january, "--validate", february, "--trees", trees)
         assert trained.exit_code == 0, trained.output
     return house
@@ -66,41 +66,67 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> House:
 
 def test_promotion_from_the_first_champion_to_a_roll_back(house: House) -> None:
     """One story, because each step begins where the last one ended."""
-    first = house.run("promote", "--version", "1")
+    first = house.run("promote")
     assert first.exit_code == 0, first.output
-    assert "version 1 is the champion" in first.stdout
-    assert house.champion() == "1"
+    assert "version 2 is the champion" in first.stdout
+    assert house.champion() == "2"
     pointer = house.released()
-    assert (pointer["name"], pointer["version"]) == (NAME, "1")
-    assert pointer["run_id"] == house.registry.get_model_version(NAME, "1").run_id
+    assert (pointer["name"], pointer["version"]) == (NAME, "2")
+    assert pointer["run_id"] == house.registry.get_model_version(NAME, "2").run_id
     assert {file["path"] for file in pointer["files"]} >= {"MLmodel", "model.onnx"}
     assert [each.sha256 for each in take_stock(pointer["location"])] == [
         f["sha256"] for f in pointer["files"]
     ]
-    assert load_model(resolve(str(house.pointer))).version == "1"
+    assert load_model(resolve(str(house.pointer))).version == "2"
 
-    worse = house.run("promote")
-    assert worse.exit_code == 1
-    assert "version 2 stays out: RMSE" in worse.stderr
+    worse = house.run("promote", "--version", "1")
+    assert worse.exit_code == 1, "older, but never champion: no roll-back"
+    assert "version 1 stays out: RMSE" in worse.stderr
     assert "✗" in worse.stdout
-    assert (house.champion(), house.released()["version"]) == ("1", "1"), "nothing was changed"
+    assert (house.champion(), house.released()["version"]) == ("2", "2"), "nothing was changed"
 
-    forced = house.run("promote", "--force")
+    forced = house.run("promote", "--version", "1", "--force")
     assert forced.exit_code == 0, forced.output
-    assert (house.champion(), house.released()["version"]) == ("2", "2")
-    assert "RMSE" in house.registry.get_model_version(NAME, "2").tags["promotion_forced"]
+    assert (house.champion(), house.released()["version"]) == ("1", "1")
+    assert "RMSE" in house.registry.get_model_version(NAME, "1").tags["promotion_forced"]
 
+    assert house.run("promote", "--version", "2").exit_code == 0
     back = house.run("promote", "--version", "1")
     assert back.exit_code == 0, back.output
     assert "(roll-back)" in back.stdout
     assert (house.champion(), house.released()["version"]) == ("1", "1")
-    assert "promotion_forced" not in house.registry.get_model_version(NAME, "1").tags
 
     house.registry.set_registered_model_alias(NAME, "champion", "2")
     assert house.released()["version"] == "1", "the functions follow the pointer, not the alias"
     assert "now names version 2" in house.run("sync").stdout
     assert house.released()["version"] == "2"
     assert "already names version 2" in house.run("sync").stdout
+
+
+def test_a_champion_that_is_broken_can_be_replaced_by_force_only(house: House) -> None:
+    house.run("promote", "--version", "2", "--force")
+    model = Path(house.released()["location"]) / "model.onnx"
+    content = model.read_bytes()
+    model.write_bytes(b"")
+    try:
+        refused = house.run("promote", "--version", "1")
+        assert refused.exit_code == 1
+        assert "champion can be judged" in refused.stderr
+        forced = house.run("promote", "--version", "1", "--force")
+        assert forced.exit_code == 0, forced.output
+        assert (
+            "champion can be judged" in house.registry.get_model_version(NAME, "1").tags["promotion_forced"]
+        )
+    finally:
+        model.write_bytes(content)
+
+
+def test_a_registry_that_is_down_is_told_at_once(house: House) -> None:
+    environment = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:1", "MODEL_BUCKET": str(house.bucket)}
+    for command in ("promote", "sync"):
+        told = CliRunner().invoke(main, [command], env=environment)
+        assert told.exit_code == 1
+        assert "no MLflow server answers at http://127.0.0.1:1" in told.stderr
 
 
 def test_a_version_that_is_not_there_is_told(house: House) -> None:

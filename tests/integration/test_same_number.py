@@ -24,9 +24,7 @@ FIELDS = ("PULocationID", "DOLocationID", "trip_distance", "pickup_datetime")
 
 
 @pytest.fixture(scope="module")
-def rides(
-    real_months: dict[str, Path] | None, tmp_path_factory: pytest.TempPathFactory
-) -> list[dict[str, Any]]:
+def rides(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """Real ones where there are any, else generated; every third without its pick-up time."""
     real = find_real_months()
     if "2021-02" in real:
