@@ -159,7 +159,7 @@ class TopicPublisher:
                 retry=retry,
                 timeout=TRY_SECONDS,
             )
-        except exceptions.InvalidArgument as error:
+        except (exceptions.InvalidArgument, TypeError, ValueError) as error:
             return _Refused(f"{self._topic} refuses the message: {error}")
         except (exceptions.GoogleAPIError, GoogleAuthError, OSError) as error:
             return PublishFailed(f"{self._topic} did not confirm: {error}")

@@ -79,8 +79,9 @@ class Stream:
             line["model_version"] = model.version
             (prediction,) = model.predict_rides([event.ride])
         except InvalidRide as error:
-            line["model_version"] = self._predictor.version
-            letter = dead_letter(message, error, self._predictor.version)
+            # The version that was asked, or else the one in service; empty while there is none.
+            version = line.setdefault("model_version", self._predictor.version)
+            letter = dead_letter(message, error, version)
             await self._dead_letters.publish(letter)
             line |= {
                 "outcome": "dead_letter",
