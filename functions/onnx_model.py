@@ -46,16 +46,22 @@ class OnnxScorer:
         return result
 
 
-def load_onnx(folder: ModelFolder, description: Description) -> OnnxScorer:
-    """Raises ModelUnavailable where onnxruntime does not take the file."""
+def open_session(graph: bytes) -> onnxruntime.InferenceSession:
+    """A graph as it is served.
+
+    One thread: more of them add a table's trees up in another order, to other bits than for a ride alone.
+    """
     options = onnxruntime.SessionOptions()
-    # More threads add a table's trees up in another order: other bits than for a ride alone.
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = ERRORS_ONLY
-    content = folder.read(str(description.flavors["onnx"].get("data", "model.onnx")))
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
+def load_onnx(folder: ModelFolder, description: Description) -> OnnxScorer:
+    """Raises ModelUnavailable where onnxruntime does not take the file."""
+    graph = folder.read(str(description.flavors["onnx"].get("data", "model.onnx")))
     try:
-        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        return OnnxScorer(session, tuple(column.name for column in description.columns))
+        return OnnxScorer(open_session(graph), tuple(column.name for column in description.columns))
     except Exception as error:  # onnxruntime's own errors share no base but Exception
         raise ModelUnavailable(f"the ONNX model cannot be loaded: {error}") from error

@@ -5,13 +5,13 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType
 from sklearn.pipeline import Pipeline
 
 from functions.errors import RidecastError
 from functions.features import RideColumns, feature_matrix
+from functions.onnx_model import open_session
 from jobs.gates import LARGEST_DIFFERENCE
 from jobs.pipeline import COLUMNS, feature_frame
 from jobs.trips import without_pickup_time
@@ -41,12 +41,8 @@ def export(pipeline: Pipeline) -> onnx.ModelProto:
 
 
 def predictor(graph: onnx.ModelProto) -> Predict:
-    """The graph as it is served: one thread, so that a ride has the same bits alone and among others."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(
-        graph.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    """The graph as it is served."""
+    session = open_session(graph.SerializeToString())
 
     def predict(rides: RideColumns) -> Minutes:
         (minutes,) = session.run([TARGET], {"features": feature_matrix(rides, COLUMNS)})
