@@ -28,7 +28,7 @@ def test_every_recorded_form_carries_the_same_event(name: str) -> None:
 def test_the_emulators_push_is_read_whole() -> None:
     message = read_message(*recorded("ride_push_emulator.json"))
     assert message.attributes == {"source": "replay"}
-    assert message.publish_time == "2026-11-22T10:15:00.123Z"
+    assert message.publish_time == "2026-11-22T12:42:53.093Z"
     assert message.delivery_attempt is None
 
 
