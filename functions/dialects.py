@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 MOST_PROBLEMS = 20
 """How many of a batch's problems one answer lists."""
-RIDE_FIELDS = ("PULocationID", "DOLocationID", "trip_distance", "pickup_datetime")
+RIDE_FIELDS = Ride.__struct_fields__
 """In the order in which BigQuery's arguments stand."""
 
 

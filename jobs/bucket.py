@@ -5,12 +5,9 @@ import os
 import tempfile
 from pathlib import Path
 
-from functions.artifacts import read_file, storage_client
+from functions.artifacts import LARGEST_FILE, read_file, storage_client
 from functions.errors import RidecastError
 from functions.releases import ReleasedFile
-
-LARGEST_MODEL_FILE = 1 << 30
-"""Bytes; a function refuses more as well."""
 
 
 class BucketError(RidecastError):
@@ -56,7 +53,7 @@ def take_stock(location: str) -> tuple[ReleasedFile, ...]:
         raise BucketError(f"{location} holds no files: is it a model's folder?")
     stock = []
     for name in names:
-        content = read_file(location, name, LARGEST_MODEL_FILE)
+        content = read_file(location, name, LARGEST_FILE)
         stock.append(ReleasedFile(name, len(content), hashlib.sha256(content).hexdigest()))
     return tuple(stock)
 

@@ -63,7 +63,7 @@ def promote(settings: Settings, name: str, version: int | None, tolerance: float
             beside = measure(load_model(registry.release(champion)), rides, minutes)
         except RidecastError as error:
             broken = str(error)
-    rolls_back = registry.was_champion(version)
+    rolls_back = version != champion and registry.was_champion(version)
     gates = judge(
         measure(model, rides, minutes), beside, float(difference), tolerance, gate_error=not rolls_back
     )
