@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install run up lint test check lock
+.PHONY: help install run up lint test check faults load lock
 PYTHON ?= python3
 BIN := .venv/bin
 UV_VERSION := 0.13.9
@@ -27,6 +27,12 @@ test: install ## all tests
 	@$(BIN)/python -m pytest
 
 check: lint test ## what CI runs
+
+faults: install ## every fault on real processes, 100,000 inputs; writes the matrix into docs/reliability.md (15 minutes)
+	@$(BIN)/python -m pytest tests/faults --full -m "not load"
+
+load: install ## minutes of mixed traffic, then overload; writes the figures into docs/reliability.md (15 minutes)
+	@$(BIN)/python -m pytest tests/faults --full -m load
 
 lock: install ## requirements*.txt from pyproject.toml
 	@$(BIN)/uv pip compile -q $(LOCK) --group dev -o requirements-dev.txt

@@ -10,6 +10,15 @@ import pytest
 from tests.models import save_course, save_onnx, save_sklearn
 
 EVENTS = Path(__file__).parent / "events"
+pytest_plugins = ["tests.cloud"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--full",
+        action="store_true",
+        help="tests/faults in full: every row, 100,000 inputs, 10 minutes of load",
+    )
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -19,7 +19,7 @@ from functions.publisher import MOST_BYTES, OutMessage, TopicPublisher
 from jobs.local.emulators import PubSub
 from jobs.local.topics import Topics
 from jobs.wires import Arrival, open_outlet, publisher_client
-from tests.integration.conftest import Starter
+from tests.cloud import Starter
 
 pytestmark = pytest.mark.usefixtures("in_cloud")
 
