@@ -1,0 +1,41 @@
+"""The figures of a run: printed at its end as tables, and with --full written into docs/reliability.md."""
+
+import re
+from pathlib import Path
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "reliability.md"
+
+Row = dict[str, str]
+"""Cells by the name of their column."""
+
+
+class Figures:
+    """Rows of tables by the table's name; a table stands between `<!-- NAME -->` and `<!-- /NAME -->`."""
+
+    def __init__(self) -> None:
+        self._tables: dict[str, list[Row]] = {}
+
+    def add(self, table: str, **cells: str) -> None:
+        """One row; all rows of a table have the same columns. Underscores in their names become spaces."""
+        row = {name.replace("_", " "): text for name, text in cells.items()}
+        self._tables.setdefault(table, []).append(row)
+
+    def tables(self) -> dict[str, str]:
+        """Each table as Markdown."""
+        return {name: _markdown(rows) for name, rows in self._tables.items()}
+
+    def write(self, document: Path = DOCUMENT) -> None:
+        """Replaces the tables that this run made; the others stay."""
+        text = document.read_text()
+        for name, table in self.tables().items():
+            begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->\n"
+            pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
+            assert pattern.search(text), f"{document} has no place for the table {name}"
+            text = pattern.sub(lambda _, new=begin + table + end: new, text)  # type: ignore[misc]
+        document.write_text(text)
+
+
+def _markdown(rows: list[Row]) -> str:
+    names = list(rows[0])
+    lines = [names, ["---"] * len(names), *([row[name] for name in names] for row in rows)]
+    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
