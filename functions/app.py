@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from functions import telemetry
 from functions.errors import SettingsError
+from functions.identity import TokenVerifier
 from functions.model import load_model
 from functions.predictor import Predictor
 from functions.publisher import connect
@@ -55,7 +56,12 @@ def _push() -> Push:
     settings = _settings(streaming=True)
     predictor = _predictor(settings)
     predictions, dead_letters = connect(settings.predictions_topic), connect(settings.dead_letter_topic)
-    return Push(predictor, Stream(predictor, predictions, dead_letters))
+    verifier = (
+        TokenVerifier(settings.push_audience, settings.push_service_account)
+        if settings.push_audience
+        else None
+    )
+    return Push(predictor, Stream(predictor, predictions, dead_letters), verifier)
 
 
 def _settings(*, streaming: bool) -> Settings:
@@ -67,7 +73,13 @@ def _settings(*, streaming: bool) -> Settings:
 
 def _predictor(settings: Settings) -> Predictor:
     return Predictor(
-        partial(resolve, settings.model_uri, settings.tracking_uri, settings.tracking_token),
+        partial(
+            resolve,
+            settings.model_uri,
+            settings.tracking_uri,
+            settings.tracking_token,
+            settings.model_places,
+        ),
         partial(load_model, allow_pickle=settings.allow_pickle),
         settings.refresh_seconds,
     )

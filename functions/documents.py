@@ -9,7 +9,7 @@ from functions.errors import UnreadableBody
 _decode = msgspec.json.Decoder().decode
 
 
-def read_document(content: bytes) -> object:
+def read_document(content: bytes | bytearray) -> object:
     """The decoded JSON.
 
     NaN, infinities and numbers beyond any range are no JSON, but Python and others write them: they are

@@ -3,8 +3,11 @@
     RidecastError
     ├── InvalidRide          never to be predicted: 422, or a dead letter and done
     │   ├── UnreadableBody   not even a ride could be read: 400, or a dead letter and done
+    │   ├── TooLarge         more bytes than are read: 413, or a dead letter and done
     │   └── ImplausiblePrediction  the model's number cannot be: 422, or a dead letter and done
+    ├── Unauthenticated      not the subscription's own service account: 401, and nothing is read
     └── Unavailable          our trouble, which passes: 503, the event is delivered again
+        ├── Overloaded       more requests than are worked on at once
         ├── ModelUnavailable no model can answer now
         ├── PublishFailed    no confirmation from the topic
         └── SettingsError    the deployment is incomplete
@@ -50,14 +53,32 @@ class UnreadableBody(InvalidRide):
         super().__init__(Problem(pointer, detail))
 
 
+class TooLarge(InvalidRide):
+    """What was sent has more bytes than are read."""
+
+    reason = "too_large"
+    status = 413
+
+    def __init__(self, largest: int) -> None:
+        super().__init__(Problem("#", f"must have at most {largest} bytes"))
+
+
 class ImplausiblePrediction(InvalidRide):
     """The model's number for this ride cannot be, and the same version will not find a better one."""
 
     reason = "implausible_prediction"
 
 
+class Unauthenticated(RidecastError):
+    """The sender is not shown to be the one who may deliver; the text is a word for the log, not for them."""
+
+
 class Unavailable(RidecastError):
     """Nothing is wrong with the ride: the same request may succeed a little later."""
+
+
+class Overloaded(Unavailable):
+    """As many requests are worked on as one process should take on."""
 
 
 class ModelUnavailable(Unavailable):

@@ -1,15 +1,21 @@
 """The Pub/Sub function's HTTP side: 200 when the event's outcome is safe, 503 to have it delivered again."""
 
+import asyncio
+
 from starlette.requests import Request
 from starlette.responses import Response
 
-from functions.errors import InvalidRide, Unavailable
+from functions.admission import Admission
+from functions.errors import InvalidRide, Problem, Unauthenticated, Unavailable
+from functions.identity import TokenVerifier
 from functions.predictor import Predictor
 from functions.responses import (
     HEALTH_PATHS,
+    NotWhole,
     health_response,
     problem_response,
     read_body,
+    unauthenticated_response,
     unavailable_response,
     wrong_method_response,
 )
@@ -17,14 +23,24 @@ from functions.stream import Stream
 
 LARGEST_DELIVERY = 20_000_000
 """Bytes; Pub/Sub's largest message of 10 MB comes as 13.4 MB of base64, with its attributes."""
+HANDLING_SECONDS = 7.5
+"""From the first byte of a delivery to its answer: an instance that is told to end has 10 s."""
 
 
 class Push:
-    """Answers the requests of the Pub/Sub function."""
+    """Answers the requests of the Pub/Sub function.
 
-    def __init__(self, predictor: Predictor, stream: Stream) -> None:
+    Args:
+        predictor: the model in service.
+        stream: handles each delivery.
+        verifier: tells who may deliver; None where the platform does.
+    """
+
+    def __init__(self, predictor: Predictor, stream: Stream, verifier: TokenVerifier | None) -> None:
         self._predictor = predictor
         self._stream = stream
+        self._verifier = verifier
+        self._admission = Admission()
 
     async def answer(self, request: Request) -> Response:
         """One request's response."""
@@ -35,11 +51,19 @@ class Push:
         return wrong_method_response("POST", "Pub/Sub delivers events here by POST; /health is read with GET")
 
     async def _deliver(self, request: Request) -> Response:
+        deadline = asyncio.get_running_loop().time() + HANDLING_SECONDS
         try:
-            body = await read_body(request, LARGEST_DELIVERY)
-            await self._stream.handle(request.headers, body)
+            if self._verifier:
+                await self._verifier.verify(request.headers.get("authorization", ""))
+            body = await read_body(request, LARGEST_DELIVERY, deadline)
+            async with self._admission:
+                await self._stream.handle(request.headers, body, deadline)
+        except Unauthenticated:
+            return unauthenticated_response()
         except InvalidRide as error:
             return problem_response(error.status, "no Pub/Sub delivery is that large", error.problems)
+        except NotWhole as error:
+            return problem_response(408, "the delivery did not come", (Problem("#", str(error)),))
         except Unavailable as error:
             return unavailable_response(error)
         # 200, not 202: the emulator delivers again what production takes as done.

@@ -1,5 +1,6 @@
 """What both functions answer: JSON, problem+json (RFC 9457), health; and the bodies they read."""
 
+import asyncio
 from http import HTTPStatus
 from typing import Any
 
@@ -7,7 +8,7 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from functions.errors import InvalidRide, ModelUnavailable, Problem, SettingsError, Unavailable
+from functions.errors import ModelUnavailable, Problem, RidecastError, SettingsError, TooLarge, Unavailable
 from functions.predictor import Predictor
 
 HEALTH_PATHS = frozenset({"/health", "/ping"})
@@ -16,35 +17,33 @@ HEALTH_PATHS = frozenset({"/health", "/ping"})
 _encode = msgspec.json.Encoder().encode
 
 
-class TooLarge(InvalidRide):
-    """The body has more bytes than are read."""
-
-    reason = "too_large"
-    status = 413
+class NotWhole(RidecastError):
+    """The body did not come whole, or not in time: 408."""
 
 
-class SenderGone(Unavailable):
-    """The connection closed before the whole body had come."""
+async def read_body(request: Request, largest: int, deadline: float) -> bytearray:
+    """The request's body, in memory once.
 
-
-async def read_body(request: Request, largest: int) -> bytes:
-    """The request's body.
+    Args:
+        largest: bytes that are read.
+        deadline: by the event loop's clock.
 
     Raises:
-        TooLarge: it has more than `largest` bytes; the rest is not read.
-        SenderGone: it did not come whole.
+        TooLarge: it has more bytes; the rest is not read.
+        NotWhole: it did not come whole until the deadline.
     """
-    chunks: list[bytes] = []
-    size = 0
+    body = bytearray()
     try:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > largest:
-                raise TooLarge(Problem("#", f"must have at most {largest} bytes"))
-            chunks.append(chunk)
+        async with asyncio.timeout_at(deadline):
+            async for chunk in request.stream():
+                if len(body) + len(chunk) > largest:
+                    raise TooLarge(largest)
+                body += chunk
     except ClientDisconnect as error:
-        raise SenderGone("the sender closed the connection before the whole body had come") from error
-    return b"".join(chunks)
+        raise NotWhole("the sender closed the connection before the whole body had come") from error
+    except TimeoutError:
+        raise NotWhole("the body did not come in time") from None
+    return body
 
 
 def json_response(document: Any) -> Response:
@@ -84,6 +83,13 @@ def unavailable_response(error: Unavailable) -> Response:
     detail = str(error) if isinstance(error, SettingsError) else "no prediction can be made now; try again"
     response = problem_response(503, detail)
     response.headers["retry-after"] = "1"
+    return response
+
+
+def unauthenticated_response() -> Response:
+    """A 401: the same to all, whatever was wrong, so that nothing can be learned from it."""
+    response = problem_response(401, "only the push subscription's own service account delivers here")
+    response.headers["www-authenticate"] = "Bearer"
     return response
 
 

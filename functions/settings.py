@@ -41,6 +41,14 @@ class _Reader:
             self._wrong.append(f"{name}={value!r} must be one of {', '.join(choices)}")
         return value
 
+    def places(self, name: str) -> tuple[str, ...]:
+        """Buckets' names, as the beginnings of addresses in them."""
+        buckets = [bucket.strip() for bucket in self.text(name).split(",")]
+        return tuple(f"gs://{bucket}/" for bucket in buckets if bucket)
+
+    def refuse(self, problem: str) -> None:
+        self._wrong.append(problem)
+
     def finish(self) -> None:
         """Raises SettingsError with all that was wrong, if anything was."""
         if self._wrong:
@@ -53,6 +61,8 @@ class Settings:
 
     model_uri: str
     """MODEL_URI: a release pointer, a model folder (both `gs://…` or a path) or `models:/NAME@ALIAS`."""
+    model_places: tuple[str, ...]
+    """MODEL_BUCKETS: the only buckets that models may come from, each as `gs://BUCKET/`; empty if any may."""
     tracking_uri: str
     """MLFLOW_TRACKING_URI: the registry's http address; required for `models:/` only."""
     tracking_token: str = field(repr=False)
@@ -65,6 +75,10 @@ class Settings:
     """PREDICTIONS_TOPIC: `projects/P/topics/T`, `stdout:` or a file's path; for `predict_event` only."""
     dead_letter_topic: str
     """DEAD_LETTER_TOPIC: likewise."""
+    push_audience: str
+    """PUSH_AUDIENCE: of the token that each delivery must carry; empty if the platform checks it."""
+    push_service_account: str
+    """PUSH_SERVICE_ACCOUNT: the e-mail in that token; set where PUSH_AUDIENCE is."""
     largest_body: int
     """MAX_BODY_BYTES: of a request to `predict`; 1 MiB if not set."""
     predict_route: str
@@ -89,20 +103,34 @@ class Settings:
             "a release pointer (gs://BUCKET/releases/ride-duration/champion.json), a model folder "
             "(gs://… or a path) or models:/NAME@ALIAS",
         )
+        model_places = reader.places("MODEL_BUCKETS")
+        if model_uri and model_places and not f"{model_uri}/".startswith((*model_places, "models:/")):
+            reader.refuse(f"MODEL_URI={model_uri!r} is in none of MODEL_BUCKETS: {', '.join(model_places)}")
         if model_uri.startswith("models:/"):
             reader.required("MLFLOW_TRACKING_URI", f"the registry that knows {model_uri}")
         if streaming:
             where = "projects/PROJECT/topics/TOPIC, stdout: or a file's path"
             reader.required("PREDICTIONS_TOPIC", where)
             reader.required("DEAD_LETTER_TOPIC", where)
+            if reader.text("PUSH_AUDIENCE"):
+                reader.required(
+                    "PUSH_SERVICE_ACCOUNT", "PUSH_AUDIENCE alone would let every Google account deliver"
+                )
+            if reader.text("PUSH_SERVICE_ACCOUNT"):
+                reader.required(
+                    "PUSH_AUDIENCE", "PUSH_SERVICE_ACCOUNT alone would take tokens meant for other services"
+                )
         settings = cls(
             model_uri=model_uri,
+            model_places=model_places,
             tracking_uri=reader.text("MLFLOW_TRACKING_URI"),
             tracking_token=reader.text("MLFLOW_TRACKING_TOKEN"),
             refresh_seconds=reader.number("MODEL_REFRESH_SECONDS", default=60, least=0),
             allow_pickle=reader.choice("ALLOW_PICKLE", "FALSE", ("TRUE", "FALSE")) == "TRUE",
             predictions_topic=reader.text("PREDICTIONS_TOPIC"),
             dead_letter_topic=reader.text("DEAD_LETTER_TOPIC"),
+            push_audience=reader.text("PUSH_AUDIENCE"),
+            push_service_account=reader.text("PUSH_SERVICE_ACCOUNT"),
             largest_body=int(reader.number("MAX_BODY_BYTES", default=1 << 20, least=1)),
             predict_route=reader.text("AIP_PREDICT_ROUTE"),
             health_route=reader.text("AIP_HEALTH_ROUTE"),

@@ -13,15 +13,16 @@ from typing import Any
 import msgspec
 
 from functions.documents import read_document
-from functions.errors import InvalidRide, PublishFailed, Unavailable
+from functions.errors import InvalidRide, PublishFailed, TooLarge, Unavailable
 from functions.events import Message, read_message, unread_message
+from functions.messages import MOST_ATTRIBUTES, OutMessage, fit_value
 from functions.predictor import Predictor
-from functions.publisher import MOST_ATTRIBUTES, OutMessage, Publisher, fit_value
+from functions.publisher import Publisher
 from functions.rides import Prediction, RideEvent, parse_ride_event, readable_ride_id
 from functions.telemetry import Trace, fields, logger, read_trace, use_trace
 
-HANDLING_SECONDS = 7.5
-"""For one event, all in all: an instance that is told to end has 10 s."""
+LARGEST_EVENT = 10_000_000
+"""Bytes, as Pub/Sub's own limit: what comes larger came another way and could not go out again."""
 LARGEST_DEAD_LETTER = 9_000_000
 """Bytes of an event that are kept; Pub/Sub takes 10 MB with the attributes."""
 
@@ -36,12 +37,13 @@ class Stream:
         self._predictions = predictions
         self._dead_letters = dead_letters
 
-    async def handle(self, headers: Mapping[str, str], body: bytes) -> None:
+    async def handle(self, headers: Mapping[str, str], body: bytes | bytearray, deadline: float) -> None:
         """Handles one delivery; when this returns, its outcome is safe on a topic. Logs one line.
 
         Args:
             headers: by lower-case name.
             body: as received.
+            deadline: by the event loop's clock; at it the event is given back.
 
         Raises:
             Unavailable: deliver it again.
@@ -49,10 +51,10 @@ class Stream:
         began = time.perf_counter()
         line: dict[str, Any] = {"outcome": "again"}
         try:
-            async with asyncio.timeout(HANDLING_SECONDS):
+            async with asyncio.timeout_at(deadline):
                 await self._handle(headers, body, line)
         except TimeoutError:
-            line["reason"] = f"not done within {HANDLING_SECONDS:g} s"
+            line["reason"] = "not done in time"
             raise PublishFailed(line["reason"]) from None
         except Unavailable as error:
             line["reason"] = str(error)
@@ -61,17 +63,24 @@ class Stream:
             line["latency_ms"] = round((time.perf_counter() - began) * 1000, 2)
             logger.log(_LEVELS[line["outcome"]], "ride event", extra=fields(**line))
 
-    async def _handle(self, headers: Mapping[str, str], body: bytes, line: dict[str, Any]) -> None:
+    async def _handle(
+        self, headers: Mapping[str, str], body: bytes | bytearray, line: dict[str, Any]
+    ) -> None:
         """Writes what it learns of the event into `line`."""
-        message = unread_message(body)
         trace = read_trace(headers)
         use_trace(trace)
         try:
             message = read_message(headers, body)
+        except InvalidRide as error:
+            await self._bury(unread_message(body), error, line)
+            return
+        try:
             line["message_id"] = message.message_id
             # The event's own trace says more than that of the request which delivers it.
             trace = read_trace(message.attributes) or trace
             use_trace(trace)
+            if len(message.data) > LARGEST_EVENT:
+                raise TooLarge(LARGEST_EVENT)
             document = read_document(message.data)
             line["ride_id"] = readable_ride_id(document)
             event = parse_ride_event(document)
@@ -79,18 +88,21 @@ class Stream:
             line["model_version"] = model.version
             (prediction,) = model.predict_rides([event.ride])
         except InvalidRide as error:
-            # The version that was asked, or else the one in service; empty while there is none.
-            version = line.setdefault("model_version", self._predictor.version)
-            letter = dead_letter(message, error, version)
-            await self._dead_letters.publish(letter)
-            line |= {
-                "outcome": "dead_letter",
-                "reason": error.reason,
-                "detail": letter.attributes["dead_letter_detail"],
-            }
+            await self._bury(message, error, line)
         else:
             await self._predictions.publish(prediction_event(event, prediction, message.data, trace))
             line["outcome"] = "predicted"
+
+    async def _bury(self, message: Message, error: InvalidRide, line: dict[str, Any]) -> None:
+        # The version that was asked, or else the one in service; empty while there is none.
+        version = line.setdefault("model_version", self._predictor.version)
+        letter = dead_letter(message, error, version)
+        await self._dead_letters.publish(letter)
+        line |= {
+            "outcome": "dead_letter",
+            "reason": error.reason,
+            "detail": letter.attributes["dead_letter_detail"],
+        }
 
 
 def prediction_event(

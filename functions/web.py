@@ -6,12 +6,14 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.responses import Response
 
+from functions.admission import Admission
 from functions.dialects import Asked, read_rides
-from functions.errors import InvalidRide, Unavailable
+from functions.errors import InvalidRide, Overloaded, Problem, Unavailable
 from functions.model import Model
 from functions.predictor import Predictor
 from functions.responses import (
     HEALTH_PATHS,
+    NotWhole,
     health_response,
     json_response,
     problem_response,
@@ -24,6 +26,8 @@ from functions.telemetry import fields, logger, read_trace, use_trace
 
 PREDICT_PATHS = frozenset({"/", "/predict", "/invocations"})
 DESCRIPTION_PATH = "/openapi.json"
+READ_SECONDS = 10.0
+"""For a body to come: a megabyte over a slow line; a sender that drips is not waited for."""
 LARGEST_INLINE = 100
 """Rides predicted on the event loop; more of them, at some 6 µs each, would hold up other requests."""
 LARGEST_INLINE_BODY = 1 << 14
@@ -46,6 +50,7 @@ class Web:
         self._predict_paths = PREDICT_PATHS | {predict_route}
         self._health_paths = HEALTH_PATHS | {health_route}
         self._largest_body = largest_body
+        self._admission = Admission()
 
     async def answer(self, request: Request) -> Response:
         """One request's response."""
@@ -69,20 +74,26 @@ class Web:
         return path in self._predict_paths or (path.startswith("/v1/models/") and path.endswith(":predict"))
 
     async def _predict(self, request: Request) -> Response:
+        deadline = asyncio.get_running_loop().time() + READ_SECONDS
         try:
-            body = await read_body(request, self._largest_body)
-            asked = await _read(body, request.headers.get("content-type", ""))
-            model = await self._predictor.model()
-            predictions = await _predict(model, asked.rides)
+            body = await read_body(request, self._largest_body, deadline)
+            async with self._admission:
+                asked = await _read(body, request.headers.get("content-type", ""))
+                model = await self._predictor.model()
+                predictions = await _predict(model, asked.rides)
         except InvalidRide as error:
             return problem_response(error.status, "the body is not right", error.problems)
+        except NotWhole as error:
+            return problem_response(408, "the body did not come", (Problem("#", str(error)),))
+        except Overloaded as error:
+            return unavailable_response(error)
         except Unavailable as error:
             logger.error("no prediction", extra=fields(outcome="unavailable", reason=str(error)))
             return unavailable_response(error)
         return json_response(asked.write(predictions))
 
 
-async def _read(body: bytes, content_type: str) -> Asked:
+async def _read(body: bytearray, content_type: str) -> Asked:
     if len(body) <= LARGEST_INLINE_BODY:
         return read_rides(body, content_type)
     return await asyncio.to_thread(read_rides, body, content_type)

@@ -15,7 +15,8 @@ import pytest
 from google.cloud import pubsub_v1
 
 from functions.errors import PublishFailed
-from functions.publisher import MOST_BYTES, OutMessage, TopicPublisher
+from functions.messages import OutMessage
+from functions.publisher import MOST_BYTES, TopicPublisher
 from jobs.local.emulators import PubSub
 from jobs.local.topics import Topics
 from jobs.wires import Arrival, open_outlet, publisher_client
