@@ -55,7 +55,8 @@ def _web() -> Web:
 def _push() -> Push:
     settings = _settings(streaming=True)
     predictor = _predictor(settings)
-    predictions, dead_letters = connect(settings.predictions_topic), connect(settings.dead_letter_topic)
+    predictions = connect(settings.predictions_topic, settings.pubsub_emulator)
+    dead_letters = connect(settings.dead_letter_topic, settings.pubsub_emulator)
     verifier = (
         TokenVerifier(settings.push_audience, settings.push_service_account)
         if settings.push_audience

@@ -124,14 +124,14 @@ class TokenVerifier:
         from google.auth.exceptions import InvalidValue
 
         try:
-            header = jwt.decode_header(token)
+            header = jwt.decode_header(token)  # type: ignore[no-untyped-call]
         except (ValueError, RecursionError):
             raise Unauthenticated("format") from None
         if header.get("alg") != "RS256":
             raise Unauthenticated("algorithm")
         certificate = self._certificate(header.get("kid"))
         try:
-            claims: dict[str, Any] = jwt.decode(
+            claims: dict[str, Any] = jwt.decode(  # type: ignore[no-untyped-call]
                 token, certs=certificate, clock_skew_in_seconds=CLOCK_SKEW_SECONDS
             )
         except InvalidValue:

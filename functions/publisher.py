@@ -35,8 +35,11 @@ class Publisher(Protocol):
         """
 
 
-def connect(topic: str) -> Publisher:
+def connect(topic: str, emulator: str) -> Publisher:
     """A publisher to `projects/P/topics/T`, to `stdout:` or to a file's path.
+
+    Args:
+        emulator: `host:port` of the Pub/Sub emulator where the topic is; empty is Google's Pub/Sub.
 
     Raises:
         SettingsError: the text is neither.
@@ -46,7 +49,7 @@ def connect(topic: str) -> Publisher:
     if topic.startswith("projects/"):
         if not _TOPIC.fullmatch(topic):
             raise SettingsError(f"{topic!r} must look like projects/PROJECT/topics/TOPIC")
-        return TopicPublisher(topic)
+        return TopicPublisher(topic, emulator)
     path = Path(topic)
     if ":" in topic or "topics" in path.parts or ("/" not in topic and path.suffix != ".jsonl"):
         raise SettingsError(
@@ -62,8 +65,9 @@ class TopicPublisher:
     A client made earlier would not survive the fork with which gunicorn starts its worker.
     """
 
-    def __init__(self, topic: str) -> None:
+    def __init__(self, topic: str, emulator: str) -> None:
         self._name = topic
+        self._emulator = emulator
         self._topic: Topic | None = None
         self._waiting: list[tuple[OutMessage, asyncio.Future[None]]] = []
         self._sending: asyncio.Task[None] | None = None
@@ -95,7 +99,7 @@ class TopicPublisher:
         """Sends a batch and tells everyone in it what came of it."""
         from functions.pubsub import Refused, Topic
 
-        self._topic = self._topic or Topic(self._name)
+        self._topic = self._topic or Topic(self._name, self._emulator)
         failure: PublishFailed | None = None
         try:
             await self._topic.publish([message for message, _ in batch])

@@ -4,12 +4,16 @@ Importing this takes a quarter of a second, so it is imported when there is some
 """
 
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 from google.api_core import exceptions
 from google.api_core.retry_async import AsyncRetry
 from google.auth.exceptions import GoogleAuthError
 from google.pubsub_v1.services.publisher import PublisherAsyncClient
+from google.pubsub_v1.services.publisher.transports import PublisherGrpcAsyncIOTransport
 from google.pubsub_v1.types import PublishRequest, PubsubMessage
+from grpc import aio  # type: ignore[import-untyped]
 
 from functions.errors import PublishFailed
 from functions.messages import OutMessage
@@ -34,10 +38,16 @@ class Refused(PublishFailed):
 
 
 class Topic:
-    """Publishes to one topic; for one event loop, made after any fork."""
+    """Publishes to one topic; for one event loop, made after any fork.
 
-    def __init__(self, name: str) -> None:
+    Args:
+        name: `projects/P/topics/T`.
+        emulator: `host:port` of a Pub/Sub emulator; empty is Google's Pub/Sub.
+    """
+
+    def __init__(self, name: str, emulator: str) -> None:
         self._name = name
+        self._emulator = emulator
         self._client: PublisherAsyncClient | None = None
 
     async def publish(self, messages: Sequence[OutMessage]) -> None:
@@ -48,23 +58,37 @@ class Topic:
             PublishFailed: they are not known to be safe.
         """
         try:
-            request = PublishRequest(
-                topic=self._name,
-                messages=[PubsubMessage(data=m.data, attributes=m.attributes) for m in messages],
+            await _RETRY(self._try)(
+                PublishRequest(
+                    topic=self._name,
+                    messages=[PubsubMessage(data=m.data, attributes=m.attributes) for m in messages],
+                )
             )
-            self._client = self._client or PublisherAsyncClient()
-            await self._client.publish(request, retry=_RETRY, timeout=TRY_SECONDS)
         except (exceptions.InvalidArgument, TypeError, ValueError) as error:
             raise Refused(f"{self._name} refuses the message: {error}") from error
-        except exceptions.ClientError as error:
-            raise PublishFailed(f"{self._name} did not confirm: {error}") from error
         except (exceptions.GoogleAPIError, GoogleAuthError, OSError) as error:
-            await self._disconnect()
             raise PublishFailed(f"{self._name} did not confirm: {error}") from error
 
-    async def _disconnect(self) -> None:
-        """A connection that failed a whole call is left: gRPC's own waits to mend it grow to two minutes,
-        and it takes nearly one to see that the other side has gone without a word."""
-        client, self._client = self._client, None
-        if client:
+    async def _try(self, request: PublishRequest) -> None:
+        self._client = self._client or _connect(self._emulator)
+        try:
+            await self._client.publish(request, retry=None, timeout=TRY_SECONDS)
+        except exceptions.ServerError:
+            # A connection that failed is left: gRPC's own waits to mend it grow to two minutes, and it
+            # takes nearly one to see that the other side has gone without a word.
+            client, self._client = self._client, None
             await client.transport.close()  # type: ignore[no-untyped-call]
+            raise
+
+
+def _connect(emulator: str) -> PublisherAsyncClient:
+    """A client with a connection of its own: gRPC would share the one that failed with the next client."""
+    own = ("grpc.use_local_subchannel_pool", 1)
+    if emulator:
+        channel = aio.insecure_channel(emulator, [own])
+        return PublisherAsyncClient(transport=PublisherGrpcAsyncIOTransport(channel=channel))
+
+    def open_channel(host: str, *, options: Sequence[tuple[str, Any]], **more: Any) -> aio.Channel:
+        return PublisherGrpcAsyncIOTransport.create_channel(host, options=[*options, own], **more)
+
+    return PublisherAsyncClient(transport=partial(PublisherGrpcAsyncIOTransport, channel=open_channel))

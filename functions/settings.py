@@ -75,6 +75,8 @@ class Settings:
     """PREDICTIONS_TOPIC: `projects/P/topics/T`, `stdout:` or a file's path; for `predict_event` only."""
     dead_letter_topic: str
     """DEAD_LETTER_TOPIC: likewise."""
+    pubsub_emulator: str
+    """PUBSUB_EMULATOR_HOST: `host:port` of an emulator that has the topics; empty for Google's Pub/Sub."""
     push_audience: str
     """PUSH_AUDIENCE: of the token that each delivery must carry; empty if the platform checks it."""
     push_service_account: str
@@ -129,6 +131,7 @@ class Settings:
             allow_pickle=reader.choice("ALLOW_PICKLE", "FALSE", ("TRUE", "FALSE")) == "TRUE",
             predictions_topic=reader.text("PREDICTIONS_TOPIC"),
             dead_letter_topic=reader.text("DEAD_LETTER_TOPIC"),
+            pubsub_emulator=reader.text("PUBSUB_EMULATOR_HOST"),
             push_audience=reader.text("PUSH_AUDIENCE"),
             push_service_account=reader.text("PUSH_SERVICE_ACCOUNT"),
             largest_body=int(reader.number("MAX_BODY_BYTES", default=1 << 20, least=1)),

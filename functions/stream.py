@@ -75,7 +75,7 @@ class Stream:
             await self._bury(unread_message(body), error, line)
             return
         try:
-            line["message_id"] = message.message_id
+            line["message_id"] = fit_value(message.message_id)
             # The event's own trace says more than that of the request which delivers it.
             trace = read_trace(message.attributes) or trace
             use_trace(trace)

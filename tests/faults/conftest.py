@@ -1,8 +1,16 @@
 """Faults on purpose: what is promised, tried on real processes; the figures go into docs/reliability.md."""
 
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
 import pytest
 
+from jobs.local.emulators import PubSub
+from jobs.local.processes import Programs
+from jobs.local.topics import Topics
 from tests.faults.figures import Figures
+from tests.faults.stage import Stage
 
 FIGURES = pytest.StashKey[Figures]()
 
@@ -17,6 +25,47 @@ def full(request: pytest.FixtureRequest) -> bool:
 def figures(request: pytest.FixtureRequest) -> Figures:
     """Takes this run's figures: `figures.add("matrix", fault="…", sent="150", …)`."""
     return request.config.stash[FIGURES]
+
+
+@pytest.fixture
+def stage(
+    programs: Programs, plain_environment: dict[str, str], pubsub: PubSub, onnx_folder: Path
+) -> Iterator[Stage]:
+    """A stage on the session's emulator; the function is not started yet."""
+    stage = Stage(
+        programs,
+        plain_environment | {"MODEL_URI": str(onnx_folder)},
+        Topics(pubsub.host, f"ridecast-{uuid.uuid4().hex[:8]}"),
+    )
+    yield stage
+    stage.close()
+
+
+@pytest.fixture
+def row(figures: Figures) -> Callable[..., None]:
+    """Ends a row of the fault matrix: waits, judges, notes the figures, and fails if a promise was broken.
+
+    Only where the promise is meant to be broken, `kept` is False.
+    """
+
+    def end(number: int, fault: str, stage: Stage, *, kept: bool = True) -> None:
+        verdict = stage.settle()
+        figures.add(
+            "matrix",
+            row=str(number),
+            fault=fault,
+            events=str(len(stage.events)),
+            predicted=str(verdict.predicted),
+            dead_letters=str(verdict.dead_letters),
+            delivered_twice=str(verdict.duplicates),
+            recovery_s=stage.recovery(),
+            kept=("yes" if verdict.kept else "NO")
+            if kept
+            else ("YES" if verdict.kept else "no, as it must be"),
+        )
+        assert verdict.kept == kept, verdict
+
+    return end
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -21,8 +21,11 @@ class Figures:
         self._tables.setdefault(table, []).append(row)
 
     def tables(self) -> dict[str, str]:
-        """Each table as Markdown."""
-        return {name: _markdown(rows) for name, rows in self._tables.items()}
+        """Each table as Markdown; numbered rows in their order."""
+        return {
+            name: _markdown(sorted(rows, key=lambda row: int(row.get("row", 0))))
+            for name, rows in self._tables.items()
+        }
 
     def write(self, document: Path = DOCUMENT) -> None:
         """Replaces the tables that this run made; the others stay."""

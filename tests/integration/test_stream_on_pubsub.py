@@ -139,7 +139,7 @@ def test_messages_published_at_once_share_calls_and_are_all_confirmed(
     collected = collect(topics.predictions_pull)
 
     async def story() -> None:
-        publisher = TopicPublisher(topics.predictions)
+        publisher = TopicPublisher(topics.predictions, topics.emulator)
         await asyncio.gather(*(publisher.publish(OutMessage(b"%d" % n, {})) for n in range(2500)))
 
     began = time.monotonic()
@@ -154,7 +154,7 @@ def test_large_messages_go_out_in_calls_that_pubsub_takes(topics: Topics) -> Non
     assert 3 * large > MOST_BYTES
 
     async def story() -> None:
-        publisher = TopicPublisher(topics.predictions)
+        publisher = TopicPublisher(topics.predictions, topics.emulator)
         await asyncio.gather(*(publisher.publish(OutMessage(b"x" * large, {})) for _ in range(3)))
 
     asyncio.run(story())
@@ -175,7 +175,7 @@ def test_a_message_that_is_refused_does_not_fail_its_neighbours(
     empty = OutMessage(b"", {})  # Pub/Sub takes no message without data and attributes
 
     async def story() -> list[Any]:
-        publisher = TopicPublisher(topics.predictions)
+        publisher = TopicPublisher(topics.predictions, topics.emulator)
         messages = [OutMessage(b"first", {}), empty, OutMessage(b"last", {})]
         return await asyncio.gather(*map(publisher.publish, messages), return_exceptions=True)
 
@@ -188,5 +188,5 @@ def test_a_message_that_is_refused_does_not_fail_its_neighbours(
 def test_a_topic_that_is_not_there_fails_at_once(topics: Topics) -> None:
     began = time.monotonic()
     with pytest.raises(PublishFailed, match="did not confirm"):
-        asyncio.run(TopicPublisher(f"{topics.predictions}-no").publish(OutMessage(b"x", {})))
+        asyncio.run(TopicPublisher(f"{topics.predictions}-no", topics.emulator).publish(OutMessage(b"x", {})))
     assert time.monotonic() - began < 5
