@@ -11,6 +11,15 @@ import yaml
 from functions.artifacts import ModelFolder
 from functions.errors import ModelUnavailable
 
+LARGEST_DESCRIPTION = 1 << 20
+"""Bytes; MLflow writes a few thousand."""
+LARGEST_EXAMPLE = 4 << 20
+"""Bytes; read by a parser that makes twenty times as much of them."""
+EXAMPLE_ROWS = 1000
+"""Of the input example; more of them would only delay a model's first answer."""
+DEEPEST = 50
+"""Levels in MLmodel; libyaml's loader overflows the stack, and ends the process, at some ten thousand."""
+
 Table = dict[str, npt.NDArray[Any]]
 """Columns by name, all of one length."""
 
@@ -53,7 +62,9 @@ def describe(folder: ModelFolder) -> Description:
         ModelUnavailable: the folder is no MLflow model's.
     """
     try:
-        content = yaml.load(folder.read("MLmodel"), Loader=_LOADER)  # noqa: S506  # a safe loader, by another name
+        text = folder.read("MLmodel", LARGEST_DESCRIPTION)
+        _refuse_tricks(text)
+        content = yaml.load(text, Loader=_LOADER)  # noqa: S506  # a safe loader, by another name
         signature = (content.get("signature") or {}).get("inputs") or "[]"
         info = content.get("saved_input_example_info") or {}
         return Description(
@@ -63,13 +74,27 @@ def describe(folder: ModelFolder) -> Description:
             identity=str(content.get("model_id") or content.get("run_id") or ""),
             example=_example(folder, info),
         )
-    except (yaml.YAMLError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise ModelUnavailable(f"MLmodel cannot be understood: {error}") from error
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise ModelUnavailable(f"MLmodel lacks what MLflow writes: {error!r}") from error
 
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def _refuse_tricks(text: bytes) -> None:
+    """Refuses YAML whose loading would take the process down: few bytes, but deep or repeated many times."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        elif isinstance(event, yaml.AliasEvent):
+            raise ModelUnavailable("MLmodel repeats itself by YAML aliases: write the values out")
+        if depth > DEEPEST:
+            raise ModelUnavailable(f"MLmodel has more than {DEEPEST} levels")
 
 
 def _columns(inputs: list[dict[str, Any]]) -> tuple[Column, ...]:
@@ -83,8 +108,8 @@ def _example(folder: ModelFolder, info: dict[str, Any]) -> Table:
     if info.get("type") != "dataframe" or info.get("pandas_orient") != "split":
         return {}
     # The standard library's reader, because MLflow writes an unknown value as NaN, which is no JSON.
-    frame = json.loads(folder.read(str(info["artifact_path"])))
-    rows: list[list[Any]] = frame["data"]
+    frame = json.loads(folder.read(str(info["artifact_path"]), LARGEST_EXAMPLE))
+    rows: list[list[Any]] = frame["data"][:EXAMPLE_ROWS]
     return {
         name: np.array([np.nan if row[position] is None else row[position] for row in rows])
         for position, name in enumerate(frame["columns"])

@@ -19,6 +19,8 @@ _TYPES: dict[str, Any] = {
     "tensor(string)": np.str_,
 }
 ERRORS_ONLY = 3
+NO_FOLDER = "/dev/null"
+"""Where weights outside a graph are looked for; nothing can be in it."""
 
 
 class OnnxScorer:
@@ -55,6 +57,9 @@ def open_session(graph: bytes) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = ERRORS_ONLY
+    # A graph could name files of this machine as its weights, or come in a format that is not checked.
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", NO_FOLDER)
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 

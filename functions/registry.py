@@ -7,10 +7,14 @@ Three forms, told apart by their looks:
     models:/NAME@ALIAS, models:/NAME/7                 asks the MLflow registry's REST API
 """
 
+import http.client
 import re
+import socket
+import threading
 import urllib.error
 import urllib.parse
 import urllib.request
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -20,34 +24,57 @@ from functions.errors import ModelUnavailable
 from functions.releases import Release, decode_release
 
 ANSWER_SECONDS = 5
-"""The registry answers in milliseconds; a longer wait only delays the next try."""
+"""For a whole answer: the registry's take milliseconds, and a longer wait only delays the next try."""
 LARGEST_POINTER = 1 << 20
 """Bytes; a pointer names a handful of files."""
 
+_NO_ANSWER = (OSError, http.client.HTTPException, msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
 _MODELS_URI = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
 
 
-def resolve(uri: str, tracking_uri: str = "", token: str = "") -> Release:
+def resolve(uri: str, tracking_uri: str = "", token: str = "", places: tuple[str, ...] = ()) -> Release:
     """The release that `uri` names now.
 
+    Args:
+        places: how an address must begin, `gs://BUCKET/`, also one that a pointer or the registry names;
+            if empty, any will do.
+
     Raises:
-        ModelUnavailable: there is none, it cannot be read, or its store does not answer.
+        ModelUnavailable: there is none, it cannot be read, it is elsewhere, or its store does not answer.
     """
     if uri.startswith("models:"):
-        return _ask_registry(uri, tracking_uri.rstrip("/"), token)
-    if uri.endswith(".json"):
-        return _read_pointer(uri)
-    name = uri.rstrip("/").rpartition("/")[2]
-    return Release(name=name, version="", location=uri.rstrip("/"))
+        release = _ask_registry(uri, tracking_uri.rstrip("/"), token)
+    elif uri.endswith(".json"):
+        _refuse_elsewhere(uri, places)
+        release = _read_pointer(uri)
+    else:
+        name = uri.rstrip("/").rpartition("/")[2]
+        release = Release(name=name, version="", location=uri.rstrip("/"))
+    _refuse_elsewhere(release.location, places)
+    return release
+
+
+def _refuse_elsewhere(address: str, places: tuple[str, ...]) -> None:
+    if places and not f"{address}/".startswith(places):
+        raise ModelUnavailable(
+            f"{address!r} is not in {' or '.join(places)}, where models may come from: "
+            "if it is meant, add its bucket to MODEL_BUCKETS"
+        )
 
 
 def _read_pointer(uri: str) -> Release:
-    folder, _, name = uri.rpartition("/")
-    content = read_file(folder, name, LARGEST_POINTER)
+    folder, slash, name = uri.rpartition("/")
+    content = read_file(folder or slash or ".", name, LARGEST_POINTER)
     try:
-        return decode_release(content)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        release = decode_release(content)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise ModelUnavailable(f"{uri} is not a release pointer: {error}") from error
+    if not release.files:
+        raise ModelUnavailable(
+            f"{uri} lists no files, so nothing it names can be verified: "
+            "write it with `python -m jobs promote` or `sync`"
+        )
+    return release
 
 
 def _ask_registry(uri: str, tracking_uri: str, token: str) -> Release:
@@ -82,11 +109,50 @@ def _get(tracking_uri: str, method: str, query: dict[str, str], token: str) -> A
     request = urllib.request.Request(address)  # noqa: S310  # the scheme was checked above
     if token:
         request.add_unredirected_header("Authorization", f"Bearer {token}")
+    connections = _Connections()
+    too_late = threading.Timer(ANSWER_SECONDS, connections.cut)
+    too_late.start()
     try:
-        with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as answer:  # noqa: S310
-            return msgspec.json.decode(answer.read(LARGEST_POINTER))
-    except urllib.error.HTTPError as error:
-        detail = error.read(1000).decode(errors="replace")
-        raise ModelUnavailable(f"{address} answered {error.code}: {detail}") from error
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise ModelUnavailable(f"{address} gave no answer: {error}") from error
+        try:
+            with urllib.request.build_opener(connections).open(request, timeout=ANSWER_SECONDS) as answer:
+                return msgspec.json.decode(answer.read(LARGEST_POINTER))
+        except urllib.error.HTTPError as error:
+            with error:
+                detail = error.read(1000).decode(errors="replace")
+            raise ModelUnavailable(f"{address} answered {error.code}: {detail}") from error
+    except _NO_ANSWER as error:
+        raise ModelUnavailable(f"{address} gave no answer in {ANSWER_SECONDS} s: {error}") from error
+    finally:
+        too_late.cancel()
+
+
+class _Connections(urllib.request.HTTPSHandler, urllib.request.HTTPHandler):
+    """The connections of one answer, to be cut if it is late: a socket's timeout begins anew at each byte."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sockets: list[socket.socket] = []
+        self._late = False
+
+    def do_open(self, http_class: Any, req: urllib.request.Request, **arguments: Any) -> Any:
+        def watched(*where: Any, **how: Any) -> http.client.HTTPConnection:
+            connection: http.client.HTTPConnection = http_class(*where, **how)
+            connect = connection.connect
+
+            def connect_in_time() -> None:
+                connect()
+                self._sockets.append(connection.sock)
+                if self._late:
+                    raise TimeoutError("too late")
+
+            connection.connect = connect_in_time  # type: ignore[method-assign]
+            return connection
+
+        return super().do_open(watched, req, **arguments)
+
+    def cut(self) -> None:
+        self._late = True
+        for each in self._sockets:
+            with suppress(OSError):  # closed, because its answer is there
+                # Not TLS's own shutdown, which another thread cannot ask for in the midst of a read.
+                socket.socket.shutdown(each, socket.SHUT_RDWR)

@@ -1,5 +1,7 @@
 """A release: one version of a model, where its files are and what they must be."""
 
+from typing import Annotated
+
 import msgspec
 
 
@@ -8,7 +10,7 @@ class ReleasedFile(msgspec.Struct, frozen=True):
 
     path: str
     """Relative to the release's folder."""
-    size: int
+    size: Annotated[int, msgspec.Meta(ge=0)]
     """Bytes."""
     sha256: str
     """Hexadecimal."""
@@ -25,11 +27,15 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     location: str
     """Folder of the MLflow model: `gs://…` or a path."""
     files: tuple[ReleasedFile, ...] = ()
-    """What the folder must hold; empty where nobody has said so."""
+    """What the folder must hold; empty where nobody has said so, which a pointer always does."""
 
 
 def decode_release(pointer: bytes) -> Release:
-    """A release from its pointer's JSON; raises msgspec.MsgspecError or UnicodeDecodeError."""
+    """A release from its pointer's JSON.
+
+    Raises:
+        msgspec.MsgspecError, RecursionError, UnicodeDecodeError: it is none.
+    """
     return msgspec.json.decode(pointer, type=Release)
 
 

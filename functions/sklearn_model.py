@@ -1,6 +1,9 @@
 """Models of scikit-learn, from skops files; from pickles only where that is allowed."""
 
+import io
+import json
 import pickle
+import zipfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +13,7 @@ import pandas as pd
 import skops.io
 from sklearn.feature_extraction import DictVectorizer
 
-from functions.artifacts import ModelFolder
+from functions.artifacts import LARGEST_FILE, ModelFolder
 from functions.errors import ModelUnavailable
 from functions.mlmodel import Column, Description
 
@@ -26,6 +29,11 @@ TRUSTED = frozenset(
 )
 """What skops does not trust by itself and models need. By name, one by one: some of scikit-learn's own
 modules hold functions that start programs, and a skops file may have any function called that it names."""
+
+MOST_ARRAYS = 100_000
+"""In a skops file; a forest of a thousand trees has some thousands."""
+LARGEST_SCHEMA = 32 << 20
+"""Bytes; a forest of a thousand trees has half of it."""
 
 _TYPES: dict[str, Any] = {
     "float": np.float32,
@@ -98,6 +106,7 @@ def load_sklearn(
 
 def _load_skops(content: bytes) -> Any:
     try:
+        _refuse_bomb(content)
         # The model's folder also lists types that it wants trusted; it cannot vouch for itself.
         foreign = set(skops.io.get_untrusted_types(data=content)) - TRUSTED
         if foreign:
@@ -109,3 +118,35 @@ def _load_skops(content: bytes) -> Any:
         raise
     except Exception as error:  # a damaged file makes skops raise anything
         raise ModelUnavailable(f"the skops model cannot be loaded: {error}") from error
+
+
+def _refuse_bomb(content: bytes) -> None:
+    """Refuses a skops file that takes much more memory than it has bytes.
+
+    skops reads an array as often as the schema names it. Nothing may be compressed, because zipfile inflates
+    an entry before it looks at the size that the directory states; MLflow compresses nothing. The one thing
+    that skops itself compresses is a sparse matrix.
+    """
+    if content.count(b"PK\x01\x02") > MOST_ARRAYS:  # one for each entry, counted before zipfile lists them
+        raise ModelUnavailable(f"the skops model has more than {MOST_ARRAYS} entries")
+    read = 0
+
+    def add(node: dict[str, Any]) -> None:
+        nonlocal read
+        if node.get("__loader__") == "SparseMatrixNode":
+            raise ModelUnavailable(
+                "the skops model holds a sparse matrix, which is compressed: fit it on dense "
+                "columns, or export it to ONNX"
+            )
+        if "file" in node:
+            read += sizes[node["file"]]
+
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+            raise ModelUnavailable("the skops model is compressed: save it without, as MLflow does")
+        sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
+        if sizes["schema.json"] > LARGEST_SCHEMA:
+            raise ModelUnavailable(f"the skops model's schema is larger than {LARGEST_SCHEMA} bytes")
+        json.loads(archive.read("schema.json"), object_hook=add)
+    if read > LARGEST_FILE:
+        raise ModelUnavailable(f"the skops model unfolds to more than {LARGEST_FILE} bytes")

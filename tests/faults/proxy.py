@@ -67,11 +67,11 @@ class Proxy:
             if self.upstream is None:
                 raise ConnectionRefusedError
             there = await asyncio.open_connection(*self.upstream)
+            await _Connection(self, (reader, writer), there).run()
         except OSError:
             _reset(writer)
-            return
-        with contextlib.suppress(asyncio.CancelledError):  # we are closing
-            await _Connection(self, (reader, writer), there).run()
+        except asyncio.CancelledError:  # we are closing
+            writer.close()
 
 
 class _Connection:

@@ -1,9 +1,17 @@
+import gc
 import hashlib
+import socket
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from functions.artifacts import ModelFolder, read_file
+from functions.artifacts import ModelFolder, read_file, storage_client
 from functions.errors import ModelUnavailable
 from functions.releases import Release, ReleasedFile
 
@@ -65,3 +73,124 @@ def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "a").write_bytes(b"1")
     assert read_file(str(folder), "a", 1) == read_file(folder.as_uri(), "a", 1) == b"1"
+
+
+@pytest.mark.parametrize("path", ["", ".", "a\\b", "a\0", "a\nb", "%2e%2e/a", "a%2fb", "\ud800"])
+def test_a_path_is_plain(tmp_path: Path, path: str) -> None:
+    with pytest.raises(
+        ModelUnavailable, match=r"leads out of|must be written|percent-encoded|cannot be read"
+    ):
+        read_file(str(tmp_path), path, 100)
+
+
+@pytest.mark.parametrize(
+    ("location", "sentence"),
+    [
+        ("", "not in reach"),
+        ("http://example.com/m", "not in reach"),
+        ("https://storage.googleapis.com/bucket/m", "not in reach"),
+        ("ftp://example.com/m", "not in reach"),
+        ("data:,m", "not in reach"),
+        ("GS://bucket/m", "not in reach"),
+        ("FILE:///m", "not in reach"),
+        ("file://host/m", "not this machine's"),
+        ("file:m", "not this machine's"),
+        ("file:///m/%2e%2e/n", "must be written without"),
+        ("file:///m%00", "must be written without"),
+        ("/m/../n", "must be written without"),
+        ("m\\n", "must be written without"),
+        ("/m\0", "must be written without"),
+        ("g\ns://bucket/m", "must be written without"),
+        ("gs://", "names no bucket"),
+        ("gs:///m", "names no bucket"),
+        ("gs://../m", "names no bucket"),
+        ("gs://user@bucket/m", "names no bucket"),
+        ("gs://Bucket/m", "names no bucket"),
+        ("gs://bucket?x=/m", "names no bucket"),
+        ("gs://buck%65t/m", "names no bucket"),
+        ("gs://bucket/m/../n", "must be written without"),
+        ("gs://bucket/m\\n", "must be written without"),
+        ("gs://bucket/m\0", "must be written without"),
+        ("gs://bucket/%2e%2e/n", "percent-encoded"),
+    ],
+)
+def test_an_address_can_be_read_in_one_way_only(location: str, sentence: str) -> None:
+    with pytest.raises(ModelUnavailable, match=sentence):
+        read_file(location, "MLmodel", 1)
+
+
+def test_a_folder_may_be_a_link_but_none_in_it_leads_out(tmp_path: Path) -> None:
+    folder, link = tmp_path / "folder", tmp_path / "link"
+    folder.mkdir()
+    (tmp_path / "secret").write_bytes(b"s")
+    (folder / "a").write_bytes(b"1")
+    (folder / "inside").symlink_to("a")
+    (folder / "outside").symlink_to("../secret")
+    (folder / "circle").symlink_to("circle")
+    link.symlink_to(folder)
+    assert read_file(str(link), "inside", 1) == b"1"
+    with pytest.raises(ModelUnavailable, match="is a link to"):
+        read_file(str(link), "outside", 1)
+    with pytest.raises(ModelUnavailable, match="cannot be read"):
+        read_file(str(link), "circle", 1)
+
+
+def test_a_device_is_no_file() -> None:
+    assert len(read_file("/dev", "zero", 1 << 30)) <= 1
+
+
+@pytest.mark.parametrize("size", [-2, 1 << 62])
+def test_a_release_cannot_say_that_a_file_is_endless(tmp_path: Path, size: int) -> None:
+    (tmp_path / "a").write_bytes(b"12345")
+    with pytest.raises(ModelUnavailable, match="larger than the"):
+        ModelFolder(release(tmp_path, ReleasedFile("a", size, "00" * 32))).read("a", 4)
+
+
+@contextmanager
+def store_at(port: int) -> Iterator[None]:
+    """Cloud Storage is at a port of this machine."""
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        # Google's client leaves the sockets of tries that failed to the garbage collector.
+        warnings.simplefilter("ignore", ResourceWarning)
+        patch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
+        storage_client.cache_clear()
+        yield
+        storage_client().close()
+        storage_client.cache_clear()
+        gc.collect()
+
+
+def test_a_store_that_is_silent_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("functions.artifacts.TRY_SECONDS", 0.3)
+    monkeypatch.setattr("functions.artifacts.BUDGET_SECONDS", 1)
+    with socket.create_server(("127.0.0.1", 0)) as server, store_at(server.getsockname()[1]):
+        began = time.monotonic()
+        with pytest.raises(ModelUnavailable, match="cannot be read"):
+            read_file("gs://bucket/m", "model.onnx", 5)
+        assert time.monotonic() - began < 3
+
+
+def test_a_store_that_comes_back_is_read_within_a_second() -> None:
+    back = time.monotonic() + 4
+    asked = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(time.monotonic())
+            self.send_response(200 if asked[-1] > back else 503)
+            self.send_header("Content-Length", "5")
+            self.end_headers()
+            self.wfile.write(b"graph")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            with store_at(server.server_port):
+                assert read_file("gs://bucket/m", "model.onnx", 5) == b"graph"
+        finally:
+            server.shutdown()
+    assert time.monotonic() < back + 2
+    assert 4 < len(asked) < 50, "it is not asked without a pause either"

@@ -1,7 +1,8 @@
 import asyncio
+import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,9 @@ from functions.features import ride_columns
 from functions.model import Model, load_model
 from functions.predictor import RETRY_SECONDS, Predictor
 from functions.registry import resolve
-from functions.releases import Release
+from functions.releases import Release, encode_release
 from functions.rides import Ride
+from jobs.bucket import take_stock
 
 RIDE = ride_columns([Ride(130, 205, 3.66)])
 
@@ -100,6 +102,83 @@ def test_a_bad_release_is_refused_and_the_last_good_one_stays(
         pointer.folder = other_onnx_folder
         await asyncio.sleep(0.02)
         assert (await settled(predictor)).version == "other"
+
+    asyncio.run(story())
+
+
+def _cut(folder: Path) -> None:
+    model = folder / "model.onnx"
+    model.write_bytes(model.read_bytes()[:-1])
+
+
+def _flip_a_bit(folder: Path) -> None:
+    model = folder / "model.onnx"
+    content = bytearray(model.read_bytes())
+    content[len(content) // 2] ^= 1
+    model.write_bytes(content)
+
+
+def _swap_model_and_example(folder: Path) -> None:
+    (folder / "model.onnx").write_bytes((folder / "input_example.json").read_bytes())
+
+
+def _describe_otherwise(folder: Path) -> None:
+    described = folder / "MLmodel"
+    described.write_bytes(described.read_bytes().replace(b"maximum: 180.0", b"maximum: 999.0"))
+
+
+@pytest.mark.parametrize(
+    ("tamper", "repoint"),
+    [
+        (_cut, None),
+        (_flip_a_bit, None),
+        (_swap_model_and_example, None),
+        (_describe_otherwise, None),
+        (None, lambda pointer: pointer[: len(pointer) // 2]),
+        (None, lambda pointer: pointer[: pointer.index(b'"files"')] + b'"files": []}'),
+        (None, lambda pointer: pointer.replace(b'"model.onnx"', b'"../onnx/model.onnx"')),
+        (None, lambda pointer: pointer.replace(b'"location": "', b'"location": "http://example.com')),
+        (None, lambda _: b""),
+    ],
+)
+def test_a_release_that_is_not_as_promoted_never_comes_into_service(
+    onnx_folder: Path,
+    other_onnx_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    tamper: Callable[[Path], None] | None,
+    repoint: Callable[[bytes], bytes] | None,
+) -> None:
+    """Each damage alone; and the release comes into service as soon as it is as promoted."""
+    first, second = (
+        shutil.copytree(onnx_folder, tmp_path / "1"),
+        shutil.copytree(other_onnx_folder, tmp_path / "2"),
+    )
+    promoted = {
+        folder.name: encode_release(
+            Release(name="m", version=folder.name, location=str(folder), files=take_stock(str(folder)))
+        )
+        for folder in (first, second)
+    }
+    pointer = Pointer(tmp_path / "champion.json")
+    pointer.folder.write_bytes(promoted["1"])
+
+    async def story() -> None:
+        predictor = Predictor(pointer.resolve, load_model, refresh_seconds=0.01)
+        before = (await predictor.model()).predict(RIDE)
+        if tamper:
+            tamper(second)
+        pointer.folder.write_bytes(repoint(promoted["2"]) if repoint else promoted["2"])
+        await asyncio.sleep(0.02)
+        looks = pointer.looks
+        kept = await settled(predictor)
+        assert pointer.looks > looks
+        assert kept.version == "1"
+        assert kept.predict(RIDE) == before
+        shutil.copytree(other_onnx_folder, second, dirs_exist_ok=True)
+        pointer.folder.write_bytes(promoted["2"])
+        await settled(predictor)
+        assert (await settled(predictor)).version == "2"
 
     asyncio.run(story())
 
