@@ -105,8 +105,9 @@ class Stage:
         ]
 
     def stop_collecting(self) -> None:
-        for outlet in self._outlets:
-            outlet.close()
+        # Each waits for the end of its pull.
+        for closing in [in_background(outlet.close) for outlet in self._outlets]:
+            closing.result()
         self._outlets.clear()
 
     def _take(self, heap: list[Arrival]) -> Any:

@@ -1,0 +1,29 @@
+"""What the documents name is there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+TESTS = "\n".join(path.read_text() for path in Path("tests").rglob("test_*.py"))
+DOCUMENTS = [Path("README.md"), *Path("docs").rglob("*.md")]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=str)
+def test_tests_and_files_that_a_document_names_exist(path: Path) -> None:
+    named = re.findall(r"`([^`\n]+)`", path.read_text())
+    files = {name for name in named if re.fullmatch(r"(tests|functions|jobs|docs)/[\w/.]+\.\w+", name)}
+    assert not {name for name in files if not Path(name).is_file()}
+    tests = {name for name in named if re.fullmatch(r"test_\w+", name)}
+    assert not {name for name in tests if f"def {name}(" not in TESTS}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=str)
+def test_links_lead_somewhere(path: Path) -> None:
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text())
+    assert not [link for link in links if not (path.parent / link).exists()]
+
+
+def test_every_decision_is_listed() -> None:
+    index = Path("docs/decisions/README.md").read_text()
+    assert not [path.name for path in Path("docs/decisions").glob("0*.md") if path.name not in index]
