@@ -43,7 +43,7 @@ class Asked(msgspec.Struct, frozen=True):
     """Predictions → the object that is the answer's JSON."""
 
 
-def read_rides(body: bytes, content_type: str) -> Asked:
+def read_rides(body: bytes | bytearray, content_type: str) -> Asked:
     """The rides that a body asks about.
 
     Args:
@@ -109,7 +109,9 @@ def _inputs(document: object, pointer: str) -> Asked:
         raise UnreadableBody("must have columns of one length", pointer)
     rows = zip(*document.values(), strict=True)
     # A value stands at #/inputs/COLUMN/ROW here, not at #/inputs/ROW/COLUMN.
-    return _predictions(_table(list(document), list(rows), lambda row, name: f"{pointer}/{name}/{row}"))
+    return _predictions(
+        _table(list(document), list(rows), pointer, lambda row, name: f"{pointer}/{name}/{row}")
+    )
 
 
 def _split(document: object, pointer: str) -> Asked:
@@ -126,11 +128,11 @@ def _split(document: object, pointer: str) -> Asked:
             raise UnreadableBody(f"must be an array of {len(columns)} values", f"{pointer}/data/{number}")
     places = {name: position for position, name in enumerate(columns)}
     return _predictions(
-        _table(columns, rows, lambda row, name: f"{pointer}/data/{row}/{places.get(name, name)}")
+        _table(columns, rows, f"{pointer}/columns", lambda row, name: f"{pointer}/data/{row}/{places[name]}")
     )
 
 
-def _csv(body: bytes) -> Asked:
+def _csv(body: bytes | bytearray) -> Asked:
     """A header of names, then a ride a line; an empty cell is an unknown value."""
     try:
         lines = list(csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True))
@@ -143,15 +145,16 @@ def _csv(body: bytes) -> Asked:
         if len(row) != len(columns):
             raise UnreadableBody(f"must have {len(columns)} cells", f"#/{number}")
     cells = [[_cell(text) for text in row] for row in rows]
-    return _predictions(_table(columns, cells, lambda row, name: f"#/{row}/{name}"))
+    return _predictions(_table(columns, cells, "#", lambda row, name: f"#/{row}/{name}"))
 
 
 def _cell(text: str) -> object:
     """A CSV cell as the JSON value it would be."""
     try:
-        return float(text) if text else None
+        # To Python, though not to JSON, 1_30 is a number and so are the digits of every script.
+        return float(text) if text.isascii() and "_" not in text else text
     except ValueError:
-        return text
+        return text or None
 
 
 def _calls(calls: object, pointer: str) -> Asked:
@@ -168,7 +171,7 @@ def _calls(calls: object, pointer: str) -> Asked:
         return f"{pointer}/{known[row]}/{RIDE_FIELDS.index(name)}"
 
     try:
-        rides = _table(RIDE_FIELDS, [calls[number] for number in known], at)
+        rides = _table(RIDE_FIELDS, [calls[number] for number in known], pointer, at)
     except InvalidRide as error:
         raise InvalidCall(*error.problems) from error
 
@@ -182,9 +185,17 @@ def _calls(calls: object, pointer: str) -> Asked:
 
 
 def _table(
-    columns: Sequence[str], rows: Sequence[Sequence[object]], at: Callable[[int, str], str]
+    columns: Sequence[str], rows: Sequence[Sequence[object]], header: str, at: Callable[[int, str], str]
 ) -> list[Ride]:
-    """Rides from rows of values; `at` tells a value's pointer from its row and column."""
+    """Rides from rows of values.
+
+    Args:
+        header: pointer to what names the columns.
+        at: a value's pointer from its row and column, which is there.
+    """
+    missing = [name for name in RIDE_FIELDS[:3] if name not in columns]
+    if rows and missing:
+        raise InvalidRide(Problem(header, f"must have {' and '.join(missing)} among its columns"))
     records = (dict(zip(columns, row, strict=False)) for row in rows)
     try:
         return _each(records, "", parse_ride)

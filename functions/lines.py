@@ -27,10 +27,10 @@ class LinePublisher:
     async def publish(self, message: OutMessage) -> None:
         line: dict[str, Any] = {"attributes": message.attributes}
         try:
-            line["data"] = msgspec.json.decode(message.data)
+            encoded = msgspec.json.encode(line | {"data": msgspec.json.decode(message.data)})
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            line["data_base64"] = base64.b64encode(message.data).decode()
-        encoded = msgspec.json.encode(line) + b"\n"
+            encoded = msgspec.json.encode(line | {"data_base64": base64.b64encode(message.data).decode()})
+        encoded += b"\n"
         try:
             if self._path is None:
                 sys.stdout.buffer.write(encoded)

@@ -55,7 +55,8 @@ class Web:
     async def answer(self, request: Request) -> Response:
         """One request's response."""
         use_trace(read_trace(request.headers))
-        path, method = request.url.path, request.method
+        # Not the URL's path, from which a newline has been taken: /predict%0A is another path.
+        path, method = request.scope["path"], request.method
         if self._predicts(path):
             if method == "POST":
                 return await self._predict(request)

@@ -117,7 +117,9 @@ CONTENTS = {
 }
 
 
-@pytest.mark.parametrize("number", CONTENTS)
+@pytest.mark.parametrize(
+    "number", [17, pytest.param(18, marks=pytest.mark.long), pytest.param(19, marks=pytest.mark.long), 20]
+)
 def test_rows_17_to_20_bad_content(stage: Stage, row: Row, number: int) -> None:
     fault, bad, good = CONTENTS[number]
     stage.start()
@@ -157,6 +159,7 @@ def test_row_22_events_as_large_as_pubsub_takes(stage: Stage, row: Row) -> None:
     assert letter[1]["dead_letter_full_size"] == str(size)
 
 
+@pytest.mark.long
 def test_row_23_cloud_events(stage: Stage, row: Row) -> None:
     stage.start()
     stage.events += good_events(30)
@@ -196,6 +199,7 @@ def structured_base64(event: Event) -> Delivery:
     ).encode()
 
 
+@pytest.mark.long
 def test_row_24_one_poisoned_event_among_ninety_nine(stage: Stage, row: Row) -> None:
     stage.start()
     stage.push()

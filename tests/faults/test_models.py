@@ -83,6 +83,7 @@ def test_row_25_the_models_store_is_down_at_the_start(
     assert float(stage.recovery()) < 10
 
 
+@pytest.mark.long
 def test_row_26_bad_releases(stage: Stage, row: Row, onnx_folder: Path, tmp_path: Path) -> None:
     pointer = Pointer(str(tmp_path / "champion.json"))
     pointer.move("1", onnx_folder)
@@ -194,6 +195,7 @@ def test_row_28_the_model_raises_until_another_one_is_released(
     row(28, "the model raises for some rides, until another is released", stage)
 
 
+@pytest.mark.long
 def test_row_28_the_model_gives_nan(stage: Stage, row: Row, tmp_path: Path) -> None:
     stage.start(MODEL_URI=str(save_nan(tmp_path / "nan")))
     stage.push()

@@ -19,6 +19,7 @@ def test_row_1_no_fault(stage: Stage, row: Row) -> None:
     row(1, "none", stage)
 
 
+@pytest.mark.long
 def test_row_2_workers_are_killed(stage: Stage, row: Row) -> None:
     stage.start()
     stage.push()
@@ -62,21 +63,19 @@ def test_row_4_death_between_the_publishing_and_the_answer(stage: Stage, row: Ro
 def test_row_5_told_to_end_under_load(stage: Stage, row: Row) -> None:
     stage.start()
     stage.push()
-    stage.back.delay_seconds = 0.3  # so that there is always an event in hand
-    with stage.stream(good_events(60), rate=20):
+    stage.back.delay_seconds = 0.2  # so that there is always an event in hand
+    with stage.stream(good_events(50), rate=20):
         for _ in range(2):
-            answered = len(stage.predictions)
             old = stage.function
-            began = time.monotonic()
             stage.start()  # as Cloud Run does: the next one serves before the old one is told to end
-            old_alone = time.monotonic()
+            told = time.monotonic()
             with stage.fault():
                 os.kill(old.pid, signal.SIGTERM)
                 while old.running:
                     time.sleep(0.01)
-                    assert time.monotonic() - old_alone < 8, "it must end before it is killed"
-            assert len(stage.predictions) >= answered, began
+            assert time.monotonic() - told < 8, "it must end before it is killed"
     row(5, "SIGTERM with events in hand, twice", stage)
+    assert not stage.verdict().duplicates, "what it had in hand it finished"
 
 
 @pytest.mark.long

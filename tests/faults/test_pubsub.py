@@ -134,6 +134,7 @@ def test_row_11_a_slow_network(stage: Stage, row: Row) -> None:
     row(11, "2 s delay to Pub/Sub", stage)
 
 
+@pytest.mark.long
 def test_row_12_connections_are_reset_after_the_request(stage: Stage, row: Row) -> None:
     stage.start()
     stage.push()
