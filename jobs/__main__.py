@@ -9,6 +9,7 @@ COMMANDS = {
     "promote": "jobs.promote",
     "sync": "jobs.sync",
     "replay": "jobs.replay",
+    "redrive": "jobs.redrive",
     "local": "jobs.local",
 }
 

@@ -6,6 +6,7 @@ Out: `projects/P/subscriptions/S`, or the file that the function writes where th
 
 import base64
 import itertools
+import os
 import queue
 import threading
 import time
@@ -99,9 +100,12 @@ def publisher_client(emulator: str = "") -> pubsub_v1.PublisherClient:
 
 def subscriber_client(emulator: str = "") -> pubsub_v1.SubscriberClient:
     """Google's client for the emulator, or for what the environment says."""
+    emulator = emulator or os.environ.get("PUBSUB_EMULATOR_HOST", "")
     if not emulator:
         return pubsub_v1.SubscriberClient()
-    transport = SubscriberGrpcTransport(channel=grpc.insecure_channel(emulator))
+    # Of an emulator, unlike of Google's Pub/Sub, the client takes only 4 MB unless told otherwise.
+    unlimited = [("grpc.max_receive_message_length", -1)]
+    transport = SubscriberGrpcTransport(channel=grpc.insecure_channel(emulator, options=unlimited))
     return pubsub_v1.SubscriberClient(transport=transport)
 
 

@@ -218,6 +218,7 @@ class LocalCloud:
                 "PUBSUB_PROJECT_ID": self._topics.project,
                 "PREDICTIONS_TOPIC": self._topics.predictions,
                 "DEAD_LETTER_TOPIC": self._topics.dead_letters,
+                "DEAD_LETTER_SUBSCRIPTION": self._topics.dead_letters_pull,
             }
         else:
             variables |= {

@@ -64,6 +64,8 @@ def description(cloud: LocalCloud, trips: str, ride: RecordedRide) -> str:
             f"{python} -m jobs replay --trips {shlex.quote(short(trips))} --rides 20 {watch}"
         ),
     }
+    if cloud.emulator:
+        commands["see what dead letters there are"] = f"{python} -m jobs redrive"
     return "\n".join(
         [
             "\nThe local cloud is up; Ctrl-C ends it.\n",
