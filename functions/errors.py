@@ -5,11 +5,14 @@
     │   ├── UnreadableBody   not even a ride could be read: 400, or a dead letter and done
     │   ├── TooLarge         more bytes than are read: 413, or a dead letter and done
     │   └── ImplausiblePrediction  the model's number cannot be: 422, or a dead letter and done
+    ├── NotWhole             the body did not come (bodies.py): 408, and nothing is done
     ├── Unauthenticated      not the subscription's own service account: 401, and nothing is read
     └── Unavailable          our trouble, which passes: 503, the event is delivered again
         ├── Overloaded       more requests than are worked on at once
         ├── ModelUnavailable no model can answer now
+        ├── KeysUnavailable  nobody can be told from anybody now (identity.py)
         ├── PublishFailed    no confirmation from the topic
+        │   └── Refused      the topic does not take it, ever (pubsub.py)
         └── SettingsError    the deployment is incomplete
 
 Anything else is a bug and crashes, so that error reporting sees it.

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from functions.errors import PublishFailed, SettingsError
+from functions.errors import SettingsError
 from functions.lines import LinePublisher
 from functions.messages import OutMessage
 
@@ -100,23 +100,24 @@ class TopicPublisher:
         from functions.pubsub import Refused, Topic
 
         self._topic = self._topic or Topic(self._name, self._emulator)
-        failure: PublishFailed | None = None
+        failure: Exception | None = None
         try:
             await self._topic.publish([message for message, _ in batch])
         except Refused as error:
             if len(batch) > 1:
                 # One message that the topic does not take must not fail its neighbours.
-                for item in batch:
-                    await self._send([item])
+                middle = len(batch) // 2
+                await self._send(batch[:middle])
+                await self._send(batch[middle:])
                 return
             failure = error
-        except PublishFailed as error:
+        except Exception as error:  # a bug, too, is for who waits: here nobody would see it
             failure = error
         for _, confirmed in batch:
             _settle(confirmed, failure)
 
 
-def _settle(confirmed: "asyncio.Future[None]", failure: PublishFailed | None) -> None:
+def _settle(confirmed: "asyncio.Future[None]", failure: Exception | None) -> None:
     if confirmed.done():  # nobody waits any more
         return
     if failure:

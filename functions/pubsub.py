@@ -3,12 +3,15 @@
 Importing this takes a quarter of a second, so it is imported when there is something to publish.
 """
 
+import asyncio
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+import google.auth
 from google.api_core import exceptions
 from google.api_core.retry_async import AsyncRetry
+from google.auth.credentials import Credentials
 from google.auth.exceptions import GoogleAuthError
 from google.pubsub_v1.services.publisher import PublisherAsyncClient
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcAsyncIOTransport
@@ -49,6 +52,7 @@ class Topic:
         self._name = name
         self._emulator = emulator
         self._client: PublisherAsyncClient | None = None
+        self._credentials: Credentials | None = None
 
     async def publish(self, messages: Sequence[OutMessage]) -> None:
         """Returns when the topic has confirmed all messages.
@@ -58,37 +62,50 @@ class Topic:
             PublishFailed: they are not known to be safe.
         """
         try:
-            await _RETRY(self._try)(
-                PublishRequest(
-                    topic=self._name,
-                    messages=[PubsubMessage(data=m.data, attributes=m.attributes) for m in messages],
-                )
+            request = PublishRequest(
+                topic=self._name,
+                messages=[PubsubMessage(data=m.data, attributes=m.attributes) for m in messages],
             )
-        except (exceptions.InvalidArgument, TypeError, ValueError) as error:
+        except (TypeError, ValueError) as error:
+            raise Refused(f"{self._name} cannot be sent the message: {error}") from error
+        try:
+            # The retry looks at its own time only between two tries.
+            async with asyncio.timeout(CALL_SECONDS):
+                await _RETRY(self._try)(request)
+        except exceptions.InvalidArgument as error:
             raise Refused(f"{self._name} refuses the message: {error}") from error
+        except TimeoutError:
+            raise PublishFailed(f"{self._name} did not confirm within {CALL_SECONDS:g} s") from None
         except (exceptions.GoogleAPIError, GoogleAuthError, OSError) as error:
             raise PublishFailed(f"{self._name} did not confirm: {error}") from error
 
     async def _try(self, request: PublishRequest) -> None:
-        self._client = self._client or _connect(self._emulator)
+        if self._client is None:
+            self._client = await self._connect()
         try:
             await self._client.publish(request, retry=None, timeout=TRY_SECONDS)
-        except exceptions.ServerError:
+        except (exceptions.ServerError, asyncio.CancelledError):
             # A connection that failed is left: gRPC's own waits to mend it grow to two minutes, and it
             # takes nearly one to see that the other side has gone without a word.
             client, self._client = self._client, None
             await client.transport.close()  # type: ignore[no-untyped-call]
             raise
 
+    async def _connect(self) -> PublisherAsyncClient:
+        """A client with a connection of its own: gRPC would share one that failed with the next client."""
+        own = ("grpc.use_local_subchannel_pool", 1)
+        transport = PublisherGrpcAsyncIOTransport
+        if self._emulator:
+            return PublisherAsyncClient(
+                transport=transport(channel=aio.insecure_channel(self._emulator, [own]))
+            )
+        if self._credentials is None:
+            # Looking for them asks the machine's metadata server, which takes seconds where it is silent.
+            self._credentials, _ = await asyncio.to_thread(google.auth.default, transport.AUTH_SCOPES)
 
-def _connect(emulator: str) -> PublisherAsyncClient:
-    """A client with a connection of its own: gRPC would share the one that failed with the next client."""
-    own = ("grpc.use_local_subchannel_pool", 1)
-    if emulator:
-        channel = aio.insecure_channel(emulator, [own])
-        return PublisherAsyncClient(transport=PublisherGrpcAsyncIOTransport(channel=channel))
+        def open_channel(host: str, *, options: Sequence[tuple[str, Any]], **more: Any) -> aio.Channel:
+            return transport.create_channel(host, options=[*options, own], **more)
 
-    def open_channel(host: str, *, options: Sequence[tuple[str, Any]], **more: Any) -> aio.Channel:
-        return PublisherGrpcAsyncIOTransport.create_channel(host, options=[*options, own], **more)
-
-    return PublisherAsyncClient(transport=partial(PublisherGrpcAsyncIOTransport, channel=open_channel))
+        return PublisherAsyncClient(
+            credentials=self._credentials, transport=partial(transport, channel=open_channel)
+        )

@@ -1,4 +1,4 @@
-"""The Pub/Sub function's HTTP side: 200 when the event's outcome is safe, 503 to have it delivered again."""
+"""The Pub/Sub function's HTTP side: 200 when the event's outcome is safe, else it is delivered again."""
 
 import asyncio
 
@@ -6,15 +6,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from functions.admission import Admission
-from functions.errors import InvalidRide, Problem, Unauthenticated, Unavailable
+from functions.bodies import Bodies, NotWhole
+from functions.errors import Problem, TooLarge, Unauthenticated, Unavailable
 from functions.identity import TokenVerifier
 from functions.predictor import Predictor
 from functions.responses import (
     HEALTH_PATHS,
-    NotWhole,
     health_response,
     problem_response,
-    read_body,
     unauthenticated_response,
     unavailable_response,
     wrong_method_response,
@@ -40,6 +39,7 @@ class Push:
         self._predictor = predictor
         self._stream = stream
         self._verifier = verifier
+        self._bodies = Bodies(LARGEST_DELIVERY)
         self._admission = Admission()
 
     async def answer(self, request: Request) -> Response:
@@ -55,12 +55,11 @@ class Push:
         try:
             if self._verifier:
                 await self._verifier.verify(request.headers.get("authorization", ""))
-            body = await read_body(request, LARGEST_DELIVERY, deadline)
-            async with self._admission:
+            async with self._bodies.read(request, deadline) as body, self._admission:
                 await self._stream.handle(request.headers, body, deadline)
         except Unauthenticated:
             return unauthenticated_response()
-        except InvalidRide as error:
+        except TooLarge as error:
             return problem_response(error.status, "no Pub/Sub delivery is that large", error.problems)
         except NotWhole as error:
             return problem_response(408, "the delivery did not come", (Problem("#", str(error)),))

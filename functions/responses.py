@@ -1,49 +1,18 @@
-"""What both functions answer: JSON, problem+json (RFC 9457), health; and the bodies they read."""
+"""What both functions answer: JSON, problem+json (RFC 9457), health."""
 
-import asyncio
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
-from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from functions.errors import ModelUnavailable, Problem, RidecastError, SettingsError, TooLarge, Unavailable
+from functions.errors import ModelUnavailable, Problem, SettingsError, Unavailable
 from functions.predictor import Predictor
 
 HEALTH_PATHS = frozenset({"/health", "/ping"})
 """Not /healthz, which Cloud Run answers itself."""
 
 _encode = msgspec.json.Encoder().encode
-
-
-class NotWhole(RidecastError):
-    """The body did not come whole, or not in time: 408."""
-
-
-async def read_body(request: Request, largest: int, deadline: float) -> bytearray:
-    """The request's body, in memory once.
-
-    Args:
-        largest: bytes that are read.
-        deadline: by the event loop's clock.
-
-    Raises:
-        TooLarge: it has more bytes; the rest is not read.
-        NotWhole: it did not come whole until the deadline.
-    """
-    body = bytearray()
-    try:
-        async with asyncio.timeout_at(deadline):
-            async for chunk in request.stream():
-                if len(body) + len(chunk) > largest:
-                    raise TooLarge(largest)
-                body += chunk
-    except ClientDisconnect as error:
-        raise NotWhole("the sender closed the connection before the whole body had come") from error
-    except TimeoutError:
-        raise NotWhole("the body did not come in time") from None
-    return body
 
 
 def json_response(document: Any) -> Response:

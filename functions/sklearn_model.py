@@ -96,6 +96,8 @@ def load_sklearn(
     first = estimator.steps[0][1] if hasattr(estimator, "steps") else None
     if isinstance(first, DictVectorizer):
         return DictScorer(estimator)
+    if foreign := [column.type for column in description.columns if column.type not in _TYPES]:
+        raise ModelUnavailable(f"the model's signature has columns of type {', '.join(foreign)}")
     if not description.columns:
         raise ModelUnavailable(
             "the model was logged without a signature of named columns, so nobody can tell what it "
@@ -131,14 +133,14 @@ def _refuse_bomb(content: bytes) -> None:
         raise ModelUnavailable(f"the skops model has more than {MOST_ARRAYS} entries")
     read = 0
 
-    def add(node: dict[str, Any]) -> None:
+    def count(node: dict[str, Any]) -> None:
         nonlocal read
         if node.get("__loader__") == "SparseMatrixNode":
             raise ModelUnavailable(
                 "the skops model holds a sparse matrix, which is compressed: fit it on dense "
                 "columns, or export it to ONNX"
             )
-        if "file" in node:
+        if "__loader__" in node and "file" in node:  # else a dict of the model's own
             read += sizes[node["file"]]
 
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -147,6 +149,6 @@ def _refuse_bomb(content: bytes) -> None:
         sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
         if sizes["schema.json"] > LARGEST_SCHEMA:
             raise ModelUnavailable(f"the skops model's schema is larger than {LARGEST_SCHEMA} bytes")
-        json.loads(archive.read("schema.json"), object_hook=add)
+        json.loads(archive.read("schema.json"), object_hook=count)
     if read > LARGEST_FILE:
         raise ModelUnavailable(f"the skops model unfolds to more than {LARGEST_FILE} bytes")

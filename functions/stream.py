@@ -15,7 +15,7 @@ import msgspec
 from functions.documents import read_document
 from functions.errors import InvalidRide, PublishFailed, TooLarge, Unavailable
 from functions.events import Message, read_message, unread_message
-from functions.messages import MOST_ATTRIBUTES, OutMessage, fit_value
+from functions.messages import MOST_ATTRIBUTES, OutMessage, fit_value, takes
 from functions.predictor import Predictor
 from functions.publisher import Publisher
 from functions.rides import Prediction, RideEvent, parse_ride_event, readable_ride_id
@@ -147,8 +147,12 @@ def dead_letter(message: Message, error: InvalidRide, version: str) -> OutMessag
     if len(message.data) > LARGEST_DEAD_LETTER:
         story["dead_letter_full_size"] = str(len(message.data))
         story["dead_letter_full_sha256"] = hashlib.sha256(message.data).hexdigest()
-    # Pub/Sub itself adds attributes that begin with "goog", and takes none from publishers.
-    own = [item for item in message.attributes.items() if not item[0].startswith(("goog", "dead_letter_"))]
+    # What came another way than from Pub/Sub may have attributes that it does not take.
+    own = [
+        (name, value)
+        for name, value in message.attributes.items()
+        if takes(name, value) and not name.startswith("dead_letter_")
+    ]
     attributes = dict(own[: MOST_ATTRIBUTES - len(story)]) | {
         name: fit_value(text) for name, text in story.items() if text
     }
