@@ -7,17 +7,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from functions.admission import Admission
+from functions.bodies import Bodies, NotWhole
 from functions.dialects import Asked, read_rides
 from functions.errors import InvalidRide, Overloaded, Problem, Unavailable
 from functions.model import Model
 from functions.predictor import Predictor
 from functions.responses import (
     HEALTH_PATHS,
-    NotWhole,
     health_response,
     json_response,
     problem_response,
-    read_body,
     unavailable_response,
     wrong_method_response,
 )
@@ -49,7 +48,7 @@ class Web:
         self._predictor = predictor
         self._predict_paths = PREDICT_PATHS | {predict_route}
         self._health_paths = HEALTH_PATHS | {health_route}
-        self._largest_body = largest_body
+        self._bodies = Bodies(largest_body)
         self._admission = Admission()
 
     async def answer(self, request: Request) -> Response:
@@ -77,8 +76,7 @@ class Web:
     async def _predict(self, request: Request) -> Response:
         deadline = asyncio.get_running_loop().time() + READ_SECONDS
         try:
-            body = await read_body(request, self._largest_body, deadline)
-            async with self._admission:
+            async with self._bodies.read(request, deadline) as body, self._admission:
                 asked = await _read(body, request.headers.get("content-type", ""))
                 model = await self._predictor.model()
                 predictions = await _predict(model, asked.rides)
