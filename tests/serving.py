@@ -20,8 +20,9 @@ T = TypeVar("T")
 def environment(settings: dict[str, str]) -> Iterator[None]:
     """Exactly these settings for a function made anew."""
     with pytest.MonkeyPatch.context() as patch:
+        foreign = ("MODEL_", "AIP_", "LOG_", "MLFLOW_", "PUSH_", "PUBSUB_")
         for name in list(os.environ):
-            if name.startswith(("MODEL_", "AIP_", "LOG_", "MLFLOW_", "PUSH_", "PUBSUB_")) or name.endswith("_TOPIC"):
+            if name.startswith(foreign) or name.endswith("_TOPIC"):
                 patch.delenv(name)
         for name, value in settings.items():
             patch.setenv(name, value)
