@@ -23,7 +23,8 @@ from functions.messages import OutMessage
 
 CALL_SECONDS = 6.0
 """For one publish call with all its tries; an event's whole handling has less than 8."""
-TRY_SECONDS = 3.0
+TRY_SECONDS = 4.5
+"""Time for a handshake and a call where each takes 2 s; a shorter try would never get through there."""
 
 _PASSES = (exceptions.Aborted, exceptions.Cancelled, exceptions.ResourceExhausted, exceptions.ServerError)
 # The library's own waits grow to a minute: a 10 s outage took 68 s to heal.

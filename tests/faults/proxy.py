@@ -55,14 +55,20 @@ class Proxy:
         started.set()
         self._loop.run_forever()
         self._server.close()
-        tasks = asyncio.all_tasks(self._loop)
-        for task in tasks:
+        self.upstream = None
+        # What is being accepted becomes a task of ours one step later, and a transport closes one step later.
+        self._loop.run_until_complete(asyncio.sleep(0.02))
+        for task in self._tasks:
             task.cancel()
-        self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-        self._loop.run_until_complete(asyncio.sleep(0.01))  # transports close one step later
+        self._loop.run_until_complete(asyncio.gather(*self._tasks, return_exceptions=True))
+        self._loop.run_until_complete(asyncio.sleep(0.02))
         self._loop.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         try:
             if self.upstream is None:
                 raise ConnectionRefusedError

@@ -304,7 +304,8 @@ def test_a_steady_load_while_releases_move(
     assert verdict.kept, verdict
     assert not verdict.duplicates
     swaps = [slowest_swap(moves, log.versions, until) for log in logs.values()]
-    assert max(swaps) <= SWAP_SECONDS, swaps
+    if full:
+        assert max(swaps) <= SWAP_SECONDS, swaps
 
     def add(promise: str, figure: str) -> None:
         traffic = f"{rate:.0f} a second ({SHARE:.0%} of the capacity) for {lengths.steady:g} s"
@@ -407,7 +408,12 @@ class Overload:
 
 @pytest.mark.parametrize("target", ["predict", "predict_event"])
 def test_more_than_can_be_answered(
-    service: Service, capacity: dict[str, float], lengths: Lengths, figures: Figures, target: str
+    service: Service,
+    capacity: dict[str, float],
+    lengths: Lengths,
+    full: bool,
+    figures: Figures,
+    target: str,
 ) -> None:
     connections = round(OVERLOAD_SECONDS * capacity[target])
     seen = asyncio.run(overload(service, target, OVERLOAD * capacity[target], connections, lengths))
@@ -426,11 +432,11 @@ def test_more_than_can_be_answered(
         f"as before {seen.recovery:.1f} s later; memory {before:.0f} → {max(seen.memory):.0f} → "
         f"{after:.0f} MiB",
     )
-    # `predict` waits for nothing: what it has read it answers, the rest waits in its connection.
-    assert seen.outcomes["refused"] or target == "predict"
-    assert p99 <= MOST_SECONDS
-    assert seen.recovery <= RECOVERY_SECONDS
     assert max(seen.memory) <= 2 * before
+    if full:  # seconds are too few to say how it feels
+        assert seen.outcomes["refused"]
+        assert p99 <= MOST_SECONDS
+        assert seen.recovery <= RECOVERY_SECONDS
 
 
 async def overload(

@@ -128,7 +128,8 @@ def test_row_11_a_slow_network(stage: Stage, row: Row) -> None:
     stage.back.delay_seconds = 2.0
     events = good_events(64)
     stage.events += events
-    stage.deliver([envelope(event) for event in events], at_once=16)
+    codes = stage.deliver([envelope(event) for event in events], at_once=16)
+    assert [each[-1] for each in codes] == [200] * 64, "done although it stays slow"
     with stage.fault():
         stage.back.delay_seconds = 0.0
     row(11, "2 s delay to Pub/Sub", stage)
