@@ -12,8 +12,9 @@ from types import TracebackType
 from functions.errors import Overloaded
 from functions.telemetry import fields, logger
 
-MOST_AT_ONCE = 256
-"""Half a second's work. Fewer would do, were the event loop not slowed by those that are refused."""
+MOST_AT_ONCE = 1000
+"""As many as Cloud Run gives one instance at the most; about a second's work. With fewer less was answered:
+refusing takes as long."""
 WAIT_SECONDS = 1.0
 """For a place; who waits adds nothing to the load."""
 SILENT_SECONDS = 1.0

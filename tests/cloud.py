@@ -2,6 +2,7 @@
 
 import os
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from jobs.local.emulators import BUCKET, NoPubSub, PubSub, start_mlflow, start_pubsub, start_storage
 from jobs.local.processes import Programs, answers
+from jobs.local.topics import Topics
 
 PROJECT = "ridecast-test"
 
@@ -52,6 +54,15 @@ def pubsub(programs: Programs, folder: Path, plain_environment: dict[str, str]) 
     if isinstance(found, NoPubSub):
         pytest.skip(f"no Pub/Sub emulator: {found.why}")
     return found
+
+
+@pytest.fixture
+def topics(pubsub: PubSub) -> Iterator[Topics]:
+    """Topics and subscriptions of this test's own."""
+    topics = Topics(pubsub.host, f"ridecast-{uuid.uuid4().hex[:8]}")
+    topics.create()
+    yield topics
+    topics.delete()
 
 
 @pytest.fixture

@@ -58,6 +58,16 @@ def course_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_course(tmp_path_factory.mktemp("models") / "course", "skops")
 
 
+@pytest.fixture
+def event_settings(onnx_folder: Path, tmp_path: Path) -> dict[str, str]:
+    """What `predict_event` is told; its topics are files."""
+    return {
+        "MODEL_URI": str(onnx_folder),
+        "PREDICTIONS_TOPIC": str(tmp_path / "predictions"),
+        "DEAD_LETTER_TOPIC": str(tmp_path / "dead"),
+    }
+
+
 def find_real_months() -> dict[str, Path]:
     """TLC's green months beside the checkout by `YYYY-MM`; none on most machines."""
     folder = Path(__file__).parents[2] / "shared" / "data"

@@ -88,30 +88,21 @@ def test_the_largest_event_is_in_memory_once_as_it_came_and_once_as_it_is_meant(
     assert peak < 1.15 * len(body) + len(data) + 1_000_000, "a list that grows has an eighth to spare"
 
 
-@pytest.fixture
-def settings(onnx_folder: Path, tmp_path: Path) -> dict[str, str]:
-    return {
-        "MODEL_URI": str(onnx_folder),
-        "PREDICTIONS_TOPIC": str(tmp_path / "predictions"),
-        "DEAD_LETTER_TOPIC": str(tmp_path / "dead"),
-    }
-
-
 def test_an_event_that_pubsub_could_not_have_brought_is_a_dead_letter_cut_to_what_it_takes(
-    settings: dict[str, str],
+    event_settings: dict[str, str],
 ) -> None:
     data = json.dumps({"ride": RIDE, "ride_id": 1}).encode().ljust(10_000_001)
     push = {"message": {"data": base64.b64encode(data).decode()}, "subscription": "s"}
-    assert post("predict_event", settings, "/", json=push).status_code == 200
-    (line,) = Path(settings["DEAD_LETTER_TOPIC"]).read_text().splitlines()
+    assert post("predict_event", event_settings, "/", json=push).status_code == 200
+    (line,) = Path(event_settings["DEAD_LETTER_TOPIC"]).read_text().splitlines()
     attributes = json.loads(line)["attributes"]
     assert attributes["dead_letter_reason"] == "too_large"
     assert attributes["dead_letter_full_size"] == "10000001"
-    assert not Path(settings["PREDICTIONS_TOPIC"]).exists()
+    assert not Path(event_settings["PREDICTIONS_TOPIC"]).exists()
 
 
 def test_many_large_bodies_at_once_are_refused_and_a_small_one_passes_again_later(
-    settings: dict[str, str],
+    event_settings: dict[str, str],
 ) -> None:
     async def half_sent() -> Any:
         for _ in range(19):
@@ -126,6 +117,6 @@ def test_many_large_bodies_at_once_are_refused_and_a_small_one_passes_again_late
         assert after.status_code == 200
         return [answer.status_code for answer in answers]
 
-    codes = call("predict_event", settings, story)
+    codes = call("predict_event", event_settings, story)
     assert set(codes) == {200, 503}
     assert codes.count(503) >= 3

@@ -16,12 +16,8 @@ PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 @pytest.fixture
-def settings(onnx_folder: Path, tmp_path: Path) -> dict[str, str]:
-    return {
-        "MODEL_URI": str(onnx_folder),
-        "PREDICTIONS_TOPIC": str(tmp_path / "predictions"),
-        "DEAD_LETTER_TOPIC": str(tmp_path / "dead"),
-    }
+def settings(event_settings: dict[str, str]) -> dict[str, str]:
+    return event_settings
 
 
 def out(settings: dict[str, str], topic: str) -> list[dict[str, Any]]:

@@ -42,14 +42,6 @@ def on_the_emulator(monkeypatch: pytest.MonkeyPatch, pubsub: PubSub) -> None:
 
 
 @pytest.fixture
-def topics(pubsub: PubSub) -> Iterator[Topics]:
-    topics = Topics(pubsub.host, f"ridecast-{uuid.uuid4().hex[:8]}")
-    topics.create()
-    yield topics
-    topics.delete()
-
-
-@pytest.fixture
 def subscriber() -> Iterator[pubsub_v1.SubscriberClient]:
     with subscriber_client() as client:
         yield client

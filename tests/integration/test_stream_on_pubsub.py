@@ -5,7 +5,6 @@ import base64
 import json
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -41,14 +40,6 @@ class Collected:
         with self._changed:
             assert self._changed.wait_for(lambda: len(self.messages) >= count, seconds), self.messages
         return self.messages
-
-
-@pytest.fixture
-def topics(pubsub: PubSub) -> Iterator[Topics]:
-    topics = Topics(pubsub.host, f"ridecast-{uuid.uuid4().hex[:8]}")
-    topics.create()
-    yield topics
-    topics.delete()
 
 
 @pytest.fixture
