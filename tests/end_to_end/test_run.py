@@ -136,9 +136,9 @@ def test_without_an_emulator_it_says_how_to_get_one_and_works_all_the_same(start
 @pytest.mark.parametrize(
     ("moment", "number"),
     [
+        # While all is up, `up` is ended below.
         ("✓ Storage emulator", signal.SIGHUP),
         ("▸ python -m jobs train", signal.SIGTERM),
-        ("rides predicted", signal.SIGINT),
     ],
 )
 def test_a_signal_at_any_moment_leaves_nothing_behind(start, trips, moment, number):
@@ -161,11 +161,11 @@ def test_a_part_that_fails_is_named_and_leaves_nothing_behind(start, trips):
 
 def test_up_stays_and_its_commands_work_as_they_are_printed(start, trips):
     local = start("up", TRIPS=trips)
-    local.wait_for("# replay recorded rides")
+    local.wait_for("# see what dead letters there are")
     time.sleep(0.5)
     exports = "\n".join(re.findall(r"^export .*$", local.said, re.MULTILINE))
     commands = re.findall(r"^# .*\n(.*)$", local.said, re.MULTILINE)
-    assert len(commands) == 3
+    assert len(commands) == 4
 
     answers = [
         subprocess.run(
@@ -178,5 +178,6 @@ def test_up_stays_and_its_commands_work_as_they_are_printed(start, trips):
     as_event = re.search(r'"ride_duration":([\d.]+)', answers[1])
     assert over_http[1] == as_event[1]
     assert len(answers[2].splitlines()) == 20
+    assert answers[3] == "There are no dead letters\n"
     assert local.end(signal.SIGINT) == 0
     assert local.left_behind() == []

@@ -34,6 +34,7 @@ class Proxy:
         self._loop = asyncio.new_event_loop()
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._writers: list[asyncio.StreamWriter] = []
         started = threading.Event()
         self._thread = threading.Thread(target=self._run, args=[started], daemon=True)
         self._thread.start()
@@ -61,6 +62,8 @@ class Proxy:
         for task in self._tasks:
             task.cancel()
         self._loop.run_until_complete(asyncio.gather(*self._tasks, return_exceptions=True))
+        for writer in self._writers:  # one whose peer does not read would stay open
+            writer.transport.abort()
         self._loop.run_until_complete(asyncio.sleep(0.02))
         self._loop.close()
 
@@ -69,10 +72,12 @@ class Proxy:
         assert task
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        self._writers.append(writer)
         try:
             if self.upstream is None:
                 raise ConnectionRefusedError
             there = await asyncio.open_connection(*self.upstream)
+            self._writers.append(there[1])
             await _Connection(self, (reader, writer), there).run()
         except OSError:
             _reset(writer)

@@ -118,7 +118,7 @@ CONTENTS = {
 
 
 @pytest.mark.parametrize(
-    "number", [17, pytest.param(18, marks=pytest.mark.long), pytest.param(19, marks=pytest.mark.long), 20]
+    "number", [17, *(pytest.param(number, marks=pytest.mark.long) for number in (18, 19, 20))]
 )
 def test_rows_17_to_20_bad_content(stage: Stage, row: Row, number: int) -> None:
     fault, bad, good = CONTENTS[number]

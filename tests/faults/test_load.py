@@ -67,7 +67,7 @@ class Lengths(NamedTuple):
 
 
 FULL = Lengths(measure=8, steady=600, minute=60, move=30, overload=60, trickle=8)
-SHORT = Lengths(measure=1, steady=8, minute=2, move=4, overload=2, trickle=5.5)
+SHORT = Lengths(measure=0.5, steady=6, minute=2, move=3, overload=1, trickle=1.5)
 
 
 class Refused(Exception):

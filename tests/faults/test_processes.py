@@ -44,10 +44,10 @@ def test_row_3_everything_is_killed_and_started_again(stage: Stage, row: Row) ->
     row(3, "all processes are killed, started again after 2 s", stage)
 
 
-def test_row_4_death_between_the_publishing_and_the_answer(stage: Stage, row: Row) -> None:
+def test_row_4_death_between_the_publishing_and_the_answer(stage: Stage, row: Row, full: bool) -> None:
     stage.start()
     stage.push()
-    deaths = 3
+    deaths = 3 if full else 1
     with stage.stream(good_events(120, first=1000), rate=30):
         for _ in range(deaths):
             stage.front.on_answer = lambda: stage.function.signal(signal.SIGKILL)
@@ -56,10 +56,11 @@ def test_row_4_death_between_the_publishing_and_the_answer(stage: Stage, row: Ro
             with stage.fault():
                 pass
             stage.start(ready=False)
-    row(4, "death after publishing, before the answer, three times", stage)
+    row(4, f"death after publishing, before the answer, {deaths} times", stage)
     assert stage.verdict().duplicates >= deaths
 
 
+@pytest.mark.long
 def test_row_5_told_to_end_under_load(stage: Stage, row: Row) -> None:
     stage.start()
     stage.push()
@@ -89,6 +90,7 @@ def test_row_6_slower_than_the_acknowledgement_deadline(stage: Stage, row: Row) 
     row(6, "the function stands still for 12 s; the deadline is 10 s", stage)
 
 
+@pytest.mark.long
 def test_row_29_two_workers_and_a_burst_as_the_first_requests(stage: Stage, row: Row) -> None:
     stage.start(ready=False, WORKERS="2", THREADS="8")
     events = good_events(200)
