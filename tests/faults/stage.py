@@ -78,6 +78,7 @@ class Stage:
         self.front = Proxy()
         self.back = Proxy()
         self.function: Program
+        self._started: list[Program] = []
         self.events: list[Event] = []
         self.predictions: list[Arrival] = []
         self.letters: list[Arrival] = []
@@ -90,7 +91,8 @@ class Stage:
 
     def close(self) -> None:
         self.stop_collecting()
-        self.function.signal(signal.SIGKILL)
+        for program in self._started:  # none, if the test failed before
+            program.signal(signal.SIGKILL)
         self.front.close()
         self.back.close()
         self.topics.delete()
@@ -156,6 +158,7 @@ class Stage:
             [framework, "--target=predict_event", "--host=127.0.0.1", f"--port={port}"],
             self._environment,
         )
+        self._started.append(self.function)
         self.function.wait_until(
             (lambda: answers(f"http://127.0.0.1:{port}/health")) if ready else (lambda: listens(port)),
             START_SECONDS,
