@@ -1,5 +1,6 @@
 """A loaded model: ONNX first, scikit-learn second; rides in, numbers out."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -16,6 +17,7 @@ from functions.rides import Prediction, Ride
 
 Numbers = npt.NDArray[np.float64]
 
+LARGEST_NUMBER = sys.float_info.max
 TRIAL_RIDES = (Ride(130, 205, 3.66), Ride(43, 151, 0.0))
 """What every model of rides must give a number for: one with a distance, one without."""
 
@@ -40,6 +42,9 @@ class Model:
         """What each prediction says made it."""
         self.target = target
         self._scorer = scorer
+        # Infinity cannot be, even where no limit is known.
+        self._least = np.array([max(target.minimum, -LARGEST_NUMBER)])
+        self._most = np.array([min(target.maximum, LARGEST_NUMBER)])
 
     def predict_rides(self, rides: Sequence[Ride]) -> list[Prediction]:
         """One prediction a ride, in their order; see `predict`."""
@@ -65,11 +70,9 @@ class Model:
             raise ModelUnavailable(f"version {self.version} failed: {error}") from error
         if len(numbers) != rows:
             raise ModelUnavailable(f"version {self.version} gave {len(numbers)} numbers for {rows} rides")
-        least, most = numbers.min(), numbers.max()
-        # NaN fails every comparison; infinity must, too, where no limit is known.
-        if not (
-            self.target.minimum <= least and most <= self.target.maximum and -np.inf < least <= most < np.inf
-        ):
+        # NaN fails every comparison.
+        if np.count_nonzero((numbers >= self._least) & (numbers <= self._most)) < rows:
+            least, most = numbers.min(), numbers.max()
             raise ImplausiblePrediction(
                 Problem(
                     "#",
@@ -92,6 +95,8 @@ def load_model(release: Release, *, allow_pickle: bool = False) -> Model:
     folder = ModelFolder(release)
     description = describe(folder)
     scorer = _scorer(folder, description, allow_pickle)
+    if len(set(scorer.columns)) < len(scorer.columns):
+        raise ModelUnavailable("the model names a column twice in its signature")
     unknown = [name for name in scorer.columns if name not in FEATURES]
     if unknown:
         raise ModelUnavailable(

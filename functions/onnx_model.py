@@ -1,6 +1,7 @@
 """Models in ONNX, by onnxruntime: microseconds a ride, and no code from the model's folder runs."""
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import onnxruntime
 
 from functions.artifacts import ModelFolder
 from functions.errors import ModelUnavailable
+from functions.features import FeatureMatrix, Features
 from functions.mlmodel import Description
 
 _TYPES: dict[str, Any] = {
@@ -31,21 +33,27 @@ class OnnxScorer:
         self._session = session
         self._output = [session.get_outputs()[0].name]
         self._matrix = inputs[0].name if len(inputs) == 1 and columns else None
+        self._kind = _TYPES[inputs[0].type]
         self._types = {item.name: _TYPES[item.type] for item in inputs}
         self.columns = columns if self._matrix else tuple(self._types)
 
     def score(self, table: Mapping[str, npt.NDArray[Any]], rows: int) -> npt.NDArray[Any]:
-        feed = {}
         if self._matrix:
-            matrix = np.empty((rows, len(self.columns)), self._types[self._matrix])
-            for position, name in enumerate(self.columns):
-                matrix[:, position] = table[name]
-            feed[self._matrix] = matrix
+            feed = {self._matrix: self._side_by_side(table)}
         else:
-            for name, kind in self._types.items():
-                feed[name] = table[name].astype(kind).reshape(rows, 1)
+            feed = {name: table[name].astype(kind).reshape(rows, 1) for name, kind in self._types.items()}
         result: npt.NDArray[Any] = self._session.run(self._output, feed)[0]
         return result
+
+    def _side_by_side(self, table: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        if isinstance(table, Features) and self._kind is not np.str_:
+            return self._feature_matrix(table)
+        return np.column_stack([table[name].astype(self._kind) for name in self.columns])
+
+    @cached_property
+    def _feature_matrix(self) -> FeatureMatrix:
+        """Made at the trial, after it is known that there are such columns."""
+        return FeatureMatrix(self.columns, self._kind)
 
 
 def open_session(graph: bytes) -> onnxruntime.InferenceSession:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from datetime import datetime
 from math import isfinite
-from typing import Any
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -25,6 +25,7 @@ LONGEST_RIDE_ID = 1024
 _WHOLE_NUMBER = re.compile(r"\d{1,9}(?:\.0+)?", re.ASCII)
 
 RideId = int | str
+_Zone = Annotated[int, msgspec.Meta(ge=1, le=LAST_ZONE)]
 
 
 class Ride(msgspec.Struct, frozen=True):
@@ -38,6 +39,15 @@ class Ride(msgspec.Struct, frozen=True):
     """Miles, 0 to 100; 0 is TLC's way of saying that it was not recorded."""
     pickup_datetime: datetime | None = None
     """New York's clock at the pick-up, without a zone; None where the sender did not say."""
+
+
+class _PlainRide(msgspec.Struct):
+    """A ride as nearly all senders write it: what is anything else is read field by field."""
+
+    PULocationID: _Zone
+    DOLocationID: _Zone
+    trip_distance: Annotated[float, msgspec.Meta(ge=0, le=LONGEST_TRIP_MILES)]
+    pickup_datetime: str | None = None
 
 
 class RideEvent(msgspec.Struct, frozen=True):
@@ -83,6 +93,16 @@ def parse_ride(document: object, pointer: str = "#") -> Ride:
     Raises:
         InvalidRide: names every field that is wrong, not only the first.
     """
+    try:
+        plain = msgspec.convert(document, _PlainRide)
+        moment = _new_york_time(plain.pickup_datetime)
+        return Ride(plain.PULocationID, plain.DOLocationID, plain.trip_distance, moment)
+    except (msgspec.ValidationError, ValueError):
+        return _parse_fields(document, pointer)
+
+
+def _parse_fields(document: object, pointer: str) -> Ride:
+    """A ride from whatever can be read as one, or all that is wrong with it."""
     if not isinstance(document, dict):
         raise InvalidRide(Problem(pointer, f"must be an object with a ride's fields, not {_kind(document)}"))
     values: list[Any] = []

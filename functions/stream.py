@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from functions.batching import Batching
 from functions.documents import read_document
 from functions.errors import InvalidRide, PublishFailed, TooLarge, Unavailable
 from functions.events import Message, read_message, unread_message
@@ -36,6 +37,7 @@ class Stream:
         self._predictor = predictor
         self._predictions = predictions
         self._dead_letters = dead_letters
+        self._batching = Batching()
 
     async def handle(self, headers: Mapping[str, str], body: bytes | bytearray, deadline: float) -> None:
         """Handles one delivery; when this returns, its outcome is safe on a topic. Logs one line.
@@ -86,7 +88,7 @@ class Stream:
             event = parse_ride_event(document)
             model = await self._predictor.model()
             line["model_version"] = model.version
-            (prediction,) = model.predict_rides([event.ride])
+            (prediction,) = await self._batching.predict(model, [event.ride])
         except InvalidRide as error:
             await self._bury(message, error, line)
         else:

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from functions.admission import Admission
+from functions.batching import Batching
 from functions.bodies import Bodies, NotWhole
 from functions.dialects import Asked, read_rides
 from functions.errors import InvalidRide, Overloaded, Problem, Unavailable
@@ -50,6 +51,7 @@ class Web:
         self._health_paths = HEALTH_PATHS | {health_route}
         self._bodies = Bodies(largest_body)
         self._admission = Admission()
+        self._batching = Batching()
 
     async def answer(self, request: Request) -> Response:
         """One request's response."""
@@ -79,7 +81,7 @@ class Web:
             async with self._bodies.read(request, deadline) as body, self._admission:
                 asked = await _read(body, request.headers.get("content-type", ""))
                 model = await self._predictor.model()
-                predictions = await _predict(model, asked.rides)
+                predictions = await self._predictions(model, asked.rides)
         except InvalidRide as error:
             return problem_response(error.status, "the body is not right", error.problems)
         except NotWhole as error:
@@ -91,14 +93,13 @@ class Web:
             return unavailable_response(error)
         return json_response(asked.write(predictions))
 
+    async def _predictions(self, model: Model, rides: list[Ride]) -> list[Prediction]:
+        if len(rides) <= LARGEST_INLINE:
+            return await self._batching.predict(model, rides)
+        return await asyncio.to_thread(model.predict_rides, rides)
+
 
 async def _read(body: bytearray, content_type: str) -> Asked:
     if len(body) <= LARGEST_INLINE_BODY:
         return read_rides(body, content_type)
     return await asyncio.to_thread(read_rides, body, content_type)
-
-
-async def _predict(model: Model, rides: list[Ride]) -> list[Prediction]:
-    if len(rides) <= LARGEST_INLINE:
-        return model.predict_rides(rides)
-    return await asyncio.to_thread(model.predict_rides, rides)

@@ -15,7 +15,7 @@ from google.auth.exceptions import GoogleAuthError
 from google.cloud import storage
 
 from functions.errors import RidecastError
-from functions.features import MONDAY, RideColumns
+from functions.features import RideColumns
 from functions.rides import LAST_ZONE, LONGEST_TRIP_MILES, NEW_YORK
 
 SHORTEST_MINUTES = 1.0
@@ -111,23 +111,20 @@ def columns_of(trips: pd.DataFrame) -> RideColumns:
 
     Bit for bit what `ride_columns` gives for the same rides one by one.
     """
-    pickup = trips.pickup_datetime.to_numpy("datetime64[m]")
-    minutes = (pickup - np.datetime64(MONDAY - _EPOCH, "D")).astype(np.float64)
-    minutes[np.isnat(pickup)] = np.nan
+    pickup = trips.pickup_datetime.dt
     return RideColumns(
         trips.PULocationID.to_numpy(np.int64),
         trips.DOLocationID.to_numpy(np.int64),
         trips.trip_distance.to_numpy(np.float64),
-        minutes,
+        (pickup.hour * 60 + pickup.minute).to_numpy(np.float64),
+        pickup.day_of_week.to_numpy(np.float64),
     )
 
 
 def without_pickup_time(rides: RideColumns) -> RideColumns:
     """The same rides, as if nobody had said when they began."""
-    return rides._replace(pickup_minutes=np.full(len(rides.pickup_minutes), np.nan))
-
-
-_EPOCH = pd.Timestamp(0).toordinal()
+    unknown = np.full(len(rides.pickup_minute), np.nan)
+    return rides._replace(pickup_minute=unknown, pickup_weekday=unknown)
 
 
 def _read_place(place: str) -> pd.DataFrame:

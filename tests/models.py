@@ -28,7 +28,8 @@ def some_rides(count: int, seed: int = 1) -> RideColumns:
         generator.integers(1, 266, count),
         generator.integers(1, 266, count),
         np.round(generator.uniform(0, 20, count), 2),
-        minutes,
+        minutes % 1440,
+        minutes // 1440 % 7,
     )
 
 

@@ -16,7 +16,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "functions.admission",
         "functions.bodies",
     ),
-    ("functions.predictor",),
+    ("functions.batching", "functions.predictor"),
     ("functions.model", "functions.registry"),
     ("functions.onnx_model", "functions.sklearn_model"),
     ("functions.mlmodel",),

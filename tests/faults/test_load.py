@@ -43,6 +43,8 @@ SWAP_SECONDS = 5.0
 OVERLOAD = 4
 OVERLOAD_SECONDS = 2.5
 """So long would all that is asked at once take at full capacity: there are as many connections."""
+CONNECTION_KIB = 32
+"""Of memory for each connection of an overload, with its request; 18 to 21 were measured."""
 TRICKLE = 40.0
 """Requests a second before and after an overload."""
 RECOVERY_SECONDS = 5.0
@@ -437,7 +439,7 @@ def test_more_than_can_be_answered(
         f"as before {seen.recovery:.1f} s later; memory {before:.0f} → {max(seen.memory):.0f} → "
         f"{after:.0f} MiB",
     )
-    assert max(seen.memory) <= 2 * before
+    assert max(seen.memory) <= before + connections * CONNECTION_KIB / 1024
     if full:  # seconds are too few to say how it feels
         assert seen.outcomes["refused"]
         assert p99 <= MOST_SECONDS

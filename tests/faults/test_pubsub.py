@@ -1,11 +1,13 @@
 """Rows 7 to 15, 24 and 30: Pub/Sub stops, dies, loses topics; the network between is bad."""
 
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from google.cloud.pubsub_v1 import PublisherClient
 
 from jobs.local.emulators import PubSub, start_pubsub
 from jobs.local.processes import Programs
@@ -87,6 +89,24 @@ def test_row_8_pubsub_is_killed_and_made_anew(mortal: Mortal, mortal_stage: Stag
     row(8, "Pub/Sub is killed, made anew after 10 s", stage)
 
 
+def make_anew(stage: Stage, client: PublisherClient, topic: str, subscription: str) -> None:
+    """A topic that was deleted, and what reads it, while the function stands still.
+
+    What is published to a topic before it has a subscription is kept nowhere.
+    """
+    workers = stage.workers()
+    for worker in workers:
+        os.kill(worker, signal.SIGSTOP)
+    try:
+        with subscriber_client(stage.topics.emulator) as subscriber:
+            subscriber.delete_subscription(subscription=subscription)
+            client.create_topic(name=topic)
+            subscriber.create_subscription(name=subscription, topic=topic)
+    finally:
+        for worker in workers:
+            os.kill(worker, signal.SIGCONT)
+
+
 @pytest.mark.long
 def test_row_9_the_predictions_topic_goes_and_comes_back(stage: Stage, row: Row) -> None:
     stage.start()
@@ -97,10 +117,7 @@ def test_row_9_the_predictions_topic_goes_and_comes_back(stage: Stage, row: Row)
     client.delete_topic(topic=stage.topics.predictions)
     with stage.stream(good_events(60, first=60)), stage.fault():
         time.sleep(4)
-        with subscriber_client(stage.topics.emulator) as subscriber:
-            subscriber.delete_subscription(subscription=stage.topics.predictions_pull)
-            client.create_topic(name=stage.topics.predictions)
-            subscriber.create_subscription(name=stage.topics.predictions_pull, topic=stage.topics.predictions)
+        make_anew(stage, client, stage.topics.predictions, stage.topics.predictions_pull)
     client.stop()
     row(9, "the predictions topic is deleted, made anew after 4 s", stage)
 
@@ -114,10 +131,8 @@ def test_row_10_no_dead_letter_topic_for_a_poisoned_event(stage: Stage, row: Row
     stage.publish([*good_events(30), poison])
     codes = stage.deliver([envelope(poison)], seconds=2)
     assert set(codes[0]) == {503}, "never acknowledged while it would be lost"
-    with stage.fault(), subscriber_client(stage.topics.emulator) as subscriber:
-        subscriber.delete_subscription(subscription=stage.topics.dead_letters_pull)
-        client.create_topic(name=stage.topics.dead_letters)
-        subscriber.create_subscription(name=stage.topics.dead_letters_pull, topic=stage.topics.dead_letters)
+    with stage.fault():
+        make_anew(stage, client, stage.topics.dead_letters, stage.topics.dead_letters_pull)
     client.stop()
     row(10, "the dead-letter topic is missing for a poisoned event", stage)
 

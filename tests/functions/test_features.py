@@ -3,7 +3,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import pytest
 
-from functions.features import FEATURES, Features, RideColumns, feature_matrix, ride_columns
+from functions.features import FEATURES, Features, feature_matrix, ride_columns
 from functions.rides import Ride
 from functions.zones import ZONES
 
@@ -74,8 +74,8 @@ def test_what_is_not_known_is_nan() -> None:
 
 def test_distances_between_zones() -> None:
     times_square, jfk = 230, 132
-    columns = RideColumns(np.array([times_square, 43]), np.array([jfk, 43]), np.ones(2), np.full(2, np.nan))
-    miles = Features(columns)["zone_distance"]
+    rides = [Ride(times_square, jfk, 1.0), Ride(43, 43, 1.0)]
+    miles = Features(ride_columns(rides))["zone_distance"]
     assert miles[0] == pytest.approx(12.7, abs=0.8)
     assert miles[1] == 0
 

@@ -18,7 +18,7 @@ def test_errors_stand_under_the_rides_borough_and_hour() -> None:
     )
 
     def predict(rides: RideColumns) -> np.ndarray:
-        return np.where(np.isnan(rides.pickup_minutes), 20.0, 12.0)
+        return np.where(np.isnan(rides.pickup_minute), 20.0, 12.0)
 
     evaluation = Evaluation.of(predict, trips)
     boroughs, hours = evaluation.by_borough(), evaluation.by_hour()

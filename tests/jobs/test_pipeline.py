@@ -74,7 +74,13 @@ def test_every_ride_gets_a_number_that_can_be_served(fitted: Fitted) -> None:
     miles = np.where(draw.random(count) < 0.5, draw.uniform(0, 100, count), draw.exponential(2, count))
     miles[::7] = 0
     predicted = fitted.predict(
-        RideColumns(draw.integers(1, 266, count), draw.integers(1, 266, count), miles, minutes)
+        RideColumns(
+            draw.integers(1, 266, count),
+            draw.integers(1, 266, count),
+            miles,
+            minutes % 1440,
+            minutes // 1440 % 7,
+        )
     )
     assert predicted.min() >= 0
     assert predicted.max() <= 180

@@ -190,6 +190,4 @@ def test_minutes_are_whole_at_the_ends_of_a_minute_and_before_1970() -> None:
     ]
     table = trips(pickup_datetime=[pd.Timestamp(moment) for moment in moments])
     table[["PULocationID", "DOLocationID"]] = [130, 205]
-    assert (
-        columns_of(table).pickup_minutes.tolist() == ride_columns(one_by_one(table)).pickup_minutes.tolist()
-    )
+    assert np.array(columns_of(table)).tobytes() == np.array(ride_columns(one_by_one(table))).tobytes()
