@@ -45,12 +45,6 @@ class Admission:
             except TimeoutError:
                 self._note_refusal()
                 raise Overloaded(f"{self._most} requests are being worked on") from None
-        try:
-            # All that have come meanwhile ask for a place, before the first is worked on.
-            await asyncio.sleep(0)
-        except BaseException:
-            self._places.release()
-            raise
 
     async def __aexit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None

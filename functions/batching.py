@@ -34,11 +34,14 @@ class Batching:
         Raises:
             ModelUnavailable, ImplausiblePrediction: the model's own for these rides; another's do not matter.
         """
-        loop = asyncio.get_running_loop()
-        waiting = _Waiting(model, rides, loop.create_future())
-        if not self._waiting:
-            loop.call_soon(self._predict)
+        waiting = _Waiting(model, rides, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
+        if len(self._waiting) == 1:
+            # The first predicts for all who come while it lets the others have their turn.
+            try:
+                await asyncio.sleep(0)
+            finally:
+                self._predict()
         return await waiting.made
 
     def _predict(self) -> None:

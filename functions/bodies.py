@@ -1,10 +1,9 @@
 """Request bodies: whole, in time, in memory once, and no more of them at once than the memory holds."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from types import TracebackType
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from functions.errors import Overloaded, RidecastError, TooLarge
 
@@ -29,9 +28,8 @@ class Bodies:
         self._most = most
         self._held = 0
 
-    @asynccontextmanager
-    async def read(self, request: Request, deadline: float) -> AsyncIterator[bytearray]:
-        """The request's body, for as long as the block lasts.
+    def read(self, request: Request, deadline: float) -> "_Reading":
+        """`async with bodies.read(request, deadline) as body`: the body, for as long as the block lasts.
 
         Args:
             deadline: by the event loop's clock.
@@ -41,24 +39,52 @@ class Bodies:
             Overloaded: with the bodies that are held it would be too much.
             NotWhole: it did not come whole until the deadline.
         """
-        body = bytearray()
-        try:
-            await self._fill(body, request, deadline)
-            yield body
-        finally:
-            self._held -= len(body)
+        return _Reading(self, request, deadline)
 
-    async def _fill(self, body: bytearray, request: Request, deadline: float) -> None:
+    async def fill(self, body: bytearray, request: Request, deadline: float) -> None:
+        """Reads all of the request into `body`."""
         try:
             async with asyncio.timeout_at(deadline):
-                async for chunk in request.stream():
-                    if len(body) + len(chunk) > self._largest:
-                        raise TooLarge(self._largest)
-                    if self._held + len(chunk) > self._most:
-                        raise Overloaded(f"{self._held} bytes are being worked on")
-                    self._held += len(chunk)
-                    body += chunk
-        except ClientDisconnect as error:
-            raise NotWhole("the sender closed the connection before the whole body had come") from error
+                while await self._take(body, request):
+                    pass
         except TimeoutError:
             raise NotWhole("the body did not come in time") from None
+
+    async def _take(self, body: bytearray, request: Request) -> bool:
+        """Reads the next chunk; whether more are to come."""
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise NotWhole("the sender closed the connection before the whole body had come")
+        chunk = message.get("body", b"")
+        if len(body) + len(chunk) > self._largest:
+            raise TooLarge(self._largest)
+        if self._held + len(chunk) > self._most:
+            raise Overloaded(f"{self._held} bytes are being worked on")
+        self._held += len(chunk)
+        body += chunk
+        return bool(message.get("more_body", False))
+
+    def give_back(self, body: bytearray) -> None:
+        """Makes room for others."""
+        self._held -= len(body)
+
+
+class _Reading:
+    def __init__(self, bodies: Bodies, request: Request, deadline: float) -> None:
+        self._bodies = bodies
+        self._request = request
+        self._deadline = deadline
+        self._body = bytearray()
+
+    async def __aenter__(self) -> bytearray:
+        try:
+            await self._bodies.fill(self._body, self._request, self._deadline)
+        except BaseException:
+            self._bodies.give_back(self._body)
+            raise
+        return self._body
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self._bodies.give_back(self._body)

@@ -15,6 +15,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "functions.identity",
         "functions.admission",
         "functions.bodies",
+        "functions.headers",
     ),
     ("functions.batching", "functions.predictor"),
     ("functions.model", "functions.registry"),
