@@ -15,7 +15,7 @@ from google.auth.credentials import Credentials
 from google.auth.exceptions import GoogleAuthError
 from google.pubsub_v1.services.publisher import PublisherAsyncClient
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcAsyncIOTransport
-from google.pubsub_v1.types import PublishRequest, PubsubMessage
+from google.pubsub_v1.types import PublishRequest
 from grpc import aio  # type: ignore[import-untyped]
 
 from functions.errors import PublishFailed
@@ -63,10 +63,11 @@ class Topic:
             PublishFailed: they are not known to be safe.
         """
         try:
-            request = PublishRequest(
-                topic=self._name,
-                messages=[PubsubMessage(data=m.data, attributes=m.attributes) for m in messages],
-            )
+            request = PublishRequest(topic=self._name)
+            # Into the message below the client's own: through its wrappers a message takes eight times as long.
+            bare = PublishRequest.pb(request)
+            for message in messages:
+                bare.messages.add(data=message.data, attributes=message.attributes)
         except (TypeError, ValueError) as error:
             raise Refused(f"{self._name} cannot be sent the message: {error}") from error
         try:
