@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from functions.errors import SettingsError
+from functions.garbage import keep_what_is_there
 from functions.lines import LinePublisher
 from functions.messages import OutMessage
 
@@ -99,7 +100,9 @@ class TopicPublisher:
         """Sends a batch and tells everyone in it what came of it."""
         from functions.pubsub import Refused, Topic
 
-        self._topic = self._topic or Topic(self._name, self._emulator)
+        if self._topic is None:
+            self._topic = Topic(self._name, self._emulator)
+            keep_what_is_there()
         failure: Exception | None = None
         try:
             await self._topic.publish([message for message, _ in batch])
