@@ -124,7 +124,7 @@ class Features(Mapping[str, npt.NDArray[Any]]):
         column = self._columns.get(name)
         if column is None:
             of_the_ride = OF_THE_RIDE.get(name)
-            column = of_the_ride(self) if of_the_ride else _of_each_pair(name).take(self.pairs)
+            column = of_the_ride(self) if of_the_ride else _table(name).take(self.pairs)
             self._columns[name] = column
         return column
 
@@ -165,7 +165,7 @@ class FeatureMatrix:
         self._pairs = np.zeros((_ZONES * _ZONES, len(names)), kind)
         for position, name in enumerate(names):
             if name in OF_THE_ZONES:
-                self._pairs[:, position] = _of_each_pair(name)
+                self._pairs[:, position] = _tabulate(name)
         self._others = [(position, name) for position, name in enumerate(names) if name not in OF_THE_ZONES]
 
     def __call__(self, table: Features) -> npt.NDArray[Any]:
@@ -184,8 +184,10 @@ def feature_matrix(rides: RideColumns, names: Sequence[str]) -> Column:
     return FeatureMatrix(names)(Features(rides))
 
 
-@cache
-def _of_each_pair(name: str) -> npt.NDArray[Any]:
+def _tabulate(name: str) -> npt.NDArray[Any]:
     """A column of all pairs of zones, from 0 and 0 to 265 and 265."""
     zones = np.arange(_ZONES)
     return OF_THE_ZONES[name](zones.repeat(_ZONES), np.tile(zones, _ZONES))
+
+
+_table = cache(_tabulate)

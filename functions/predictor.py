@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 from functions.errors import ModelUnavailable
-from functions.garbage import keep_what_is_there
+from functions.memory import settle
 from functions.model import Model
 from functions.releases import Release
 from functions.telemetry import fields, logger
@@ -72,7 +72,7 @@ class Predictor:
             if release != self._release:
                 model = await asyncio.to_thread(self._load, release)
                 self._model, self._release = model, release
-                keep_what_is_there()
+                settle()
                 logger.info(
                     "model in service",
                     extra=fields(

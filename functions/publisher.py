@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from functions.errors import SettingsError
-from functions.garbage import keep_what_is_there
 from functions.lines import LinePublisher
+from functions.memory import settle
 from functions.messages import OutMessage
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class TopicPublisher:
 
         if self._topic is None:
             self._topic = Topic(self._name, self._emulator)
-            keep_what_is_there()
+            settle()
         failure: Exception | None = None
         try:
             await self._topic.publish([message for message, _ in batch])

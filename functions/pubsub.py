@@ -64,7 +64,7 @@ class Topic:
         """
         try:
             request = PublishRequest(topic=self._name)
-            # Into the message below the client's own: through its wrappers a message takes eight times as long.
+            # Written below the client's own wrappers, through which a message takes eight times as long.
             bare = PublishRequest.pb(request)
             for message in messages:
                 bare.messages.add(data=message.data, attributes=message.attributes)

@@ -1,5 +1,6 @@
 """What several suites need: models, months of real trips, events as they were recorded."""
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="tests/faults in full: every row, 100,000 inputs, 10 minutes of load",
     )
+
+
+@pytest.fixture(autouse=True)
+def _garbage_as_it_was() -> Iterator[None]:
+    """A function puts all objects aside when it has its model; here others come after it."""
+    thresholds = gc.get_threshold()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*thresholds)
 
 
 @pytest.fixture(autouse=True, scope="module")

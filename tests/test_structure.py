@@ -25,7 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("functions.lines", "functions.pubsub"),
     (
         "functions.features",
-        "functions.garbage",
+        "functions.memory",
         "functions.messages",
         "functions.releases",
         "functions.settings",
