@@ -8,7 +8,10 @@ import functions_framework.aio
 from starlette.requests import Request
 from starlette.responses import Response
 
-from functions import app
+from functions import memory
+
+memory.expect_imports()
+from functions import app  # noqa: E402
 
 
 @functions_framework.aio.http
