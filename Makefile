@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install run up lint test check faults load lock
+.PHONY: help install run up lint test check faults load bench lock
 PYTHON ?= python3
 BIN := .venv/bin
 UV_VERSION := 0.13.9
@@ -34,9 +34,13 @@ faults: install ## every fault on real processes, 100,000 inputs; writes the mat
 load: install ## minutes of mixed traffic, then overload; writes the figures into docs/reliability.md (15 minutes)
 	@$(BIN)/python -m pytest tests/faults --full -m load
 
+bench: install ## every claim about speed, beside other tools; writes docs/performance.md (25 minutes; SHORT=1 only tries, 90 s)
+	@$(BIN)/python -m benchmarks $(if $(SHORT),--short)
+
 lock: install ## requirements*.txt from pyproject.toml
 	@$(BIN)/uv pip compile -q $(LOCK) --group dev -o requirements-dev.txt
 	@$(BIN)/uv pip compile -q $(LOCK) --group serve -c requirements-dev.txt -o requirements.txt
+	@for peer in benchmarks/peers/*/; do $(BIN)/uv pip compile -q $(LOCK) $$peer/requirements.in -o $$peer/requirements.txt; done
 LOCK := --universal --python-version 3.11 --no-emit-index-url --no-annotate --no-header
 
 $(STAMP): requirements-dev.txt

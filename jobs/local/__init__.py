@@ -59,7 +59,7 @@ _trips = click.option(
 )
 def run_command(wanted: tuple[str, ...], rides: int, rate: float, picture: Path | None) -> None:
     """Train, promote, serve, replay rides, collect predictions, compare, and clean up."""
-    with _ending_well():
+    with ending_well():
         from jobs.local.run import run
         from jobs.local.screen import Screen
 
@@ -70,7 +70,7 @@ def run_command(wanted: tuple[str, ...], rides: int, rate: float, picture: Path 
 @_trips
 def up_command(wanted: tuple[str, ...]) -> None:
     """Train, promote and serve, and stay until Ctrl-C."""
-    with _ending_well(at_ctrl_c=0):
+    with ending_well(at_ctrl_c=0):
         from jobs.local.screen import Screen
         from jobs.local.up import up
 
@@ -78,7 +78,7 @@ def up_command(wanted: tuple[str, ...]) -> None:
 
 
 @contextlib.contextmanager
-def _ending_well(at_ctrl_c: int | None = None) -> Iterator[None]:
+def ending_well(at_ctrl_c: int | None = None) -> Iterator[None]:
     """Turns signals and failures into a sentence, the end of a log, and an exit code.
 
     Args:

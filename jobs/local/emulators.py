@@ -57,7 +57,7 @@ def start_pubsub(programs: Programs, folder: Path, environment: Mapping[str, str
         try:
             return _start_with_gcloud(gcloud, programs, folder, environment)
         except PartFailed as failure:
-            why = f"gcloud's emulator does not start ({_last_line(failure.log)})"
+            why = f"gcloud's emulator does not start ({last_line(failure.log)})"
     else:
         why = "gcloud with its Pub/Sub emulator is not installed"
     docker = shutil.which("docker", path=path)
@@ -186,6 +186,7 @@ def start_mlflow(programs: Programs, folder: Path, environment: Mapping[str, str
     return f"http://127.0.0.1:{port}"
 
 
-def _last_line(log: Path | None) -> str:
+def last_line(log: Path | None) -> str:
+    """The last thing that a program said, which is mostly why it ended."""
     lines = log.read_text(errors="replace").split("\n") if log and log.is_file() else []
     return next((line.strip() for line in reversed(lines) if line.strip()), "it says nothing")

@@ -294,8 +294,12 @@ class Programs:
         try:
             program.finish()
         finally:
-            with self._lock:
-                self._end([program])
+            self.end(program)
+
+    def end(self, program: Program) -> None:
+        """Ends one program and its children; may be called again."""
+        with self._lock:
+            self._end([program])
 
     def check(self) -> None:
         """Raises:

@@ -1,0 +1,1 @@
+"""Speed, measured side by side: what Ridecast claims, in ratios of one run."""

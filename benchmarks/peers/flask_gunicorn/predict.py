@@ -1,0 +1,16 @@
+"""The course's web service: Flask behind gunicorn, one worker."""
+
+from typing import Any
+
+from flask import Flask, request
+
+from benchmarks.peers.model import load
+
+app = Flask("duration-prediction")
+predict_ride = load()
+
+
+@app.post("/predict")
+def predict() -> dict[str, Any]:
+    """A ride's minutes."""
+    return {"duration": predict_ride(request.get_json())}

@@ -1,0 +1,49 @@
+"""The champion without Ridecast's serving, for tools that leave it to the user how a model is called.
+
+A ride becomes features by Ridecast's code in all of them, so that they differ in the serving alone.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from functions.features import FeatureMatrix, Features, ride_columns
+from functions.rides import parse_ride
+
+Predict = Callable[[object], float]
+"""A ride as it stands in a body → its minutes."""
+
+
+def load() -> Predict:
+    """The model in MODEL_FOLDER, which takes MODEL_COLUMNS: ONNX, or scikit-learn in a skops file."""
+    folder = Path(os.environ["MODEL_FOLDER"])
+    columns = os.environ["MODEL_COLUMNS"].split(",")
+    graph = next(folder.glob("*.onnx"), None)
+    return _onnx(graph, columns) if graph else _scikit_learn(next(folder.glob("*.skops")), columns)
+
+
+def features_of(columns: list[str]) -> Callable[[object], Any]:
+    """Makes a ride into one row of these columns."""
+    matrix = FeatureMatrix(columns)
+    return lambda ride: matrix(Features(ride_columns([parse_ride(ride)])))
+
+
+def _onnx(graph: Path, columns: list[str]) -> Predict:
+    import onnxruntime
+
+    features = features_of(columns)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # as it is served on one core; waking a second costs one ride more
+    session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return lambda ride: float(session.run(None, {name: features(ride)})[0].item())
+
+
+def _scikit_learn(file: Path, columns: list[str]) -> Predict:
+    import pandas as pd
+    import skops.io
+
+    features = features_of(columns)
+    pipeline = skops.io.load(file, trusted=skops.io.get_untrusted_types(file=file))
+    return lambda ride: float(pipeline.predict(pd.DataFrame(features(ride), columns=columns))[0])
