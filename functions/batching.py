@@ -1,4 +1,4 @@
-"""Rides that come together are predicted together: one call of the model for a turn of the event loop.
+"""Rides that come together are predicted together: one call of the model for two turns of the event loop.
 
 Most of what one ride costs is the call, not the ride. Nobody waits for others to come: there is no timer.
 Together or alone gives the same bits.
@@ -34,14 +34,12 @@ class Batching:
         Raises:
             ModelUnavailable, ImplausiblePrediction: the model's own for these rides; another's do not matter.
         """
-        waiting = _Waiting(model, rides, asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(model, rides, loop.create_future())
+        if not self._waiting:
+            # In the turn after the next one: requests that are being read now are then among them.
+            loop.call_soon(loop.call_soon, self._predict)
         self._waiting.append(waiting)
-        if len(self._waiting) == 1:
-            # The first predicts for all who come while it lets the others have their turn.
-            try:
-                await asyncio.sleep(0)
-            finally:
-                self._predict()
         return await waiting.made
 
     def _predict(self) -> None:
