@@ -10,6 +10,7 @@ COMMANDS = {
     "sync": "Make the functions serve the version that has the alias `champion` in the registry.",
     "replay": "Publish ride events, made from recorded trips, at a set rate.",
     "redrive": "Publish dead letters back to their topic.",
+    "capacity": "Simulate the functions on Cloud Run: instances, waits, cost, and what breaks first.",
     "local": "Pub/Sub, Cloud Storage, MLflow and both functions on this machine, trained and connected.",
 }
 """With the first sentence of each: importing them all, to ask, takes seconds."""

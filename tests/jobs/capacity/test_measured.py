@@ -1,7 +1,8 @@
 """The simulation beside the real function: one instance, requests at the moments of a Poisson process.
 
 Client and function share the machine. Lists of rides make the function's work large beside the client's, and
-the simulation is given the service times that this run measures, and the moments at which it really sent.
+the simulation is given the service times that this run measures, in a row and after a pause, which makes
+them longer (caches, a CPU that sleeps), and the moments at which it really sent.
 """
 
 import asyncio
@@ -75,27 +76,42 @@ async def run_round(port: int, seconds: float, seed: int) -> list[Run]:
         runs = []
         before = await saturate(WORKERS, seconds / 4, ask)
         for share in SHARES:
-            alone = await timed(ask, seconds / 4)
+            in_a_row = await timed(ask, seconds / 8, pause=0.0)
+            after_pause = await timed(ask, seconds / 4, pause=1 / before)
             profile = Profile("", "", seconds, np.array([share * before]))
             sent, latencies = await send(ask, profile.arrivals(seed))
             after = await saturate(WORKERS, seconds / 4, ask)
-            simulated = simulate(profile, sent, alone, (before + after) / 2, seed)
+            service = 2 / (before + after)
+            wait = max(in_a_row.mean() - service, 0.0)  # the client's part, and the way
+            rested = np.maximum(after_pause - wait, service)
+            services = drawn(in_a_row * service / in_a_row.mean(), rested, share, len(sent), seed)
+            measured = Measured(service_ms=1000 * service, wait_ms=1000 * wait, event_bytes=0)
+            outcome = replay(sent, services, profile, measured, ALONE, seed)
+            simulated = np.array([outcome.latencies.quantile(each) for each in QUANTILES])
             runs.append(Run(share, len(sent) / seconds, np.quantile(latencies, QUANTILES), simulated))
             before = after
     return runs
 
 
-async def timed(ask: Ask, seconds: float) -> Floats:
-    """Latencies of requests that came one by one."""
+async def timed(ask: Ask, seconds: float, pause: float) -> Floats:
+    """Latencies of requests that came one by one, each so many seconds after the last answer."""
     latencies: list[float] = []
 
     async def one(_due: float) -> None:
+        await asyncio.sleep(pause)
         began = time.perf_counter()
         await ask(began)
         latencies.append(time.perf_counter() - began)
 
     await saturate(1, seconds, one)
     return np.array(latencies)
+
+
+def drawn(in_a_row: Floats, after_pause: Floats, share: float, count: int, seed: int) -> Floats:
+    """Service times: such a share of the requests finds the instance at work, the others find it resting."""
+    generator = np.random.default_rng(seed)
+    busy = generator.random(count) < share
+    return np.where(busy, generator.choice(in_a_row, count), generator.choice(after_pause, count))
 
 
 async def send(ask: Ask, moments: Floats) -> tuple[Floats, Floats]:
@@ -114,16 +130,6 @@ async def send(ask: Ask, moments: Floats) -> tuple[Floats, Floats]:
             sent.append(time.perf_counter() - began)
             group.create_task(one(sent[-1]))
     return np.array(sent), np.array(latencies)
-
-
-def simulate(profile: Profile, sent: Floats, alone: Floats, rate: float, seed: int) -> Floats:
-    """p50 and p99 of the same requests; service times vary as those that came one by one."""
-    service = 1 / rate
-    wait = max(alone.mean() - service, 0.0)  # the client's part, and the way
-    services = np.random.default_rng(seed).choice(alone, len(sent)) * service / alone.mean()
-    measured = Measured(service_ms=1000 * service, wait_ms=1000 * wait, event_bytes=0)
-    latencies = replay(sent, services, profile, measured, ALONE, seed).latencies
-    return np.array([latencies.quantile(share) for share in QUANTILES])
 
 
 def fits(runs: Sequence[Run]) -> bool:
