@@ -26,7 +26,9 @@ lint: install ## style and types
 test: install ## all tests
 	@$(BIN)/python -m pytest
 
-check: lint test ## what CI runs
+check: lint ## what CI runs
+	@$(MAKE) --no-print-directory bench SHORT=1
+	@$(MAKE) --no-print-directory test
 
 faults: install ## every fault on real processes, 100,000 inputs; writes the matrix into docs/reliability.md (15 minutes)
 	@$(BIN)/python -m pytest tests/faults --full -m "not load"
