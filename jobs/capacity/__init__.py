@@ -110,10 +110,11 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     try:
         possible = choices(concurrency, min_instances, max_instances, vcpu)
         if docs:
-            # Matplotlib takes a second to import; a wrong folder should not cost a minute.
-            from jobs.capacity.document import find_document
+            # A wrong folder should not cost a minute.
+            from jobs.capacity.document import DOCUMENT
+            from jobs.tables import fill_tables
 
-            find_document(docs)
+            fill_tables(docs / DOCUMENT, {})
         study = Study(FUNCTIONS | {function: measured}, function, possible, seed, trips)
         with console.status("simulating"):
             reports = study.reports(rate, OTHER_RATES, quick_ms)

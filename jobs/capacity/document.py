@@ -1,6 +1,5 @@
-"""docs/scaling.md: its tables and its picture are made anew, its text stays."""
+"""docs/scaling.md and its picture."""
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -9,48 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
-from functions.errors import RidecastError
 from jobs.capacity.limits import Limit
 from jobs.capacity.plan import Scale
 from jobs.plots import BLUE, GREY, ORANGE
 
 DOCUMENT, PICTURE = "scaling.md", "scaling.svg"
-
-
-class NoDocument(RidecastError):
-    """There is no document with a place for the tables; the text says what is missing."""
-
-
-def find_document(folder: Path) -> Path:
-    """The document in its folder.
-
-    Raises:
-        NoDocument: there is none.
-    """
-    document = folder / DOCUMENT
-    if not document.is_file():
-        raise NoDocument(f"{folder} has no {DOCUMENT}: give the folder that has it, docs")
-    return document
-
-
-def fill_tables(folder: Path, tables: Mapping[str, str]) -> Path:
-    """Puts tables between `<!-- NAME -->` and `<!-- /NAME -->` of the document; the others stay.
-
-    Args:
-        tables: Markdown by name.
-
-    Raises:
-        NoDocument: the folder has none, or it has no place for a table.
-    """
-    document = find_document(folder)
-    text = document.read_text()
-    for name, table in tables.items():
-        place = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
-        if not place.search(text):
-            raise NoDocument(f"{document} has no place <!-- {name} --> <!-- /{name} --> for a table: add it")
-        text = place.sub(lambda found, table=table: found[1] + table + found[2], text)  # type: ignore[misc]
-    document.write_text(text)
-    return document
 
 
 def draw(folder: Path, scales: Mapping[str, Sequence[Scale]], limits: Sequence[Limit]) -> Path:

@@ -18,6 +18,7 @@ from jobs.capacity.report import (
     scales_report,
 )
 from jobs.capacity.traffic import PROFILES, Profile, rides_by_part, taxi_day
+from jobs.tables import fill_tables
 
 
 class Study:
@@ -80,11 +81,11 @@ class Study:
             NoDocument: the folder has none.
         """
         # Matplotlib takes a second to import.
-        from jobs.capacity.document import draw, fill_tables
+        from jobs.capacity.document import DOCUMENT, draw
 
         tables = {name: report.markdown() for name, report in reports.items()}
         limits = ladder(self._measured, SCALES_CHOICE)
-        return [fill_tables(folder, tables), draw(folder, self._scales, limits)]
+        return [fill_tables(folder / DOCUMENT, tables), draw(folder, self._scales, limits)]
 
     def _plan(self, profile: Profile, choice: Choice) -> Planned:
         return Planned.of(profile, self._measured, choice, self._seed)

@@ -1,7 +1,8 @@
 """The figures of a run: printed at its end as tables, and with --full written into docs/reliability.md."""
 
-import re
 from pathlib import Path
+
+from jobs.tables import fill_tables
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "reliability.md"
 
@@ -29,13 +30,7 @@ class Figures:
 
     def write(self, document: Path = DOCUMENT) -> None:
         """Replaces the tables that this run made; the others stay."""
-        text = document.read_text()
-        for name, table in self.tables().items():
-            begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->\n"
-            pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
-            assert pattern.search(text), f"{document} has no place for the table {name}"
-            text = pattern.sub(lambda _, new=begin + table + end: new, text)  # type: ignore[misc]
-        document.write_text(text)
+        fill_tables(document, self.tables())
 
 
 def _markdown(rows: list[Row]) -> str:

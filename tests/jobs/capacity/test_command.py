@@ -4,7 +4,8 @@ import pytest
 from click.testing import CliRunner
 
 from jobs.capacity import command
-from jobs.capacity.document import NoDocument, fill_tables
+from jobs.capacity.document import DOCUMENT
+from jobs.tables import NoDocument, fill_tables
 
 SMALL = ["--rate", "1", "-c", "80", "--min-instances", "0", "--vcpu", "1"]
 
@@ -48,7 +49,7 @@ def test_it_fills_the_document_and_draws_the_picture(ran, documents):
     [
         (["--vcpu", "0.5", "-c", "80"], "set the concurrency to 1"),
         (["--trips", "nowhere.parquet"], "does not exist"),
-        (["--docs", "tests"], "has no scaling.md"),
+        (["--docs", "tests"], "scaling.md does not exist"),
         (["--rate", "0"], "not in the range"),
         (["--service-ms", "0"], "not in the range"),
     ],
@@ -64,4 +65,4 @@ def test_a_document_without_a_place_for_a_table_is_an_error(tmp_path):
     (tmp_path / "scaling.md").write_text("# Nothing\n")
 
     with pytest.raises(NoDocument, match="no place <!-- limits -->"):
-        fill_tables(tmp_path, {"limits": "| a |\n"})
+        fill_tables(tmp_path / DOCUMENT, {"limits": "| a |\n"})

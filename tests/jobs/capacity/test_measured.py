@@ -16,11 +16,12 @@ import numpy as np
 import pytest
 
 from jobs.capacity.cloud_run import Choice
-from jobs.capacity.document import fill_tables
+from jobs.capacity.document import DOCUMENT
 from jobs.capacity.exact import replay
 from jobs.capacity.measured import Measured
 from jobs.capacity.report import Report
 from jobs.capacity.traffic import Floats, Profile
+from jobs.tables import fill_tables
 from tests.cloud import Starter
 from tests.faults.traffic import Client, post, saturate
 
@@ -60,7 +61,7 @@ def test_waits_are_as_simulated(port: int, request: pytest.FixtureRequest) -> No
     if request.config.getoption("--full"):
         rounds = [asyncio.run(run_round(port, 10.0, seed)) for seed in range(ROUNDS)]
         runs = [middle(column) for column in zip(*rounds, strict=True)]
-        fill_tables(Path("docs"), {"measured": report(runs).markdown()})
+        fill_tables(Path("docs") / DOCUMENT, {"measured": report(runs).markdown()})
         assert fits(runs), runs
     else:
         assert any(fits(asyncio.run(run_round(port, 1.2, seed))) for seed in range(ROUNDS))
