@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -113,7 +114,7 @@ def document(results: Results, plan: Plan, trips: str, wrk: str, busy: float) ->
         machine=machine(),
         busy=f"{busy:.2f}",
         date=datetime.now(UTC).date(),
-        trips=trips,
+        trips=re.sub(r"\S+/", "", trips),  # files by their names, wherever they are on this machine
         wrk=wrk,
         versions=versions(),
         others=others(),

@@ -24,6 +24,15 @@ def test_links_lead_somewhere(path: Path) -> None:
     assert not [link for link in links if not (path.parent / link).exists()]
 
 
+def test_the_speed_that_the_readme_tells_of_was_measured() -> None:
+    readme = Path("README.md").read_text().partition("## How fast")[2].partition("\n## ")[0]
+    measured = Path("docs/performance.md").read_text()
+    figures = re.findall(r"\d[\d,.]*\d", readme)
+    assert figures
+    known = [re.search(rf"(?<![\d.,]){re.escape(figure)}(?![\d,])", measured) for figure in figures]
+    assert all(known), figures
+
+
 def test_every_decision_is_listed() -> None:
     index = Path("docs/decisions/README.md").read_text()
     assert not [path.name for path in Path("docs/decisions").glob("0*.md") if path.name not in index]
