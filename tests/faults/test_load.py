@@ -43,6 +43,9 @@ SWAP_SECONDS = 5.0
 OVERLOAD = 4
 OVERLOAD_SECONDS = 2.5
 """So long would all that is asked at once take at full capacity: there are as many connections."""
+MOST_CONNECTIONS = 4000
+"""Of an overload. The kernel keeps 2,048 that are not accepted yet; when 9,000 came at once, some were open on one
+side only, and their requests never answered. A platform gives one process 1,000 at most."""
 CONNECTION_KIB = 32
 """Of memory for each connection of an overload, with its request; 18 to 21 were measured."""
 TRICKLE = 40.0
@@ -422,7 +425,7 @@ def test_more_than_can_be_answered(
     figures: Figures,
     target: str,
 ) -> None:
-    connections = round(OVERLOAD_SECONDS * capacity[target])
+    connections = min(round(OVERLOAD_SECONDS * capacity[target]), MOST_CONNECTIONS)
     seen = asyncio.run(overload(service, target, OVERLOAD * capacity[target], connections, lengths))
     verdict, _ = service.settle()
     assert not seen.wrong, f"{len(seen.wrong)}, the first: {seen.wrong[0]}"
