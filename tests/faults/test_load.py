@@ -44,8 +44,8 @@ OVERLOAD = 4
 OVERLOAD_SECONDS = 2.5
 """So long would all that is asked at once take at full capacity: there are as many connections."""
 MOST_CONNECTIONS = 4000
-"""Of an overload. The kernel keeps 2,048 that are not accepted yet; when 9,000 came at once, some were open on one
-side only, and their requests never answered. A platform gives one process 1,000 at most."""
+"""Of an overload. The kernel keeps 2,048 that are not accepted yet; when 9,000 came at once, some were open
+on one side only, and their requests never answered. A platform gives one process 1,000 at most."""
 CONNECTION_KIB = 32
 """Of memory for each connection of an overload, with its request; 18 to 21 were measured."""
 TRICKLE = 40.0
