@@ -1,6 +1,8 @@
 """Faults on purpose: what is promised, tried on real processes; the figures go into docs/reliability.md."""
 
+import gc
 import uuid
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +15,16 @@ from tests.faults.figures import Figures
 from tests.faults.stage import Stage
 
 FIGURES = pytest.StashKey[Figures]()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _broken_off() -> Iterator[None]:
+    """What was broken off on purpose is gone before other tests come, in which nothing may be left open."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.unfreeze()
+        gc.collect()
 
 
 @pytest.fixture(scope="session")
@@ -73,6 +85,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"))
     if config.getoption("--full"):
         return
     long = [item for item in items if item.get_closest_marker("long")]
