@@ -36,7 +36,7 @@ faults: install ## every fault on real processes, 100,000 inputs; writes the mat
 load: install ## minutes of mixed traffic, then overload; writes the figures into docs/reliability.md (15 minutes)
 	@$(BIN)/python -m pytest tests/faults --full -m load
 
-bench: install ## every claim about speed, beside other tools; writes docs/performance.md (25 minutes; SHORT=1 only tries, 90 s)
+bench: install ## every claim about speed, beside other tools; writes docs/performance.md (20 minutes; SHORT=1 only tries, 90 s)
 	@$(BIN)/python -m benchmarks $(if $(SHORT),--short)
 
 lock: install ## requirements*.txt from pyproject.toml

@@ -1,9 +1,10 @@
 """Request bodies: whole, in time, in memory once, and no more of them at once than the memory holds."""
 
 import asyncio
-from types import TracebackType
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from functions.errors import Overloaded, RidecastError, TooLarge
 
@@ -28,8 +29,9 @@ class Bodies:
         self._most = most
         self._held = 0
 
-    def read(self, request: Request, deadline: float) -> "_Reading":
-        """`async with bodies.read(request, deadline) as body`: the body, for as long as the block lasts.
+    @asynccontextmanager
+    async def read(self, request: Request, deadline: float) -> AsyncIterator[bytearray]:
+        """The request's body, for as long as the block lasts.
 
         Args:
             deadline: by the event loop's clock.
@@ -39,52 +41,24 @@ class Bodies:
             Overloaded: with the bodies that are held it would be too much.
             NotWhole: it did not come whole until the deadline.
         """
-        return _Reading(self, request, deadline)
+        body = bytearray()
+        try:
+            await self._fill(body, request, deadline)
+            yield body
+        finally:
+            self._held -= len(body)
 
-    async def fill(self, body: bytearray, request: Request, deadline: float) -> None:
-        """Reads all of the request into `body`."""
+    async def _fill(self, body: bytearray, request: Request, deadline: float) -> None:
         try:
             async with asyncio.timeout_at(deadline):
-                while await self._take(body, request):
-                    pass
+                async for chunk in request.stream():
+                    if len(body) + len(chunk) > self._largest:
+                        raise TooLarge(self._largest)
+                    if self._held + len(chunk) > self._most:
+                        raise Overloaded(f"{self._held} bytes are being worked on")
+                    self._held += len(chunk)
+                    body += chunk
+        except ClientDisconnect as error:
+            raise NotWhole("the sender closed the connection before the whole body had come") from error
         except TimeoutError:
             raise NotWhole("the body did not come in time") from None
-
-    async def _take(self, body: bytearray, request: Request) -> bool:
-        """Reads the next chunk; whether more are to come."""
-        message = await request.receive()
-        if message["type"] == "http.disconnect":
-            raise NotWhole("the sender closed the connection before the whole body had come")
-        chunk = message.get("body", b"")
-        if len(body) + len(chunk) > self._largest:
-            raise TooLarge(self._largest)
-        if self._held + len(chunk) > self._most:
-            raise Overloaded(f"{self._held} bytes are being worked on")
-        self._held += len(chunk)
-        body += chunk
-        return bool(message.get("more_body", False))
-
-    def give_back(self, body: bytearray) -> None:
-        """Makes room for others."""
-        self._held -= len(body)
-
-
-class _Reading:
-    def __init__(self, bodies: Bodies, request: Request, deadline: float) -> None:
-        self._bodies = bodies
-        self._request = request
-        self._deadline = deadline
-        self._body = bytearray()
-
-    async def __aenter__(self) -> bytearray:
-        try:
-            await self._bodies.fill(self._body, self._request, self._deadline)
-        except BaseException:
-            self._bodies.give_back(self._body)
-            raise
-        return self._body
-
-    async def __aexit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        self._bodies.give_back(self._body)

@@ -18,7 +18,7 @@ IMPORTED_OBJECTS = 100_000
 
 
 def expect_imports() -> None:
-    """Keeps the collector from looking through what is being imported: a seventh of a start. See `settle`."""
+    """Keeps the collector from looking through what is being imported: a seventh of what imports take."""
     gc.set_threshold(IMPORTED_OBJECTS, *gc.get_threshold()[1:])
 
 

@@ -8,7 +8,6 @@ from starlette.responses import Response
 from functions.admission import Admission
 from functions.bodies import Bodies, NotWhole
 from functions.errors import Problem, TooLarge, Unauthenticated, Unavailable
-from functions.headers import read_headers
 from functions.identity import TokenVerifier
 from functions.predictor import Predictor
 from functions.responses import (
@@ -52,13 +51,12 @@ class Push:
         return wrong_method_response("POST", "Pub/Sub delivers events here by POST; /health is read with GET")
 
     async def _deliver(self, request: Request) -> Response:
-        headers = read_headers(request)
         deadline = asyncio.get_running_loop().time() + HANDLING_SECONDS
         try:
             if self._verifier:
-                await self._verifier.verify(headers.get("authorization", ""))
+                await self._verifier.verify(request.headers.get("authorization", ""))
             async with self._bodies.read(request, deadline) as body, self._admission:
-                await self._stream.handle(headers, body, deadline)
+                await self._stream.handle(request.headers, body, deadline)
         except Unauthenticated:
             return unauthenticated_response()
         except TooLarge as error:

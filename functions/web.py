@@ -11,7 +11,6 @@ from functions.batching import Batching
 from functions.bodies import Bodies, NotWhole
 from functions.dialects import Asked, read_rides
 from functions.errors import InvalidRide, Overloaded, Problem, Unavailable
-from functions.headers import read_headers
 from functions.model import Model
 from functions.predictor import Predictor
 from functions.responses import (
@@ -56,13 +55,12 @@ class Web:
 
     async def answer(self, request: Request) -> Response:
         """One request's response."""
-        headers = read_headers(request)
-        use_trace(read_trace(headers))
+        use_trace(read_trace(request.headers))
         # Not the URL's path, from which a newline has been taken: /predict%0A is another path.
         path, method = request.scope["path"], request.method
         if self._predicts(path):
             if method == "POST":
-                return await self._predict(request, headers.get("content-type", ""))
+                return await self._predict(request)
             return wrong_method_response("POST", f"POST a ride here; {DESCRIPTION_PATH} describes it")
         if path not in self._health_paths and path != DESCRIPTION_PATH:
             return problem_response(404, f"nothing is here; {DESCRIPTION_PATH} lists what there is")
@@ -77,11 +75,11 @@ class Web:
         # KServe and TensorFlow Serving name the model in the path; there is one model here.
         return path in self._predict_paths or (path.startswith("/v1/models/") and path.endswith(":predict"))
 
-    async def _predict(self, request: Request, content_type: str) -> Response:
+    async def _predict(self, request: Request) -> Response:
         deadline = asyncio.get_running_loop().time() + READ_SECONDS
         try:
             async with self._bodies.read(request, deadline) as body, self._admission:
-                asked = await _read(body, content_type)
+                asked = await _read(body, request.headers.get("content-type", ""))
                 model = await self._predictor.model()
                 predictions = await self._predictions(model, asked.rides)
         except InvalidRide as error:

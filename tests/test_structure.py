@@ -15,7 +15,6 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "functions.identity",
         "functions.admission",
         "functions.bodies",
-        "functions.headers",
     ),
     ("functions.batching", "functions.predictor"),
     ("functions.model", "functions.registry"),

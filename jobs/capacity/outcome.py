@@ -58,7 +58,3 @@ class Outcome:
     """In which they started."""
     idle_seconds: float
     """In which instances of the minimum had no request."""
-
-    @property
-    def mean_instances(self) -> float:
-        return self.instance_seconds / self.seconds
