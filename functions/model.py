@@ -1,7 +1,8 @@
 """A loaded model: ONNX first, scikit-learn second; rides in, numbers out."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import msgspec
@@ -11,7 +12,7 @@ import numpy.typing as npt
 from functions.artifacts import ModelFolder
 from functions.errors import ImplausiblePrediction, ModelUnavailable, Problem
 from functions.features import FEATURES, Features, RideColumns, ride_columns
-from functions.mlmodel import Description, Target, describe
+from functions.mlmodel import Description, describe
 from functions.releases import Release
 from functions.rides import Prediction, Ride
 
@@ -36,12 +37,19 @@ class Scorer(Protocol):
 class Model:
     """A model that was tried and answers."""
 
-    def __init__(self, release: Release, target: Target, scorer: Scorer) -> None:
+    def __init__(self, release: Release, description: Description, scorer: Scorer) -> None:
         self.release = release
         self.version = release.version
         """What each prediction says made it."""
-        self.target = target
+        self.target = description.target
+        self.columns = scorer.columns
+        """Names of what it takes."""
+        self.may_be_unknown = frozenset(
+            column.name for column in description.columns if column.type in ("float", "double")
+        )
+        """Columns that may hold NaN; the others have no such value."""
         self._scorer = scorer
+        target = self.target
         # Infinity cannot be, even where no limit is known.
         self._least = np.array([max(target.minimum, -LARGEST_NUMBER)])
         self._most = np.array([min(target.maximum, LARGEST_NUMBER)])
@@ -62,16 +70,8 @@ class Model:
 
     def predict_table(self, table: Mapping[str, npt.NDArray[Any]], rows: int) -> Numbers:
         """The same, from columns by name."""
-        if not rows:
-            return np.empty(0)
-        try:
-            numbers = self._scorer.score(table, rows).reshape(-1).astype(np.float64)
-        except Exception as error:  # whatever a foreign model throws, the ride is not at fault
-            raise ModelUnavailable(f"version {self.version} failed: {error}") from error
-        if len(numbers) != rows:
-            raise ModelUnavailable(f"version {self.version} gave {len(numbers)} numbers for {rows} rides")
-        # NaN fails every comparison.
-        if np.count_nonzero((numbers >= self._least) & (numbers <= self._most)) < rows:
+        numbers = self.score(table, rows)
+        if np.count_nonzero(self.plausible(numbers)) < rows:
             least, most = numbers.min(), numbers.max()
             raise ImplausiblePrediction(
                 Problem(
@@ -82,9 +82,30 @@ class Model:
             )
         return numbers
 
+    def plausible(self, numbers: Numbers) -> npt.NDArray[np.bool_]:
+        """Which of the numbers can be."""
+        # NaN fails every comparison.
+        return (numbers >= self._least) & (numbers <= self._most)
+
+    def score(self, table: Mapping[str, npt.NDArray[Any]], rows: int) -> Numbers:
+        """One number a row, plausible or not.
+
+        Raises:
+            ModelUnavailable: the model failed.
+        """
+        if not rows:
+            return np.empty(0)
+        try:
+            numbers = self._scorer.score(table, rows).reshape(-1).astype(np.float64)
+        except Exception as error:  # whatever a foreign model throws, the ride is not at fault
+            raise ModelUnavailable(f"version {self.version} failed: {error}") from error
+        if len(numbers) != rows:
+            raise ModelUnavailable(f"version {self.version} gave {len(numbers)} numbers for {rows} rides")
+        return numbers
+
 
 def load_model(release: Release, *, allow_pickle: bool = False) -> Model:
-    """Reads a release's model and tries it on its own input example and on two rides.
+    """Reads a release's model of rides and tries it on its own input example and on two rides.
 
     Args:
         allow_pickle: whether a pickled model may run its code in this process.
@@ -92,26 +113,38 @@ def load_model(release: Release, *, allow_pickle: bool = False) -> Model:
     Raises:
         ModelUnavailable: the files are not as released, or the model does not answer.
     """
+    model = load_table_model(release, allow_pickle=allow_pickle)
+    unknown = [name for name in model.columns if name not in FEATURES]
+    if unknown:
+        raise ModelUnavailable(
+            f"the model asks for {', '.join(unknown)}, which no ride has; a ride has {', '.join(FEATURES)}"
+        )
+    with _trial():
+        model.predict(ride_columns(TRIAL_RIDES))
+    return model
+
+
+def load_table_model(release: Release, *, allow_pickle: bool = False) -> Model:
+    """The same for a model of any table, which is tried on its own input example alone."""
     folder = ModelFolder(release)
     description = describe(folder)
     scorer = _scorer(folder, description, allow_pickle)
     if len(set(scorer.columns)) < len(scorer.columns):
         raise ModelUnavailable("the model names a column twice in its signature")
-    unknown = [name for name in scorer.columns if name not in FEATURES]
-    if unknown:
-        raise ModelUnavailable(
-            f"the model asks for {', '.join(unknown)}, which no ride has; a ride has {', '.join(FEATURES)}"
-        )
     version = release.version or description.identity or release.name
-    model = Model(msgspec.structs.replace(release, version=version), description.target, scorer)
+    model = Model(msgspec.structs.replace(release, version=version), description, scorer)
+    if description.example:
+        with _trial():
+            model.predict_table(description.example, len(next(iter(description.example.values()))))
+    return model
+
+
+@contextmanager
+def _trial() -> Iterator[None]:
     try:
-        if description.example:
-            rows = len(next(iter(description.example.values())))
-            model.predict_table(description.example, rows)
-        model.predict(ride_columns(TRIAL_RIDES))
+        yield
     except ImplausiblePrediction as error:
         raise ModelUnavailable(f"the model fails its trial: {error}") from error
-    return model
 
 
 def _scorer(folder: ModelFolder, description: Description, allow_pickle: bool) -> Scorer:
