@@ -48,7 +48,7 @@ def train(
         wanted: places of trips, see `find_trips`.
 
     Raises:
-        NoTrips: the wanted trips are not to be had.
+        NoPlace: the wanted trips are not to be had.
         PartFailed: the training or the promotion failed.
     """
     trips = find_trips(wanted, CACHE, folder)

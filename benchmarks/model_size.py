@@ -25,10 +25,11 @@ from functions.mlmodel import Target
 from functions.model import Model
 from functions.onnx_model import OnnxScorer, open_session
 from functions.releases import Release
+from jobs.cleaning import clean_trips, read_trips
 from jobs.evaluate import Errors
 from jobs.export import export
 from jobs.pipeline import COLUMNS, Minutes, Parameters, fit_pipeline, new_pipeline
-from jobs.trips import clean_trips, columns_of, read_trips, without_pickup_time
+from jobs.trips import columns_of, without_pickup_time
 
 TREES = (40, 60, 80, 100, 150, 200, 300)
 LEAVES = (31, 63, 127, 255)

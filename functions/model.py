@@ -12,12 +12,14 @@ import numpy.typing as npt
 from functions.artifacts import ModelFolder
 from functions.errors import ImplausiblePrediction, ModelUnavailable, Problem
 from functions.features import FEATURES, Features, RideColumns, ride_columns
-from functions.mlmodel import Description, describe
+from functions.mlmodel import Description, Target, describe
 from functions.releases import Release
 from functions.rides import Prediction, Ride
 
 Numbers = npt.NDArray[np.float64]
 
+_FLOATS = ("float", "double")
+"""MLflow's types that know NaN."""
 LARGEST_NUMBER = sys.float_info.max
 TRIAL_RIDES = (Ride(130, 205, 3.66), Ride(43, 151, 0.0))
 """What every model of rides must give a number for: one with a distance, one without."""
@@ -35,21 +37,23 @@ class Scorer(Protocol):
 
 
 class Model:
-    """A model that was tried and answers."""
+    """A model that was tried and answers.
 
-    def __init__(self, release: Release, description: Description, scorer: Scorer) -> None:
+    Args:
+        may_be_unknown: columns that may hold NaN; the others have no such value.
+    """
+
+    def __init__(
+        self, release: Release, target: Target, scorer: Scorer, may_be_unknown: frozenset[str] = frozenset()
+    ) -> None:
         self.release = release
         self.version = release.version
         """What each prediction says made it."""
-        self.target = description.target
+        self.target = target
         self.columns = scorer.columns
         """Names of what it takes."""
-        self.may_be_unknown = frozenset(
-            column.name for column in description.columns if column.type in ("float", "double")
-        )
-        """Columns that may hold NaN; the others have no such value."""
+        self.may_be_unknown = may_be_unknown
         self._scorer = scorer
-        target = self.target
         # Infinity cannot be, even where no limit is known.
         self._least = np.array([max(target.minimum, -LARGEST_NUMBER)])
         self._most = np.array([min(target.maximum, LARGEST_NUMBER)])
@@ -132,7 +136,10 @@ def load_table_model(release: Release, *, allow_pickle: bool = False) -> Model:
     if len(set(scorer.columns)) < len(scorer.columns):
         raise ModelUnavailable("the model names a column twice in its signature")
     version = release.version or description.identity or release.name
-    model = Model(msgspec.structs.replace(release, version=version), description, scorer)
+    may_be_unknown = frozenset(column.name for column in description.columns if column.type in _FLOATS)
+    model = Model(
+        msgspec.structs.replace(release, version=version), description.target, scorer, may_be_unknown
+    )
     if description.example:
         with _trial():
             model.predict_table(description.example, len(next(iter(description.example.values()))))

@@ -1,13 +1,12 @@
 """The model bucket: `gs://…` or a folder, whichever MODEL_BUCKET says."""
 
 import hashlib
-import os
-import tempfile
 from pathlib import Path
 
 from functions.artifacts import LARGEST_FILE, read_file, storage_client
 from functions.errors import RidecastError
 from functions.releases import ReleasedFile
+from jobs.places import blob_at, writing
 
 
 class BucketError(RidecastError):
@@ -21,21 +20,12 @@ def write_whole(place: str, content: bytes) -> None:
         place: `gs://BUCKET/NAME`, whose uploads are atomic, or a path.
     """
     if place.startswith("gs://"):
-        bucket, _, name = place.removeprefix("gs://").partition("/")
-        blob = storage_client().bucket(bucket).blob(name)
+        blob = blob_at(place)
         blob.cache_control = "no-store"  # a cached pointer would hold functions back
         blob.upload_from_string(content, content_type="application/json")
         return
-    path = Path(place)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # In the same folder, because a rename is atomic only within a file system.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(handle, "wb") as file:
+    with writing(place) as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(name).chmod(0o644)
-    Path(name).replace(path)
 
 
 def take_stock(location: str) -> tuple[ReleasedFile, ...]:

@@ -8,25 +8,16 @@ from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
-import requests
-
-from functions.errors import RidecastError
 from jobs import city
+from jobs.places import NoPlace, reading, trouble_with, writing
 
 TLC = "https://d37ci6vzurychx.cloudfront.net/trip-data/"
 """Where the New York Taxi and Limousine Commission publishes its trip records."""
 MONTHS = (date(2021, 1, 1), date(2021, 2, 1))
 """To learn from the first and be tested on the second."""
-CONNECT_SECONDS = 3.0
-"""Without a network a run should not wait: it has a city of its own."""
-SILENCE_SECONDS = 20.0
 
 _PARQUET = b"PAR1"
 """The first and the last four bytes of every Parquet file."""
-
-
-class NoTrips(RidecastError):
-    """Trips that were asked for cannot be had; the text says which and why."""
 
 
 class Trips(NamedTuple):
@@ -44,21 +35,21 @@ def find_trips(wanted: Sequence[str], cache: Path, folder: Path, tlc: str = TLC)
     Args:
         wanted: Parquet files: paths, `gs://…` or `https://…`.
         cache: keeps whole downloads for the next time.
-        folder: existing, takes unfinished downloads and generated months.
+        folder: existing, takes generated months.
         tlc: address of TLC's files, with the slash at its end.
 
     Raises:
-        NoTrips: one of the wanted is not to be had.
+        NoPlace: one of the wanted is not to be had.
     """
     if wanted:
-        files = [_local(place, cache, folder) for place in wanted]
+        files = [_local(place, cache) for place in wanted]
         return Trips(files, f"{', '.join(wanted)} (TRIPS)")
     names = [f"green_tripdata_{month:%Y-%m}.parquet" for month in MONTHS]
     months = " and ".join(f"{month:%Y-%m}" for month in MONTHS)
     known = all((cache / name).exists() for name in names)
     try:
-        files = [_downloaded(tlc + name, cache / name, folder) for name in names]
-    except NoTrips:
+        files = [_downloaded(tlc + name, cache / name) for name in names]
+    except NoPlace:
         for name, month in zip(names, MONTHS, strict=True):
             city.write_month(month, folder / name)
         files = [str(folder / name) for name in names]
@@ -67,56 +58,23 @@ def find_trips(wanted: Sequence[str], cache: Path, folder: Path, tlc: str = TLC)
     return Trips(files, f"TLC's green taxis, {months}, {where}")
 
 
-def _local(place: str, cache: Path, folder: Path) -> str:
+def _local(place: str, cache: Path) -> str:
     if "://" not in place:
         if not Path(place).is_file():
-            raise NoTrips(f"TRIPS: there is no file {place}")
+            raise NoPlace(f"TRIPS: there is no file {place}")
         return str(Path(place).resolve())
     # Two places may use the same name for different files.
     digest = hashlib.sha256(place.encode()).hexdigest()[:12]
-    return _downloaded(place, cache / f"{digest}-{place.rpartition('/')[2]}", folder)
+    return _downloaded(place, cache / f"{digest}-{place.rpartition('/')[2]}")
 
 
-def _downloaded(place: str, path: Path, folder: Path) -> str:
+def _downloaded(place: str, path: Path) -> str:
     """Fetches a file, once; a broken or interrupted download never comes near the cache."""
-    if path.exists():
-        return str(path)
-    fetched = folder / path.name
-    fetch = _from_bucket if place.startswith("gs://") else _from_web
-    fetch(place, fetched)
-    with fetched.open("rb") as file:
-        head = file.read(4)
-        file.seek(max(fetched.stat().st_size - 4, 0))
-        if not head == file.read() == _PARQUET:
-            raise NoTrips(f"{place} is not a whole Parquet file")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # The folder may be on another disk, from which nothing can be moved in one go.
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    shutil.move(fetched, beside)
-    beside.replace(path)
+    if not path.exists():
+        with reading(place) as source, trouble_with(place):
+            if source.read(4) != _PARQUET or source.seek(-4, os.SEEK_END) < 4 or source.read() != _PARQUET:
+                raise NoPlace(f"{place} is not a whole Parquet file")
+            source.seek(0)
+            with writing(str(path)) as file:
+                shutil.copyfileobj(source, file)
     return str(path)
-
-
-def _from_web(place: str, path: Path) -> None:
-    try:
-        with (
-            requests.get(place, stream=True, timeout=(CONNECT_SECONDS, SILENCE_SECONDS)) as answer,
-            path.open("wb") as file,
-        ):
-            answer.raise_for_status()
-            for chunk in answer.iter_content(1 << 16):
-                file.write(chunk)
-    except requests.RequestException as error:
-        raise NoTrips(f"{place} cannot be downloaded: {error}") from error
-
-
-def _from_bucket(place: str, path: Path) -> None:
-    # A second of imports that most runs do without.
-    from google.api_core.exceptions import GoogleAPIError
-    from google.auth.exceptions import GoogleAuthError
-    from google.cloud import storage
-
-    try:
-        storage.Blob.from_uri(place, client=storage.Client()).download_to_filename(str(path))
-    except (GoogleAPIError, GoogleAuthError, OSError, ValueError) as error:
-        raise NoTrips(f"{place} cannot be downloaded: {error}") from error

@@ -43,10 +43,10 @@ def sample_rides(places: Sequence[str], count: int, seed: int = SEED) -> list[Re
         count: how many; all there are, if there are fewer.
 
     Raises:
-        UnreadableTrips: the place cannot be read.
+        NoPlace: the place cannot be read.
     """
     # Pandas takes a second to import: `--help` does without.
-    from jobs.trips import clean_trips, read_trips
+    from jobs.cleaning import clean_trips, read_trips
 
     trips = clean_trips(read_trips(places[-1:])).trips.sort_values("pickup_datetime", kind="stable")
     if len(places) == 1:

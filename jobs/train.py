@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from functions.errors import RidecastError
+from jobs.cleaning import clean_trips, read_trips
 from jobs.evaluate import Errors, Evaluation, importance
 from jobs.export import check, export, predictor
 from jobs.pipeline import (
@@ -26,7 +27,7 @@ from jobs.pipeline import (
 from jobs.progress import watching
 from jobs.settings import HELD_OUT_SHARE, MODEL_NAME, Settings
 from jobs.tracking import log_evaluation, log_models, register, tracked_run
-from jobs.trips import clean_trips, columns_of, read_trips, without_pickup_time
+from jobs.trips import columns_of, without_pickup_time
 
 FEWEST_RIDES = 1_000
 """Fewer teach nothing about 265 zones."""

@@ -39,7 +39,7 @@ class Study:
             trips: a month that gives the day its shape, as `read_trips` takes it.
 
         Raises:
-            UnreadableTrips: the month cannot be read.
+            NoPlace: the month cannot be read.
         """
         self._functions = functions
         self._function = function

@@ -107,10 +107,10 @@ def rides_by_part(place: str) -> Floats:
         place: as `read_trips` takes it.
 
     Raises:
-        UnreadableTrips: the place cannot be read.
+        NoPlace: the place cannot be read.
     """
     # Pandas takes a second to import, and only this needs it.
-    from jobs.trips import read_trips
+    from jobs.cleaning import read_trips
 
     times = read_trips([place]).pickup_datetime.dropna().dt
     minutes = (times.hour * 60 + times.minute).to_numpy()

@@ -29,7 +29,7 @@ def make_ready(cloud: LocalCloud, screen: Screen, wanted: Sequence[str], rides: 
         rides: how many to take for a replay.
 
     Raises:
-        NoTrips, UnreadableTrips: the trips that are wanted are not to be had.
+        NoPlace: the trips that are wanted are not to be had.
         PartFailed: a part did not start or reported a failure.
     """
     with screen.moving():

@@ -5,7 +5,7 @@ import pytest
 
 from functions.zones import ZONES
 from jobs.city import City, generate_month, write_month
-from jobs.trips import clean_trips, read_trips
+from jobs.cleaning import clean_trips, read_trips
 
 
 @pytest.fixture(scope="module")

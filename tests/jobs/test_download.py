@@ -5,7 +5,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from jobs import city
-from jobs.download import NoTrips, find_trips
+from jobs.download import find_trips
+from jobs.places import NoPlace
 
 MONTH = b"PAR1 a month of trips PAR1"
 
@@ -66,7 +67,7 @@ def test_a_file_that_is_named_is_taken_as_it_is(tmp_path, places):
 
 
 def test_a_file_that_is_named_and_missing_is_an_error(places):
-    with pytest.raises(NoTrips, match=r"no file nowhere\.parquet"):
+    with pytest.raises(NoPlace, match=r"no file nowhere\.parquet"):
         find_trips(["nowhere.parquet"], *places)
 
 
@@ -84,7 +85,7 @@ def test_an_address_is_downloaded_once(server, places):
 
 
 def test_an_address_that_answers_with_an_error_is_an_error(server, places):
-    with pytest.raises(NoTrips, match="404"):
+    with pytest.raises(NoPlace, match="404"):
         find_trips([f"{server.url}nothing.parquet"], *places)
 
 
@@ -92,7 +93,7 @@ def test_an_address_that_answers_with_an_error_is_an_error(server, places):
 def test_what_is_no_whole_parquet_file_stays_out_of_the_cache(server, places, content):
     server.files["/march.parquet"] = content
 
-    with pytest.raises(NoTrips, match="not a whole Parquet file"):
+    with pytest.raises(NoPlace, match="not a whole Parquet file"):
         find_trips([f"{server.url}march.parquet"], *places)
 
     cache, _ = places

@@ -12,10 +12,11 @@ from sklearn.pipeline import Pipeline
 
 from functions.features import RideColumns
 from jobs.city import write_month
+from jobs.cleaning import clean_trips, read_trips
 from jobs.evaluate import Errors, Evaluation
 from jobs.export import Predict, check, export, predictor
 from jobs.pipeline import Parameters, feature_frame, fit_pipeline, new_pipeline
-from jobs.trips import clean_trips, columns_of, read_trips, without_pickup_time
+from jobs.trips import columns_of, without_pickup_time
 
 
 class Fitted(NamedTuple):

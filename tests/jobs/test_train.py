@@ -21,8 +21,8 @@ from functions.registry import resolve
 from functions.rides import Ride
 from jobs import city
 from jobs import train as train_module
+from jobs.cleaning import clean_trips, read_trips
 from jobs.pipeline import COLUMNS
-from jobs.trips import clean_trips, read_trips
 
 # MLflow itself uses what SQLAlchemy is about to drop.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -180,9 +180,7 @@ def test_too_few_rides_are_refused(place: Place, tmp_path: Path) -> None:
 def test_a_missing_month_is_an_error_in_a_sentence(place: Place) -> None:
     result = place.train("--trips", "absent.parquet")
     assert result.exit_code == 1
-    assert (
-        result.output == "Error: absent.parquet does not exist: download the month, or give another path.\n"
-    )
+    assert result.output == "Error: absent.parquet does not exist: give the path of a file\n"
 
 
 def test_a_tracking_server_that_is_down_is_said_at_once(place: Place) -> None:

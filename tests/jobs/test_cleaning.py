@@ -9,7 +9,9 @@ import pytest
 
 from functions.features import ride_columns
 from functions.rides import Ride
-from jobs.trips import UnreadableTrips, clean_trips, columns_of, read_trips
+from jobs.cleaning import clean_trips, read_trips
+from jobs.places import NoPlace
+from jobs.trips import columns_of
 
 COLUMNS = ["PULocationID", "DOLocationID", "trip_distance", "pickup_datetime", "dropoff_datetime"]
 BEGAN = pd.Timestamp("2021-01-04 08:00:00")
@@ -83,11 +85,11 @@ def test_what_cannot_be_read_is_said_in_a_sentence(tmp_path: Path) -> None:
     trips(PULocationID=[1]).drop(columns=["trip_distance"]).to_parquet(tmp_path / "short.parquet")
     for name, sentence in {
         "absent.parquet": "does not exist",
-        "text.parquet": "is not a Parquet file",
+        "text.parquet": "is not a whole Parquet file",
         "short.parquet": "has no column trip_distance",
-        "": "cannot be read",
+        "": "Is a directory",
     }.items():
-        with pytest.raises(UnreadableTrips, match=sentence):
+        with pytest.raises(NoPlace, match=sentence):
             read_trips([str(tmp_path / name)])
 
 
@@ -117,11 +119,11 @@ def test_a_month_is_read_from_the_web(web: str) -> None:
 
 
 def test_a_web_that_refuses_is_said_in_a_sentence(web: str) -> None:
-    with pytest.raises(UnreadableTrips, match="answered 403: check the address"):
+    with pytest.raises(NoPlace, match="answered 403: check the address"):
         read_trips([f"{web}/forbidden"])
-    with pytest.raises(UnreadableTrips, match="answered 500: try again later"):
+    with pytest.raises(NoPlace, match="answered 500: try again later"):
         read_trips([f"{web}/broken"])
-    with pytest.raises(UnreadableTrips, match="cannot be reached"):
+    with pytest.raises(NoPlace, match="cannot be reached"):
         read_trips(["http://127.0.0.1:1/month.parquet"])
 
 

@@ -1,0 +1,82 @@
+"""Parquet files at any place, read in batches that fit into memory; their columns as arrays."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from functions.rides import NEW_YORK
+from jobs.places import STEP_BYTES, reading, trouble_with
+
+_NUMBER = r"^[+-]?\d+(\.\d*)?([eE][+-]?\d+)?$"
+
+
+class ParquetSource:
+    """An open Parquet file."""
+
+    def __init__(self, place: str, file: pq.ParquetFile) -> None:
+        self.place = place
+        self.names: list[str] = file.schema_arrow.names
+        self.rows: int = file.metadata.num_rows
+        self._file = file
+
+    def batches(self, names: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+        """The named columns, in the order of the file, at most `rows` rows at a time.
+
+        Raises:
+            NoPlace: the file breaks off or is damaged.
+        """
+        batches = self._file.iter_batches(rows, columns=list(names), use_threads=False)
+        while True:
+            with trouble_with(self.place):
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch
+
+
+@contextmanager
+def open_parquet(place: str) -> Iterator[ParquetSource]:
+    """The Parquet file at a path, `gs://` or `https://`.
+
+    Raises:
+        NoPlace: there is none that can be read.
+    """
+    with reading(place) as file:
+        with trouble_with(place):
+            # Buffered, so that a row group of any size is read in steps.
+            parquet = pq.ParquetFile(file, buffer_size=STEP_BYTES, pre_buffer=False)
+        with parquet:
+            yield ParquetSource(place, parquet)
+
+
+def numbers_of(column: pa.Array) -> npt.NDArray[np.float64]:
+    """A column of numbers, or of text that holds them; NaN where there is none."""
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        text = pc.utf8_trim_whitespace(column)
+        column = pc.if_else(pc.match_substring_regex(text, _NUMBER), text, None)
+    numbers: npt.NDArray[Any] = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    return numbers
+
+
+def times_of(column: pa.Array) -> npt.NDArray[np.datetime64]:
+    """A column of times, in microseconds on New York's clock; NaT where there is none."""
+    kind = column.type
+    if pa.types.is_timestamp(kind) and kind.tz:
+        # Knows time zones on every system; Arrow asks the system for them.
+        import pandas as pd
+
+        utc = column.cast(pa.timestamp("us", "UTC"), safe=False).to_numpy(zero_copy_only=False)
+        local = pd.DatetimeIndex(utc, tz="UTC").tz_convert(NEW_YORK).tz_localize(None)
+        return local.to_numpy("datetime64[us]")
+    times: npt.NDArray[np.datetime64] = column.cast(pa.timestamp("us"), safe=False).to_numpy(
+        zero_copy_only=False
+    )
+    return times

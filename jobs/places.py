@@ -1,0 +1,195 @@
+"""Places that jobs read from and write to: paths, `gs://` and, to read, `https://`."""
+
+import contextlib
+import fcntl
+import os
+import secrets
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+import pyarrow as pa
+import requests
+from google.api_core.exceptions import Forbidden, GoogleAPIError, NotFound, Unauthorized
+from google.auth.exceptions import GoogleAuthError
+from google.cloud.storage import Blob
+from google.cloud.storage.exceptions import InvalidResponse
+
+from functions.artifacts import storage_client
+from functions.errors import RidecastError
+
+CONNECT_SECONDS = 3.0
+"""A machine without a network should say so soon."""
+SILENCE_SECONDS = 60.0
+"""Longest silence of a server before a download is given up."""
+STEP_BYTES = 4 << 20
+"""Of a request to Cloud Storage: what is held in memory for one open file."""
+
+
+class NoPlace(RidecastError):
+    """A place cannot be read or written; the text says which, why, and what to do."""
+
+
+@contextmanager
+def reading(place: str) -> Iterator[BinaryIO]:
+    """The file at a place, open and seekable; `trouble_with` is for what is read of it.
+
+    `gs://` is read piece by piece, as it is asked for; `https://` is first fetched into a temporary file.
+
+    Raises:
+        NoPlace: it is missing, forbidden or out of reach.
+    """
+    with contextlib.ExitStack() as stack:
+        with trouble_with(place):
+            if place.startswith("gs://"):
+                blob = blob_at(place)
+                blob.reload()  # opening alone asks nobody
+                file = stack.enter_context(blob.open("rb", chunk_size=STEP_BYTES))
+            elif place.startswith(("https://", "http://")):
+                file = stack.enter_context(tempfile.TemporaryFile())
+                _fetch(place, file)
+                file.seek(0)
+            else:
+                file = stack.enter_context(Path(place).open("rb"))
+        yield file
+
+
+@contextmanager
+def writing(place: str) -> Iterator[BinaryIO]:
+    """A file that is at the place, whole, when the body ends; if the body fails, what was there stays.
+
+    A process that is killed leaves nothing that readers see: on `gs://` an upload that nobody finished, in a
+    folder a hidden file, which the next one that writes to this place removes.
+
+    Raises:
+        NoPlace: it cannot be written.
+    """
+    if place.startswith("gs://"):
+        whole = _writing_to_bucket(place)
+    elif "://" in place:
+        raise NoPlace(f"{place} cannot be written to: give a path or gs://BUCKET/NAME")
+    else:
+        whole = _writing_locally(place)
+    with whole as file:
+        yield file
+
+
+@contextmanager
+def trouble_with(place: str) -> Iterator[None]:
+    """What goes wrong in the body, for a person.
+
+    Raises:
+        NoPlace: for whatever the system and Google's and Arrow's libraries raise.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise NoPlace(f"{place} does not exist: give the path of a file") from error
+    except OSError as error:
+        if isinstance(error, requests.RequestException):
+            raise NoPlace(f"{place} cannot be reached ({error}): try again") from error
+        raise NoPlace(f"{place} cannot be used ({error.strerror or error})") from error
+    except pa.ArrowException as error:
+        raise NoPlace(f"{place} is not a whole Parquet file ({error}): download it again") from error
+    except NotFound as error:
+        raise NoPlace(f"{place} does not exist: look with `gcloud storage ls`") from error
+    except (Forbidden, Unauthorized) as error:
+        raise NoPlace(
+            f"{place} is forbidden to this identity: grant it roles/storage.objectViewer, to write "
+            "roles/storage.objectUser"
+        ) from error
+    except GoogleAuthError as error:
+        raise NoPlace(
+            f"{place} needs credentials ({error}): run `gcloud auth application-default login`"
+        ) from error
+    except (GoogleAPIError, InvalidResponse) as error:
+        raise NoPlace(f"{place} does not answer as it should ({error}): try again") from error
+
+
+def blob_at(place: str) -> Blob:
+    """A `gs://BUCKET/NAME`, which may not exist."""
+    bucket, _, name = place.removeprefix("gs://").partition("/")
+    if not bucket or not name:
+        raise NoPlace(f"{place} names no object: write gs://BUCKET/NAME")
+    return storage_client().bucket(bucket).blob(name)
+
+
+def exists(place: str) -> bool:
+    """Whether there is a file at the place, local or on `gs://`."""
+    if place.startswith("gs://"):
+        with trouble_with(place):
+            return bool(blob_at(place).exists())
+    return Path(place).is_file()
+
+
+def join(place: str, *names: str) -> str:
+    """A place below another."""
+    return "/".join([place.rstrip("/") or "/", *names])
+
+
+@contextmanager
+def _writing_to_bucket(place: str) -> Iterator[BinaryIO]:
+    with trouble_with(place):
+        file = blob_at(place).open("wb", chunk_size=STEP_BYTES, ignore_flush=True)
+    try:
+        yield file
+    except BaseException:
+        with suppress(Exception):  # what went wrong before says more
+            file.terminate()
+        raise
+    with trouble_with(place):
+        file.close()
+
+
+@contextmanager
+def _writing_locally(place: str) -> Iterator[BinaryIO]:
+    path = Path(place)
+    # In the same folder, because a rename is atomic only within a file system.
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    with trouble_with(place):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_left_over(path)
+        file = part.open("xb")
+    try:
+        with file:
+            # While this process lives, nobody takes the file for one that was left over.
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield file
+            with trouble_with(place):
+                file.flush()
+                os.fsync(file.fileno())
+                part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _remove_left_over(path: Path) -> None:
+    for part in path.parent.glob(f".{path.name}.*.part"):
+        with suppress(OSError), part.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # its writer, if it lives, holds the lock
+            part.unlink()
+
+
+def _fetch(place: str, file: BinaryIO) -> None:
+    try:
+        with requests.get(place, stream=True, timeout=(CONNECT_SECONDS, SILENCE_SECONDS)) as answer:
+            answer.raise_for_status()
+            for chunk in answer.iter_content(1 << 16):
+                file.write(chunk)
+    except requests.HTTPError as error:
+        status = error.response.status_code
+        # TLC's CDN answers 403, not 404, for a month it does not have.
+        raise NoPlace(
+            f"{place} answered {status}: check the address in a browser;"
+            " TLC publishes a month about two months later"
+            if status in {401, 403, 404}
+            else f"{place} answered {status}: try again later, or give a downloaded file"
+        ) from error
+    except requests.RequestException as error:
+        raise NoPlace(
+            f"{place} cannot be reached ({type(error).__name__}): check the connection, or give a"
+            " downloaded file"
+        ) from error
