@@ -18,8 +18,6 @@ from functions.rides import Prediction, Ride
 
 Numbers = npt.NDArray[np.float64]
 
-_FLOATS = ("float", "double")
-"""MLflow's types that know NaN."""
 LARGEST_NUMBER = sys.float_info.max
 TRIAL_RIDES = (Ride(130, 205, 3.66), Ride(43, 151, 0.0))
 """What every model of rides must give a number for: one with a distance, one without."""
@@ -40,11 +38,11 @@ class Model:
     """A model that was tried and answers.
 
     Args:
-        may_be_unknown: columns that may hold NaN; the others have no such value.
+        types: MLflow's types of its columns by their names; empty where no signature says so.
     """
 
     def __init__(
-        self, release: Release, target: Target, scorer: Scorer, may_be_unknown: frozenset[str] = frozenset()
+        self, release: Release, target: Target, scorer: Scorer, types: Mapping[str, str] | None = None
     ) -> None:
         self.release = release
         self.version = release.version
@@ -52,7 +50,7 @@ class Model:
         self.target = target
         self.columns = scorer.columns
         """Names of what it takes."""
-        self.may_be_unknown = may_be_unknown
+        self.types = types or {}
         self._scorer = scorer
         # Infinity cannot be, even where no limit is known.
         self._least = np.array([max(target.minimum, -LARGEST_NUMBER)])
@@ -136,10 +134,8 @@ def load_table_model(release: Release, *, allow_pickle: bool = False) -> Model:
     if len(set(scorer.columns)) < len(scorer.columns):
         raise ModelUnavailable("the model names a column twice in its signature")
     version = release.version or description.identity or release.name
-    may_be_unknown = frozenset(column.name for column in description.columns if column.type in _FLOATS)
-    model = Model(
-        msgspec.structs.replace(release, version=version), description.target, scorer, may_be_unknown
-    )
+    types = {column.name: column.type for column in description.columns}
+    model = Model(msgspec.structs.replace(release, version=version), description.target, scorer, types)
     if description.example:
         with _trial():
             model.predict_table(description.example, len(next(iter(description.example.values()))))

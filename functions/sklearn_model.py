@@ -41,6 +41,7 @@ _TYPES: dict[str, Any] = {
     "integer": np.int32,
     "long": np.int64,
     "string": np.str_,
+    "boolean": np.bool_,
 }
 
 

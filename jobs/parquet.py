@@ -26,11 +26,14 @@ class ParquetSource:
         self._file = file
 
     def batches(self, names: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
-        """The named columns, in the order of the file, at most `rows` rows at a time.
+        """The named columns, in the order of the file, at most `rows` rows at a time; at least one batch.
 
         Raises:
             NoPlace: the file breaks off or is damaged.
         """
+        if not self.rows:
+            fields = [field for field in self._file.schema_arrow if field.name in names]
+            yield pa.RecordBatch.from_pylist([], pa.schema(fields))
         batches = self._file.iter_batches(rows, columns=list(names), use_threads=False)
         while True:
             with trouble_with(self.place):
@@ -55,11 +58,18 @@ def open_parquet(place: str) -> Iterator[ParquetSource]:
             yield ParquetSource(place, parquet)
 
 
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a column of this type holds text."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
 def numbers_of(column: pa.Array) -> npt.NDArray[np.float64]:
     """A column of numbers, or of text that holds them; NaN where there is none."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+    if is_text(column.type):
         text = pc.utf8_trim_whitespace(column)
         column = pc.if_else(pc.match_substring_regex(text, _NUMBER), text, None)
     numbers: npt.NDArray[Any] = column.cast(pa.float64()).to_numpy(zero_copy_only=False)

@@ -1,16 +1,62 @@
-"""How far a fit is: a bar in a terminal, plain lines elsewhere."""
+"""How far something is: a bar in a terminal, plain lines elsewhere."""
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 GLANCE_SECONDS = 0.1
 LINE_SECONDS = 5.0
+
+
+@contextmanager
+def counting(what: str, total: int, unit: str, console: Console) -> Iterator[Callable[[int], None]]:
+    """Shows how many of `total` are done, how fast, and how long the rest will take.
+
+    Gives a function to be told how many are done.
+    """
+    if console.is_terminal:
+        columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), _Rate(unit), TimeRemainingColumn())
+        with Progress(*columns, console=console, transient=True) as progress:
+            task = progress.add_task("", total=total)
+            yield lambda done: progress.update(task, completed=done)
+        return
+    began = said = time.monotonic()
+
+    def say(done: int) -> None:
+        nonlocal said
+        now = time.monotonic()
+        if now - said >= LINE_SECONDS:
+            said, rate = now, done / (now - began)
+            left = (total - done) / rate
+            console.print(f"{what}: {done:,} of {total:,} {unit}, {rate:,.0f} {unit}/s, {left:.0f} s to go")
+
+    yield say
+
+
+class _Rate(ProgressColumn):
+    """How many a second."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self._unit = unit
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed or 0:,.0f} {self._unit}/s")
 
 
 @contextmanager

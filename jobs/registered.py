@@ -110,6 +110,21 @@ class Registry:
             ) from error
 
 
+def release_of(uri: str, tracking_uri: str) -> Release:
+    """The version that `models:/NAME@ALIAS` or `models:/NAME/7` names, from a registry of any kind.
+
+    Raises:
+        NoSuchVersion: there is none.
+    """
+    name, _, alias = uri.removeprefix("models:/").partition("@")
+    name, _, number = name.partition("/")
+    registry = Registry(tracking_uri, name)
+    version = registry.aliased(alias) if alias else int(number) if number.isdecimal() else None
+    if version is None:
+        raise NoSuchVersion(f"{tracking_uri} has no {uri}: write models:/NAME@ALIAS or models:/NAME/VERSION")
+    return registry.release(version)
+
+
 def pointed_at(pointer: str) -> Release | None:
     """What a release pointer says now; None where there is none."""
     try:

@@ -1,0 +1,105 @@
+"""python -m jobs score: a table in, predictions out."""
+
+from datetime import date
+
+import click
+from rich.console import Console
+
+from functions.errors import RidecastError
+from jobs.scoring.job import Done, Wish, fill_in, score_place
+
+HOMEWORK = ("ride_id", "predicted_duration")
+"""The two columns that the course's homework hands in."""
+
+
+@click.command()
+@click.option(
+    "--trips",
+    envvar="INPUT_FILE_PATTERN",
+    show_envvar=True,
+    required=True,
+    metavar="PLACE",
+    help="Parquet of green or yellow trips, or of any table that the model takes: a path, gs://… or "
+    "https://…. {year:04d} and {month:02d} are filled in.",
+)
+@click.option(
+    "--output",
+    envvar="OUTPUT_FILE_PATTERN",
+    show_envvar=True,
+    required=True,
+    metavar="PLACE",
+    help="A folder, local or gs://…, for the layout taxi_type=…/year=…/month=…; or a file named ….parquet.",
+)
+@click.option(
+    "--model",
+    metavar="URI",
+    default="",
+    help="A release pointer, an MLflow model's folder, models:/NAME@ALIAS or models:/NAME/7; the champion's "
+    "release if not given.",
+)
+@click.option(
+    "--taxi", type=click.Choice(["green", "yellow"]), help="What the file's columns say if not given."
+)
+@click.option(
+    "--year", type=click.IntRange(1, 9999), help="Of the month; what the file's name says if not given."
+)
+@click.option("--month", type=click.IntRange(1, 12))
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["full", "homework"]),
+    default="full",
+    show_default=True,
+    help="All columns, or ride_id and predicted_duration.",
+)
+@click.option(
+    "--allow-pickle", envvar="ALLOW_PICKLE", is_flag=True, help="A pickled model may run its code here."
+)
+def command(  # noqa: PLR0913, PLR0917  # one for each option
+    trips: str,
+    output: str,
+    model: str,
+    taxi: str | None,
+    year: int | None,
+    month: int | None,
+    form: str,
+    allow_pickle: bool,
+) -> None:
+    """Predict each row of a table, batch by batch; the same model again replaces its own predictions.
+
+    Rows that cannot be predicted go to a file of their own, each with its reason.
+    """
+    if (year is None) != (month is None):
+        raise click.UsageError("give --year and --month together")
+    when = date(year, month, 1) if year and month else None
+    console = Console(highlight=False, soft_wrap=True)
+    try:
+        places = fill_in(trips, when), fill_in(output, when)
+        columns = HOMEWORK if form == "homework" else ()
+        done = score_place(Wish(*places, model, taxi or "", when, columns, allow_pickle), console)
+    except RidecastError as error:
+        raise click.ClickException(str(error)) from error
+    if form == "homework":
+        click.echo(f"predicted mean duration: {done.outcome.mean}")
+    else:
+        _print(done, console)
+    click.echo(f"predictions: {done.output.predictions}\nrejected: {done.output.rejected}")
+
+
+def _print(done: Done, console: Console) -> None:
+    outcome, unit = done.outcome, done.model.target.unit
+    console.print(
+        f"{outcome.rows:,} rows by {done.model.release.name} version {done.model.version} in "
+        f"{done.seconds:.1f} s ({outcome.rows / done.seconds:,.0f}/s)"
+    )
+    console.print(f"{outcome.predicted:>12,} predicted, mean {outcome.mean:.4f} {unit}")
+    for what, rows in outcome.mended.items():
+        console.print(f"{rows:>12,} of them with a {what}: taken as not recorded")
+    if outcome.compared:
+        console.print(
+            f"{outcome.compared:>12,} of them compared with what was: RMSE {outcome.rmse:.4f}, "
+            f"mean absolute error {outcome.mae:.4f} {unit}"
+        )
+    console.print(f"{outcome.rejected.total():>12,} rejected")
+    for reason, rows in outcome.rejected.most_common():
+        console.print(f"{rows:>12,}   {reason}")

@@ -1,0 +1,144 @@
+"""One file as it was asked for: which model, what its rows are, where its predictions go."""
+
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+from rich.console import Console
+
+from functions.features import FEATURES
+from functions.model import Model, load_table_model
+from functions.registry import resolve
+from functions.releases import Release
+from jobs.parquet import open_parquet
+from jobs.places import NoPlace
+from jobs.progress import counting
+from jobs.scoring.layout import Output, output_of
+from jobs.scoring.outcome import Outcome
+from jobs.scoring.run import score
+from jobs.scoring.subject import Subject
+from jobs.scoring.table import ScoredTable
+from jobs.scoring.trips import ScoredTrips
+from jobs.settings import MODEL_NAME, Settings
+from jobs.trips import TripFile, spelled
+
+ZONES = {"PULocationID", "DOLocationID"}
+"""A table with one of these is meant as trips."""
+_MONTH = re.compile(r"(?<!\d)(\d{4})-(\d{2})(?!\d)")
+
+
+class Wish(NamedTuple):
+    """What is to be scored, by what, and where to."""
+
+    trips: str
+    """A path, `gs://` or `https://`."""
+    output: str
+    """A folder, or a file that ends in `.parquet`; a path or `gs://`."""
+    model: str = ""
+    """As MODEL_URI in a function; empty is the champion's release."""
+    taxi: str = ""
+    """`green` or `yellow`; empty is what the file's columns say."""
+    month: date | None = None
+    """None is what the file's name says."""
+    columns: tuple[str, ...] = ()
+    """Those that are written; all if empty."""
+    allow_pickle: bool = False
+    """Whether a pickled model may run its code."""
+
+
+class Done(NamedTuple):
+    """A file that was scored."""
+
+    outcome: Outcome
+    output: Output
+    model: Model
+    seconds: float
+
+
+def score_place(wish: Wish, console: Console, environ: Mapping[str, str] = os.environ) -> Done:
+    """Scores a file, and says how far it is.
+
+    Raises:
+        NoPlace: the file cannot be read, or the output not be written; what was there before stays.
+        ModelUnavailable: there is no such model, or it failed.
+    """
+    began = time.monotonic()
+    model = load_table_model(find_release(wish.model, environ), allow_pickle=wish.allow_pickle)
+    with _subject(wish, model) as subject, counting("scoring", subject.rows, "rows", console) as progress:
+        output = output_of(wish.output, subject.partition, model.release)
+        if wish.trips in output:
+            raise NoPlace(f"{wish.trips} would be replaced by its own predictions: give another --output")
+        outcome = score(subject, model, output, lambda so_far: progress(so_far.rows))
+    return Done(outcome, output, model, time.monotonic() - began)
+
+
+def find_release(uri: str, environ: Mapping[str, str] = os.environ) -> Release:
+    """The release that a URI names; the champion's if it is empty.
+
+    Raises:
+        ModelUnavailable: there is none.
+        click.UsageError: the environment does not say where.
+    """
+    if not uri:
+        return resolve(Settings.read(environ).pointer(MODEL_NAME))
+    tracking = environ.get("MLFLOW_TRACKING_URI", "")
+    if uri.startswith("models:") and not tracking.startswith(("http://", "https://")):
+        # MLflow takes seconds to import; it knows databases, where the functions ask a server.
+        from jobs.registered import release_of
+
+        return release_of(uri, tracking)
+    return resolve(uri, tracking, environ.get("MLFLOW_TRACKING_TOKEN", ""))
+
+
+def fill_in(pattern: str, month: date | None) -> str:
+    """A place for a month, from the course's `{year:04d}-{month:02d}`.
+
+    Raises:
+        NoPlace: it cannot be filled in.
+    """
+    if "{" not in pattern:
+        return pattern
+    if month is None:
+        raise NoPlace(f"{pattern} needs --year and --month")
+    try:
+        return pattern.format(year=month.year, month=month.month)
+    except (LookupError, ValueError) as error:
+        raise NoPlace(f"{pattern} may hold {{year:04d}} and {{month:02d}} only: {error}") from error
+
+
+@contextmanager
+def _subject(wish: Wish, model: Model) -> Iterator[Subject]:
+    """The file as what the model is for: trips if it has features of rides, any table otherwise."""
+    with open_parquet(wish.trips) as source:
+        if set(model.columns) <= set(FEATURES) and set(spelled(source.names)) & {
+            "PULocationID",
+            "DOLocationID",
+        }:
+            file = TripFile(source)
+            taxi = wish.taxi or file.taxi
+            if not taxi:
+                raise NoPlace(f"the columns of {wish.trips} do not say which taxis it is about: give --taxi")
+            yield ScoredTrips(file, model, taxi, wish.month or _month_of(wish.trips), wish.columns)
+            return
+        missing = [name for name in model.columns if name not in source.names]
+        if missing:
+            raise NoPlace(
+                f"{wish.trips} has no column {', '.join(missing)}, which {model.release.name} version "
+                f"{model.version} takes"
+            )
+        yield ScoredTable(source, model)
+
+
+def _month_of(place: str) -> date:
+    found = _MONTH.findall(PurePosixPath(place).name)
+    try:
+        return date(int(found[-1][0]), int(found[-1][1]), 1)
+    except (IndexError, ValueError):
+        raise NoPlace(
+            f"the name of {place} does not say which month it is (…2021-03.parquet): give --year and --month"
+        ) from None

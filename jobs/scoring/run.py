@@ -1,0 +1,136 @@
+"""Read → predict on all cores → write, in the order of the file, never much of it in memory."""
+
+import os
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from functions.model import Model
+from jobs.places import trouble_with, writing
+from jobs.scoring.layout import Output
+from jobs.scoring.outcome import Outcome
+from jobs.scoring.subject import Subject
+
+BATCH_ROWS = 1 << 14
+"""A tenth of a second's work of one core; small months then still keep all cores busy."""
+GROUP_ROWS = 1 << 17
+"""Of a row group in the output, which its readers take at a time."""
+AHEAD = 2
+"""Batches read before a core is free for them."""
+IMPLAUSIBLE = "the model's number cannot be"
+NO_FAULT = -1
+CORES = os.cpu_count() or 1
+
+
+class _Scored(NamedTuple):
+    predicted: pa.RecordBatch
+    rejected: pa.RecordBatch
+    outcome: Outcome
+
+
+def score(subject: Subject, model: Model, output: Output, watch: Callable[[Outcome], object]) -> Outcome:
+    """Predicts every row that can be predicted; the others are written with the reason.
+
+    Readers see each file whole, or what was there before. The predictions come last: where they are, the
+    run was finished.
+
+    Args:
+        watch: is told, batch by batch, what has been written so far.
+
+    Raises:
+        NoPlace: the input is damaged, or the output cannot be written; what was there before stays.
+        ModelUnavailable: the model failed.
+    """
+    outcome = Outcome()
+    with _parquet(output.predictions) as predictions, _parquet(output.rejected) as rejections:
+        for scored in _in_order(subject, model):
+            predictions.write(scored.predicted)
+            rejections.write(scored.rejected)
+            outcome.add(scored.outcome)
+            watch(outcome)
+    return outcome
+
+
+def _in_order(subject: Subject, model: Model) -> Iterator[_Scored]:
+    pending: deque[Future[_Scored]] = deque()
+    first = 0
+    # Threads: onnxruntime and Arrow work without Python's lock. One call of the model uses one core, so
+    # that its sums have the same bits as in a function.
+    with ThreadPoolExecutor(CORES) as pool:
+        for batch in subject.batches(BATCH_ROWS):
+            pending.append(pool.submit(_score, subject, model, batch, first))
+            first += batch.num_rows
+            if len(pending) == CORES + AHEAD:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+
+
+def _score(subject: Subject, model: Model, batch: pa.RecordBatch, first: int) -> _Scored:
+    with trouble_with(subject.place):
+        judged = subject.judge(batch, first)
+    faults = [*judged.faults, IMPLAUSIBLE]
+    fault = np.full(batch.num_rows, NO_FAULT)
+    for number, mask in reversed(list(enumerate(judged.faults.values()))):
+        fault[mask] = number
+    usable = np.flatnonzero(fault == NO_FAULT)
+    numbers = model.score(judged.table(usable), len(usable))
+    plausible = model.plausible(numbers)
+    fault[usable[~plausible]] = faults.index(IMPLAUSIBLE)
+
+    kept, rejected = usable[plausible], np.flatnonzero(fault != NO_FAULT)
+    outcome = Outcome.of(numbers[plausible], judged.actual(kept))
+    reasons = pa.array(faults).take(pa.array(fault[rejected]))
+    outcome.rejected = Counter(reasons.to_pylist())
+    outcome.mended = Counter({what: int(mask[kept].sum()) for what, mask in judged.mended.items()})
+    return _Scored(judged.predicted(kept, numbers[plausible]), judged.rejected(rejected, reasons), outcome)
+
+
+class _RowGroups:
+    """Writes batches as row groups of a size that suits their readers."""
+
+    def __init__(self, place: str, file: BinaryIO) -> None:
+        self._place = place
+        self._file = file
+        self._writer: pq.ParquetWriter | None = None
+        self._batches: list[pa.RecordBatch] = []
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        self._batches.append(batch)
+        if sum(each.num_rows for each in self._batches) >= GROUP_ROWS:
+            self._flush()
+
+    def close(self) -> None:
+        """Ends the file, which has its columns from the first batch."""
+        if self._batches:
+            self._flush()
+        if self._writer:
+            with trouble_with(self._place):
+                self._writer.close()
+
+    def _flush(self) -> None:
+        table = pa.Table.from_batches(self._batches)
+        self._batches = []
+        with trouble_with(self._place):
+            if self._writer is None:
+                self._writer = pq.ParquetWriter(self._file, table.schema)
+            self._writer.write_table(table)
+
+
+@contextmanager
+def _parquet(place: str) -> Iterator[_RowGroups]:
+    with writing(place) as file:
+        groups = _RowGroups(place, file)
+        try:
+            yield groups
+        except BaseException:
+            with suppress(Exception):  # the file is given up; its writer must not come back to it
+                groups.close()
+            raise
+        groups.close()
