@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import (
@@ -17,7 +18,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.text import Text
-from sklearn.ensemble import HistGradientBoostingRegressor
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import HistGradientBoostingRegressor
 
 GLANCE_SECONDS = 0.1
 LINE_SECONDS = 5.0
@@ -60,7 +63,7 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
-def watching(trees: HistGradientBoostingRegressor, console: Console) -> Iterator[None]:
+def watching(trees: "HistGradientBoostingRegressor", console: Console) -> Iterator[None]:
     """Shows how many trees there are while the body fits them.
 
     The fit tells nobody how far it is, so a second thread looks at its list of trees.
@@ -76,7 +79,7 @@ def watching(trees: HistGradientBoostingRegressor, console: Console) -> Iterator
         watcher.join()
 
 
-def _bar(trees: HistGradientBoostingRegressor, console: Console, done: threading.Event) -> None:
+def _bar(trees: "HistGradientBoostingRegressor", console: Console, done: threading.Event) -> None:
     columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("trees"))
     with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
         task = progress.add_task("", total=trees.max_iter)
@@ -85,12 +88,12 @@ def _bar(trees: HistGradientBoostingRegressor, console: Console, done: threading
         progress.update(task, completed=_grown(trees))
 
 
-def _lines(trees: HistGradientBoostingRegressor, console: Console, done: threading.Event) -> None:
+def _lines(trees: "HistGradientBoostingRegressor", console: Console, done: threading.Event) -> None:
     began = time.monotonic()
     while not done.wait(LINE_SECONDS):
         seconds = time.monotonic() - began
         console.print(f"training: {_grown(trees)} of {trees.max_iter} trees after {seconds:.0f} s")
 
 
-def _grown(trees: HistGradientBoostingRegressor) -> int:
+def _grown(trees: "HistGradientBoostingRegressor") -> int:
     return trees.n_iter_ if hasattr(trees, "n_iter_") else 0
