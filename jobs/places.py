@@ -7,12 +7,13 @@ import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from http import HTTPStatus
 from pathlib import Path
 from typing import BinaryIO
 
 import pyarrow as pa
 import requests
-from google.api_core.exceptions import Forbidden, GoogleAPIError, NotFound, Unauthorized
+from google.api_core.exceptions import GoogleAPICallError, GoogleAPIError
 from google.auth.exceptions import GoogleAuthError
 from google.cloud.storage import Blob
 from google.cloud.storage.exceptions import InvalidResponse
@@ -93,19 +94,27 @@ def trouble_with(place: str) -> Iterator[None]:
         raise NoPlace(f"{place} cannot be used ({error.strerror or error})") from error
     except pa.ArrowException as error:
         raise NoPlace(f"{place} is not a whole Parquet file ({error}): download it again") from error
-    except NotFound as error:
-        raise NoPlace(f"{place} does not exist: look with `gcloud storage ls`") from error
-    except (Forbidden, Unauthorized) as error:
-        raise NoPlace(
-            f"{place} is forbidden to this identity: grant it roles/storage.objectViewer, to write "
-            "roles/storage.objectUser"
-        ) from error
     except GoogleAuthError as error:
         raise NoPlace(
             f"{place} needs credentials ({error}): run `gcloud auth application-default login`"
         ) from error
-    except (GoogleAPIError, InvalidResponse) as error:
-        raise NoPlace(f"{place} does not answer as it should ({error}): try again") from error
+    except InvalidResponse as error:
+        raise NoPlace(_refusal(place, error.response.status_code, error)) from error
+    except GoogleAPICallError as error:
+        raise NoPlace(_refusal(place, error.code or 0, error)) from error
+    except GoogleAPIError as error:
+        raise NoPlace(_refusal(place, 0, error)) from error
+
+
+def _refusal(place: str, status: int, error: Exception) -> str:
+    if status == HTTPStatus.NOT_FOUND:
+        return f"{place} does not exist: look with `gcloud storage ls`"
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return (
+            f"{place} is forbidden to this identity: grant it roles/storage.objectViewer, to write "
+            "roles/storage.objectUser"
+        )
+    return f"{place} does not answer as it should ({error}): try again"
 
 
 def blob_at(place: str) -> Blob:
@@ -124,9 +133,16 @@ def exists(place: str) -> bool:
     return Path(place).is_file()
 
 
+def same(place: str, other: str) -> bool:
+    """Whether both name one file."""
+    if "://" in place or "://" in other:
+        return place == other
+    return Path(place).resolve() == Path(other).resolve()
+
+
 def join(place: str, *names: str) -> str:
     """A place below another."""
-    return "/".join([place.rstrip("/") or "/", *names])
+    return "/".join([place.rstrip("/"), *names])
 
 
 @contextmanager
@@ -135,12 +151,13 @@ def _writing_to_bucket(place: str) -> Iterator[BinaryIO]:
         file = blob_at(place).open("wb", chunk_size=STEP_BYTES, ignore_flush=True)
     try:
         yield file
+        with trouble_with(place):
+            file.close()
     except BaseException:
+        # Else the upload would be finished, half as it is, when the file is forgotten.
         with suppress(Exception):  # what went wrong before says more
             file.terminate()
         raise
-    with trouble_with(place):
-        file.close()
 
 
 @contextmanager
@@ -185,7 +202,7 @@ def _fetch(place: str, file: BinaryIO) -> None:
         raise NoPlace(
             f"{place} answered {status}: check the address in a browser;"
             " TLC publishes a month about two months later"
-            if status in {401, 403, 404}
+            if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
             else f"{place} answered {status}: try again later, or give a downloaded file"
         ) from error
     except requests.RequestException as error:

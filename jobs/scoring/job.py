@@ -16,7 +16,7 @@ from functions.model import Model, load_table_model
 from functions.registry import resolve
 from functions.releases import Release
 from jobs.parquet import open_parquet
-from jobs.places import NoPlace
+from jobs.places import NoPlace, same
 from jobs.progress import counting
 from jobs.scoring.layout import Output, output_of
 from jobs.scoring.outcome import Outcome
@@ -71,7 +71,7 @@ def score_place(wish: Wish, console: Console, environ: Mapping[str, str] = os.en
     model = load_table_model(find_release(wish.model, environ), allow_pickle=wish.allow_pickle)
     with _subject(wish, model) as subject, counting("scoring", subject.rows, "rows", console) as progress:
         output = output_of(wish.output, subject.partition, model.release)
-        if wish.trips in output:
+        if any(same(wish.trips, written) for written in output):
             raise NoPlace(f"{wish.trips} would be replaced by its own predictions: give another --output")
         outcome = score(subject, model, output, lambda so_far: progress(so_far.rows))
     return Done(outcome, output, model, time.monotonic() - began)

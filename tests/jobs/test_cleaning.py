@@ -7,11 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from functions.features import ride_columns
-from functions.rides import Ride
 from jobs.cleaning import clean_trips, read_trips
 from jobs.places import NoPlace
-from jobs.trips import columns_of
 
 COLUMNS = ["PULocationID", "DOLocationID", "trip_distance", "pickup_datetime", "dropoff_datetime"]
 BEGAN = pd.Timestamp("2021-01-04 08:00:00")
@@ -161,35 +158,3 @@ def test_real_months_keep_the_known_number_of_rides(real_months: dict[str, Path]
         for month in ("2021-01", "2021-02", "2021-03")
     ]
     assert kept == [73_908, 61_921, 80_372]
-
-
-def one_by_one(table: pd.DataFrame) -> list[Ride]:
-    return [
-        Ride(
-            int(row.PULocationID),
-            int(row.DOLocationID),
-            float(row.trip_distance),
-            None if row.pickup_datetime is pd.NaT else row.pickup_datetime.to_pydatetime(),
-        )
-        for row in table.itertuples()
-    ]
-
-
-def test_columns_have_the_bits_of_the_rides_one_by_one(real_months: dict[str, Path]) -> None:
-    table = clean_trips(read_trips([str(real_months["2021-01"])])).trips.head(3000).copy()
-    table.loc[table.index[::3], "pickup_datetime"] = pd.NaT
-    for together, alone in zip(columns_of(table), ride_columns(one_by_one(table)), strict=True):
-        assert together.dtype == alone.dtype
-        assert together.tobytes() == alone.tobytes()
-
-
-def test_minutes_are_whole_at_the_ends_of_a_minute_and_before_1970() -> None:
-    moments = [
-        "2021-03-14 01:59:59.999999",
-        "2021-03-14 02:00:00",
-        "1969-12-31 23:59:59",
-        "2009-01-01 00:03:25",
-    ]
-    table = trips(pickup_datetime=[pd.Timestamp(moment) for moment in moments])
-    table[["PULocationID", "DOLocationID"]] = [130, 205]
-    assert np.array(columns_of(table)).tobytes() == np.array(ride_columns(one_by_one(table))).tobytes()

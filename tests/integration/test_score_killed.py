@@ -1,0 +1,105 @@
+"""A run that is killed, whenever, leaves what was there before, and the next one finishes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from functions.artifacts import storage_client
+from jobs.local.emulators import BUCKET
+from jobs.places import STEP_BYTES, exists, reading
+from tests.jobs.scoring.conftest import write_trips
+
+ROWS = 2_000_000
+MOMENTS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 0.97)
+"""Parts of the output that are written when the run is killed."""
+LAYOUT = "taxi_type=green/year=2021/month=03/onnx.parquet"
+SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def month(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_trips(tmp_path_factory.mktemp("month") / "green_tripdata_2021-03.parquet", ROWS)
+
+
+Start = Callable[[str], "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def start(month: Path, onnx_folder: Path, plain_environment: dict[str, str]) -> Start:
+    def start(output: str, **environment: str) -> "subprocess.Popen[bytes]":
+        words = ["--trips", str(month), "--output", output, "--model", str(onnx_folder)]
+        return subprocess.Popen(
+            [sys.executable, "-m", "jobs", "score", *words],
+            env=plain_environment | environment,
+            stdout=subprocess.DEVNULL,
+        )
+
+    return start
+
+
+def kill_when(run: "subprocess.Popen[bytes]", reached: Callable[[], bool]) -> bool:
+    """Whether it was killed at that moment, and had not ended before."""
+    deadline = time.monotonic() + SECONDS
+    while run.poll() is None and not reached():
+        assert time.monotonic() < deadline
+        os.sched_yield()
+    run.send_signal(signal.SIGKILL)
+    return run.wait() == -signal.SIGKILL
+
+
+def finish(run: "subprocess.Popen[bytes]") -> None:
+    assert run.wait(SECONDS) == 0
+
+
+def test_in_a_folder(start: Start, tmp_path: Path) -> None:
+    finish(start(str(tmp_path / "whole")))
+    whole = (tmp_path / "whole" / LAYOUT).read_bytes()
+    out = tmp_path / "out"
+    file = out / LAYOUT
+
+    def written(share: float) -> bool:
+        parts = list(file.parent.glob(".*.part"))
+        return any(part.exists() and part.stat().st_size >= share * len(whole) for part in parts)
+
+    killed = [kill_when(start(str(out)), lambda share=share: written(share)) for share in MOMENTS]
+    assert sum(killed) >= len(MOMENTS) - 1, "the last may just have been finished"
+    visible = [path for path in out.rglob("*.parquet") if not path.name.startswith(".")]
+    assert all(path.read_bytes() == whole for path in visible if path == file)
+    assert len(list(file.parent.glob(".*.part"))) <= 1, "each run removes what the one before left"
+
+    finish(start(str(out)))
+    assert file.read_bytes() == whole
+    assert [path.name for path in file.parent.iterdir()] == ["onnx.parquet"]
+
+    assert kill_when(start(str(out)), lambda: written(0.5))
+    assert file.read_bytes() == whole, "a rerun that is killed leaves what was there"
+    assert pq.read_metadata(file).num_rows == ROWS
+
+
+@pytest.mark.usefixtures("in_cloud")
+def test_in_a_bucket(start: Start, storage: str, folder: Path, tmp_path: Path) -> None:
+    storage_client.cache_clear()
+    place = f"gs://{BUCKET}/killed"
+    uploads = folder / "storage" / ".cloudstorage" / "_resumable"
+
+    def uploaded(steps: int) -> bool:
+        """Whether the emulator holds so many steps of an upload that is not finished."""
+        sizes = [path.stat().st_size for path in uploads.glob("*") if path.exists()]
+        return max(sizes, default=0) >= steps * STEP_BYTES
+
+    for steps in (0, 1, 2):
+        for left in uploads.glob("*"):
+            left.unlink()
+        assert kill_when(start(place, STORAGE_EMULATOR_HOST=storage), lambda steps=steps: uploaded(steps))
+        assert not exists(f"{place}/{LAYOUT}")
+    finish(start(place, STORAGE_EMULATOR_HOST=storage))
+    finish(start(str(tmp_path)))
+    with reading(f"{place}/{LAYOUT}") as file:
+        assert file.read() == (tmp_path / LAYOUT).read_bytes()

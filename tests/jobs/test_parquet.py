@@ -1,0 +1,73 @@
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from jobs.parquet import is_text, numbers_of, open_parquet, times_of
+from jobs.places import NoPlace
+
+UNKNOWN = float("nan")
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([130, 7, None]),
+        pa.array([130, 7, None], pa.int32()),
+        pa.array([130.0, 7.0, UNKNOWN]),
+        pa.array(["130", " 7.0 ", "twelve"]),
+        pa.array(["1.3e2", "+7.", ""], pa.large_string()),
+        pa.array(["130", "7", None]).dictionary_encode(),
+        pa.array([Decimal("130.0"), Decimal("7.0"), None], pa.decimal128(5, 1)),
+    ],
+    ids=lambda column: str(column.type),
+)
+def test_numbers_are_read_from_any_type(column: pa.Array) -> None:
+    np.testing.assert_array_equal(numbers_of(column), [130.0, 7.0, UNKNOWN])
+
+
+def test_truth_is_one_or_zero() -> None:
+    assert numbers_of(pa.array([True, False])).tolist() == [1.0, 0.0]
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_times_of_any_unit_are_microseconds(unit: str) -> None:
+    moment = datetime(2021, 3, 14, 1, 59, 59)  # New York's clock, without a zone
+    times = times_of(pa.array([moment, None], pa.timestamp(unit)))
+    assert times.dtype == "datetime64[us]"
+    assert times[0] == np.datetime64(moment)
+    assert np.isnat(times[1])
+
+
+def test_times_with_a_zone_come_to_new_yorks_clock() -> None:
+    column = pa.array([datetime(2021, 7, 1, 12, tzinfo=UTC), None], pa.timestamp("ms", "UTC"))
+    assert times_of(column).astype(str).tolist() == ["2021-07-01T08:00:00.000000", "NaT"]
+
+
+def test_text_is_told_from_numbers() -> None:
+    assert is_text(pa.string())
+    assert is_text(pa.dictionary(pa.int8(), pa.large_string()))
+    assert not is_text(pa.dictionary(pa.int8(), pa.int64()))
+
+
+def test_a_file_without_rows_gives_one_batch_with_its_columns(tmp_path: Path) -> None:
+    pq.write_table(
+        pa.table({"a": pa.array([], pa.int32()), "b": pa.array([], pa.string())}), tmp_path / "none"
+    )
+    with open_parquet(str(tmp_path / "none")) as source:
+        (batch,) = source.batches(["b"], 10)
+    assert (batch.num_rows, batch.schema.names) == (0, ["b"])
+
+
+def test_a_file_that_is_damaged_in_its_middle_is_said_when_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "damaged.parquet"
+    pq.write_table(pa.table({"a": np.random.default_rng(1).random(200_000)}), path, use_dictionary=False)
+    content = bytearray(path.read_bytes())
+    content[4:200_000] = bytes(199_996)
+    path.write_bytes(content)
+    with open_parquet(str(path)) as source, pytest.raises(NoPlace, match="damaged"):
+        list(source.batches(["a"], 1000))

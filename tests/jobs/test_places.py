@@ -1,0 +1,145 @@
+import fcntl
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from jobs.places import NoPlace, exists, join, reading, writing
+
+
+def test_a_file_is_there_when_it_is_whole(tmp_path: Path) -> None:
+    place = tmp_path / "new" / "file"
+    with writing(str(place)) as file:
+        file.write(b"who")
+        assert not place.exists()
+        file.write(b"le")
+    assert place.read_bytes() == b"whole"
+    assert [path.name for path in place.parent.iterdir()] == ["file"]
+    with reading(str(place)) as again:
+        assert again.read() == b"whole"
+
+
+def test_a_body_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
+    place = tmp_path / "file"
+    place.write_bytes(b"old")
+    with suppress(KeyboardInterrupt), writing(str(place)) as file:
+        file.write(b"half")
+        raise KeyboardInterrupt
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert place.read_bytes() == b"old"
+
+
+def test_what_a_killed_writer_left_is_hidden_and_goes_with_the_next_one(tmp_path: Path) -> None:
+    place = tmp_path / "file"
+    program = (
+        "import sys; from jobs.places import writing\n"
+        f"with writing({str(place)!r}) as file:\n"
+        "    file.write(b'half'); file.flush(); print('written', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as writer:
+        assert writer.stdout
+        assert writer.stdout.readline() == b"written\n"
+        with writing(str(place)) as file:
+            file.write(b"other")
+        assert len(list(tmp_path.iterdir())) == 2, "a writer that lives keeps its file"
+        writer.send_signal(signal.SIGKILL)
+    left = {path.name for path in tmp_path.iterdir()} - {"file"}
+    assert len(left) == 1
+    assert left.pop().startswith(".")
+    with writing(str(place)) as file:
+        file.write(b"next")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert place.read_bytes() == b"next"
+
+
+def test_two_writers_at_once_leave_one_whole_file(tmp_path: Path) -> None:
+    place = tmp_path / "file"
+    contents = [bytes([letter]) * 1_000_000 for letter in b"ab"]
+    both = threading.Barrier(2)
+
+    def write(content: bytes) -> None:
+        with writing(str(place)) as file:
+            both.wait(10)
+            file.write(content)
+
+    threads = [threading.Thread(target=write, args=[content]) for content in contents]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert place.read_bytes() in contents
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_disk_that_is_full_is_said_and_leaves_what_was_there() -> None:
+    with pytest.raises(NoPlace, match="/dev/full/file cannot be used"), writing("/dev/full/file"):
+        pass
+
+
+@pytest.mark.parametrize("place", ["https://example.com/file", "s3://bucket/file"])
+def test_only_paths_and_buckets_are_written_to(place: str) -> None:
+    with pytest.raises(NoPlace, match="give a path or gs://"), writing(place):
+        pass
+
+
+@pytest.mark.parametrize("place", ["gs://bucket", "gs://bucket/", "gs:///name"])
+def test_a_bucket_alone_is_no_file(place: str) -> None:
+    with pytest.raises(NoPlace, match="write gs://BUCKET/NAME"), reading(place):
+        pass
+
+
+def test_places_below_others(tmp_path: Path) -> None:
+    assert join("gs://bucket/a/", "b", "c") == "gs://bucket/a/b/c"
+    assert join("/", "b") == "/b"
+    assert join(".", "b") == "./b"
+    assert exists(str(tmp_path)) is False
+    (tmp_path / "b").touch()
+    assert exists(join(str(tmp_path), "b"))
+
+
+@pytest.fixture
+def web() -> Iterator[str]:
+    """A server that has `/file`, breaks off in `/half`, and answers 500 to anything else."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path in {"/file", "/half"} else 500)
+            self.send_header("Content-Length", "5")
+            self.end_headers()
+            self.wfile.write(b"whole" if self.path == "/file" else b"who")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_the_web_is_read_as_a_file_that_can_be_searched(web: str) -> None:
+    with reading(f"{web}/file") as file:
+        assert file.read() == b"whole"
+        file.seek(1)
+        assert file.read(2) == b"ho"
+
+
+@pytest.mark.parametrize(("path", "sentence"), [("half", "cannot be reached"), ("other", "answered 500")])
+def test_what_the_web_does_not_give_whole_is_an_error(web: str, path: str, sentence: str) -> None:
+    with pytest.raises(NoPlace, match=sentence), reading(f"{web}/{path}"):
+        pass
+
+
+def test_the_lock_is_the_files_own(tmp_path: Path) -> None:
+    with writing(str(tmp_path / "file")):
+        (part,) = tmp_path.iterdir()
+        with part.open("rb") as other, pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
