@@ -34,6 +34,8 @@ class Champion(NamedTuple):
     columns: tuple[str, ...]
     """What it takes, by name."""
     rides: list[RecordedRide]
+    month: str
+    """The file of the last month, which they are from."""
     source: str
     """Whose rides they are."""
 
@@ -69,7 +71,7 @@ def train(
     (pipeline,) = Path(settings.bucket).rglob("*.skops")
     columns = tuple(column.name for column in describe(ModelFolder(release)).columns)
     sample = sample_rides(trips.files, rides)
-    return Champion(release, str(pipeline.parent), load_model(release), columns, sample, trips.source)
+    return Champion(release, str(pipeline.parent), load_model(release), columns, sample, last, trips.source)
 
 
 def release_to_storage(release: Release) -> str:

@@ -4,11 +4,13 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
 
-from benchmarks import pipe, servers
+from benchmarks import batch, pipe, servers
+from benchmarks.batch import Months, Way
 from benchmarks.bench import Bench, Running, check, post
 from benchmarks.champion import Champion
 from benchmarks.events import check_predictions, new_topics, settings
@@ -40,12 +42,14 @@ class Plan(NamedTuple):
     """Of each load."""
     peers: bool
     """Whether other tools stand beside."""
+    rows: int
+    """Of the table that is scored at once."""
     documents: bool
     """Whether docs/performance.md is written."""
 
 
-FULL = Plan(rounds=5, seconds=3, peers=True, documents=True)
-SHORT = Plan(rounds=1, seconds=1, peers=False, documents=False)
+FULL = Plan(rounds=5, seconds=3, peers=True, rows=1_000_000, documents=True)
+SHORT = Plan(rounds=1, seconds=1, peers=False, rows=100_000, documents=False)
 
 
 @dataclass
@@ -86,6 +90,8 @@ class Run:
             chosen += [servers.ridecast_events(pointer)]
             chosen += servers.plain_events(champion) if plan.peers else []
             self._pipes = [Row(f"the emulator alone, {count} a call") for count in MESSAGES]
+        self._months = Months(bench, champion, plan.rows)
+        self._ways = [(way, Row(way.name)) for way in batch.ways(champion, peers=plan.peers)]
         self._entries = [self._entry(server) for server in chosen]
 
     def _entry(self, server: Server) -> Entry:
@@ -95,30 +101,38 @@ class Run:
     def measure(self) -> Results:
         """All rounds. What fails is left out of the rounds that follow, and its row says why."""
         for entry in self._entries:
-            self._try(entry, self._prepare)
-        results = Results([entry.row for entry in self._entries], self._pipes)
+            self._try(entry.row, partial(self._prepare, entry))
+        for way, row in self._ways:
+            if way.peer:
+                self._try(row, partial(self._bench.install, way.peer))
+        results = Results([entry.row for entry in self._entries], self._pipes, [row for _, row in self._ways])
         for number in range(self._plan.rounds):
             with self._screen.step(f"round {number + 1} of {self._plan.rounds}") as step:
                 for entry in self._entries:
                     step.detail = entry.server.name
-                    self._try(entry, self._sample)
+                    self._try(entry.row, partial(self._sample, entry))
+                for way, row in self._ways:
+                    step.detail = way.name
+                    self._try(row, partial(self._sample_month, way, row))
                 if self._pipes:
                     step.detail = "the emulator alone"
                     self._sample_pipes()
                 step.detail = "one ride in process"
                 results.in_process.append(self._in_process())
+                step.detail = "one month on one core"
+                results.stages.append(self._months.stages())
                 step.detail = "all started, checked and loaded"
         return results
 
-    def _try(self, entry: Entry, work: Callable[[Entry], None]) -> None:
-        if entry.row.failure:
+    def _try(self, row: Row, work: Callable[[], object]) -> None:
+        if row.failure:
             return
         try:
-            work(entry)
+            work()
         except RidecastError as error:
             why = f" ({last_line(error.log)})" if isinstance(error, PartFailed) else ""
-            entry.row.failure = f"{error}{why}"
-            self._screen.say(f"  {entry.server.name}: {entry.row.failure}")
+            row.failure = f"{error}{why}"
+            self._screen.say(f"  {row.name}: {row.failure}")
 
     def _prepare(self, entry: Entry) -> None:
         """What every measured start finds: an environment, and the bytecode that this start leaves."""
@@ -145,6 +159,9 @@ class Run:
                 for connections in CONNECTIONS
             }
         entry.row.samples.append(Sample(loads, running.first_seconds, memory))
+
+    def _sample_month(self, way: Way, row: Row) -> None:
+        row.samples.append(self._months.sample(way))
 
     @contextlib.contextmanager
     def _started(self, entry: Entry) -> Iterator[tuple[Running, Topics | None]]:

@@ -13,8 +13,21 @@ from textwrap import shorten
 
 from benchmarks.in_process import PARTS
 from benchmarks.measure import CHECKED, CONNECTIONS, Plan
-from benchmarks.results import Figure, Results, Row, first_seconds, p50, p99, pss_mb, rate, ratio
+from benchmarks.results import (
+    Figure,
+    Results,
+    Row,
+    first_seconds,
+    p50,
+    p99,
+    peak_mb,
+    pss_mb,
+    rate,
+    ratio,
+    whole_seconds,
+)
 from benchmarks.servers import ASGI_ECHO, PEERS, PEERS_OVER_PUBSUB, RIDECAST_EVENTS
+from benchmarks.stages import STAGES
 from benchmarks.targets import FEWEST_ROUNDS, judge
 from jobs.local.processes import HOUSE
 
@@ -50,6 +63,8 @@ class Tables:
             "starts": self.starts(),
             "http": self.http(),
             "in_process": self.in_process(),
+            "batch": self.batch(),
+            "stages": self.stages(),
             "events": self.events() if self._events else NO_EVENTS,
         }
 
@@ -100,6 +115,19 @@ class Tables:
         ]
         return _table(("", "one ride, µs", "1,000 instances, ms"), rows)
 
+    def batch(self) -> str:
+        """Whole processes: seconds and the most memory."""
+        lines = []
+        for row in self._results.batch:
+            cells = [_cell(row, whole_seconds), _cell(row, peak_mb)]
+            lines.append((row.name, *(_failed(row, 2) or cells)))
+        return _table(("", "seconds", "most memory, MB"), lines)
+
+    def stages(self) -> str:
+        """Parts of a month's time on one core."""
+        rows = [(stage, _spread([100 * share for share in self._results.share(stage)])) for stage in STAGES]
+        return _table(("", "% of the time"), rows)
+
 
 def document(results: Results, plan: Plan, trips: str, wrk: str, busy: float) -> str:
     """docs/performance.md.
@@ -121,6 +149,7 @@ def document(results: Results, plan: Plan, trips: str, wrk: str, busy: float) ->
         rounds=plan.rounds,
         checked=CHECKED,
         seconds=plan.seconds,
+        rows=f"{plan.rows:,}",
     )
 
 

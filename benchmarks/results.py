@@ -19,6 +19,10 @@ class Sample:
     first_seconds: float | None = None
     """From its start to its first right answer."""
     pss_mb: float | None = None
+    whole_seconds: float | None = None
+    """Of a program that ends by itself."""
+    peak_mb: float | None = None
+    """The most memory it had."""
 
 
 @dataclass
@@ -44,12 +48,16 @@ class Results:
     servers: list[Row]
     pipes: list[Row]
     """The emulator without a function before it."""
+    batch: list[Row] = field(default_factory=list)
+    """Programs that score a month."""
     in_process: list[dict[str, dict[str, float]]] = field(default_factory=list)
     """A round's microseconds, see `benchmarks.in_process`."""
+    stages: list[dict[str, float]] = field(default_factory=list)
+    """A round's seconds, see `benchmarks.stages`."""
 
     def row(self, name: str) -> Row:
         """The row of this name; an empty one if it is not among them."""
-        rows = (row for row in (*self.servers, *self.pipes) if row.name == name)
+        rows = (row for row in (*self.servers, *self.pipes, *self.batch) if row.name == name)
         return next(rows, Row(name))
 
     def ride(self, count: str, part: str) -> list[float]:
@@ -59,6 +67,10 @@ class Results:
     def around(self, count: str) -> list[float]:
         """The same, of everything but the model."""
         return [each[count]["whole"] - each[count]["model"] for each in self.in_process]
+
+    def share(self, stage: str) -> list[float]:
+        """Part of a month's scoring on one core, in each round."""
+        return [each[stage] / sum(each.values()) for each in self.stages]
 
 
 def rate(connections: int) -> Figure:
@@ -84,6 +96,16 @@ def first_seconds(sample: Sample) -> float | None:
 def pss_mb(sample: Sample) -> float | None:
     """Memory after the first hundred requests."""
     return sample.pss_mb
+
+
+def whole_seconds(sample: Sample) -> float | None:
+    """Of a program that ends by itself."""
+    return sample.whole_seconds
+
+
+def peak_mb(sample: Sample) -> float | None:
+    """The most memory it had."""
+    return sample.peak_mb
 
 
 def ratio(ours: Row, theirs: Row, figure: Figure) -> float | None:

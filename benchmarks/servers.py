@@ -102,7 +102,7 @@ def peers(champion: Champion, folder: Path) -> list[Server]:
     Args:
         folder: an empty one, which MLServer takes for its repository of models.
     """
-    onnx = _model(champion.release.location, champion)
+    onnx = model_settings(champion.release.location, champion)
     mlserver = {
         "MLSERVER_HOST": "127.0.0.1",
         "MLSERVER_MODEL_NAME": "rides",
@@ -162,7 +162,7 @@ def peers(champion: Champion, folder: Path) -> list[Server]:
             peer="mlserver",
         ),
         _course(f"{COURSE}, ONNX", onnx),
-        _course(f"{COURSE}, scikit-learn", _model(champion.scikit_learn, champion)),
+        _course(f"{COURSE}, scikit-learn", model_settings(champion.scikit_learn, champion)),
     ]
 
 
@@ -189,7 +189,7 @@ def plain_events(champion: Champion) -> list[Server]:
     command = framework("predict_event", f"{PEERS}/plain_events/main.py", program("plain_events", "python"))
     folders = {PLAIN_EVENTS: champion.scikit_learn, PLAIN_EVENTS_ONNX: champion.release.location}
     return [
-        Server(name, command, EVENT, _model(folder, champion), peer="plain_events")
+        Server(name, command, EVENT, model_settings(folder, champion), peer="plain_events")
         for name, folder in folders.items()
     ]
 
@@ -199,7 +199,8 @@ def program(peer: str, name: str) -> Path:
     return ENVIRONMENTS / peer / "bin" / name
 
 
-def _model(folder: str, champion: Champion) -> dict[str, str]:
+def model_settings(folder: str, champion: Champion) -> dict[str, str]:
+    """What tells `benchmarks.peers.model` which model, and how it finds itself."""
     return {
         "MODEL_FOLDER": folder,
         "MODEL_COLUMNS": ",".join(champion.columns),

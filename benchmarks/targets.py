@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from benchmarks.batch import PEERS_OVER_MONTHS, READ_WRITE, RIDECAST_SCORE
 from benchmarks.results import (
     Figure,
     Results,
@@ -11,9 +12,11 @@ from benchmarks.results import (
     middle,
     p50,
     p99,
+    peak_mb,
     pss_mb,
     rate,
     ratio,
+    whole_seconds,
 )
 from benchmarks.servers import (
     ASGI_ECHO,
@@ -86,6 +89,8 @@ def judge(results: Results) -> list[Target]:
             least=8,
         )
 
+    score, floor = results.row(RIDECAST_SCORE), results.row(READ_WRITE)
+    around = [1 - share for share in results.share("model")]
     whole = results.ride("one", "whole")
     many = [microseconds / 1000 for microseconds in results.ride("many", "whole")]
     return [
@@ -108,6 +113,18 @@ def judge(results: Results) -> list[Target]:
         beside("events/s at 32 in flight, in the plain way's with ONNX", (events, plain_onnx), rate(32)),
         beside("p50 at 1 in flight, in the plain way's", (events, plain), p50(1), most=0.25),
         beside("events/s at 32 in flight, in the bare emulator's, one a call", (events, unary), rate(32)),
+        *(
+            beside(
+                f"{name}: seconds for a month at once, in `score`'s",
+                (results.row(name), score),
+                whole_seconds,
+                least=3,
+            )
+            for name in PEERS_OVER_MONTHS
+        ),
+        beside("seconds for a month at once, in reading and writing alone", (score, floor), whole_seconds),
+        Target("all but the model, of a month's time on one core", "", middle(around), most=0.25),
+        Target("memory for a month at once", "MB", middle(score.figures(peak_mb)), most=400),
     ]
 
 

@@ -10,6 +10,7 @@ from benchmarks.questions import Question, WrongAnswer, echoed, predicted
 from benchmarks.report import Tables
 from benchmarks.results import Results, Row, Sample, first_seconds, rate, ratio
 from benchmarks.servers import ASGI_ECHO, PYFUNC, RIDECAST
+from benchmarks.stages import STAGES
 from benchmarks.targets import Target, fastest
 from benchmarks.wrk import BrokenLoad, Load, read_load
 
@@ -24,7 +25,9 @@ def row(name: str, *rates: int) -> Row:
 
 def results(*rows: Row, rounds: int = 3) -> Results:
     microseconds = dict.fromkeys(PARTS, 10.0)
-    return Results(list(rows), [], [{"one": microseconds, "many": microseconds}] * rounds)
+    in_process = [{"one": microseconds, "many": microseconds}] * rounds
+    stages = [dict.fromkeys(STAGES, 1.0)] * rounds
+    return Results(list(rows), [], [], in_process, stages)
 
 
 def test_what_wrk_says_is_read_from_its_last_run() -> None:
@@ -101,3 +104,9 @@ def test_memory_counts_the_session_and_all_that_descend_from_it(tmp_path: Path) 
         (folder / "smaps_rollup").write_text("00-ff ---p 00 00:00 0 [rollup]\nRss: 9 kB\nPss: 1000 kB\n")
     assert pss_mb(10, tmp_path) == pytest.approx(5 * 1.024)
     assert pss_mb(99, tmp_path) is None
+
+
+def test_a_stage_has_its_share_of_each_round() -> None:
+    measured = results(rounds=2)
+    measured.stages[1] = {"read": 1.0, "features": 1.0, "model": 6.0, "write": 2.0}
+    assert measured.share("model") == [0.25, 0.6]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from functions.features import FeatureMatrix, Features, ride_columns
+from functions.features import FeatureMatrix, Features, RideColumns, ride_columns
 from functions.rides import parse_ride
 
 Predict = Callable[[object], float]
@@ -23,6 +23,21 @@ def load() -> Predict:
     return _onnx(graph, columns) if graph else _scikit_learn(next(folder.glob("*.skops")), columns)
 
 
+def load_table() -> Callable[[RideColumns], Any]:
+    """The same for many rides at once: one number a ride."""
+    folder = Path(os.environ["MODEL_FOLDER"])
+    columns = os.environ["MODEL_COLUMNS"].split(",")
+    matrix = FeatureMatrix(columns)
+    graph = next(folder.glob("*.onnx"), None)
+    if graph:
+        session, name = _session(graph)
+        return lambda rides: session.run(None, {name: matrix(Features(rides))})[0].reshape(-1)
+    import pandas as pd
+
+    pipeline = _pipeline(next(folder.glob("*.skops")))
+    return lambda rides: pipeline.predict(pd.DataFrame(matrix(Features(rides)), columns=columns))
+
+
 def features_of(columns: list[str]) -> Callable[[object], Any]:
     """Makes a ride into one row of these columns."""
     matrix = FeatureMatrix(columns)
@@ -30,20 +45,29 @@ def features_of(columns: list[str]) -> Callable[[object], Any]:
 
 
 def _onnx(graph: Path, columns: list[str]) -> Predict:
-    import onnxruntime
-
     features = features_of(columns)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1  # as it is served on one core; waking a second costs one ride more
-    session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
+    session, name = _session(graph)
     return lambda ride: float(session.run(None, {name: features(ride)})[0].item())
 
 
 def _scikit_learn(file: Path, columns: list[str]) -> Predict:
     import pandas as pd
-    import skops.io
 
     features = features_of(columns)
-    pipeline = skops.io.load(file, trusted=skops.io.get_untrusted_types(file=file))
+    pipeline = _pipeline(file)
     return lambda ride: float(pipeline.predict(pd.DataFrame(features(ride), columns=columns))[0])
+
+
+def _session(graph: Path) -> tuple[Any, str]:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # as it is served on one core; waking a second costs one ride more
+    session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+    return session, session.get_inputs()[0].name
+
+
+def _pipeline(file: Path) -> Any:
+    import skops.io
+
+    return skops.io.load(file, trusted=skops.io.get_untrusted_types(file=file))

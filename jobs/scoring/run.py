@@ -48,7 +48,7 @@ def score(subject: Subject, model: Model, output: Output, watch: Callable[[Outco
         ModelUnavailable: the model failed.
     """
     outcome = Outcome()
-    with _parquet(output.predictions) as predictions, _parquet(output.rejected) as rejections:
+    with writing_parquet(output.predictions) as predictions, writing_parquet(output.rejected) as rejections:
         for scored in _in_order(subject, model):
             predictions.write(scored.predicted)
             rejections.write(scored.rejected)
@@ -92,7 +92,7 @@ def _score(subject: Subject, model: Model, batch: pa.RecordBatch, first: int) ->
     return _Scored(judged.predicted(kept, numbers[plausible]), judged.rejected(rejected, reasons), outcome)
 
 
-class _RowGroups:
+class RowGroups:
     """Writes batches as row groups of a size that suits their readers."""
 
     def __init__(self, place: str, file: BinaryIO) -> None:
@@ -102,6 +102,7 @@ class _RowGroups:
         self._batches: list[pa.RecordBatch] = []
 
     def write(self, batch: pa.RecordBatch) -> None:
+        """Adds rows, all of the same columns."""
         self._batches.append(batch)
         if sum(each.num_rows for each in self._batches) >= GROUP_ROWS:
             self._flush()
@@ -124,9 +125,10 @@ class _RowGroups:
 
 
 @contextmanager
-def _parquet(place: str) -> Iterator[_RowGroups]:
+def writing_parquet(place: str) -> Iterator[RowGroups]:
+    """A file of batches that is at the place, whole, when the body ends; see `writing`."""
     with writing(place) as file:
-        groups = _RowGroups(place, file)
+        groups = RowGroups(place, file)
         try:
             yield groups
         except BaseException:
