@@ -1,5 +1,6 @@
 """Parquet files at any place, read in batches that fit into memory; their columns as arrays."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -11,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from functions.rides import NEW_YORK
-from jobs.places import STEP_BYTES, reading, trouble_with
+from jobs.places import STEP_BYTES, NoPlace, reading, trouble_with
 
 _NUMBER = r"^[+-]?\d+(\.\d*)?([eE][+-]?\d+)?$"
 
@@ -20,8 +21,11 @@ class ParquetSource:
     """An open Parquet file."""
 
     def __init__(self, place: str, file: pq.ParquetFile) -> None:
+        """Raises NoPlace where two columns have one name."""
         self.place = place
         self.names: list[str] = file.schema_arrow.names
+        if twice := sorted(name for name, count in Counter(self.names).items() if count > 1):
+            raise NoPlace(f"{place} has more than one column {', '.join(twice)}: rename them")
         self.rows: int = file.metadata.num_rows
         self._file = file
 

@@ -93,7 +93,7 @@ def trouble_with(place: str) -> Iterator[None]:
             raise NoPlace(f"{place} cannot be reached ({error}): try again") from error
         raise NoPlace(f"{place} cannot be used ({error.strerror or error})") from error
     except pa.ArrowException as error:
-        raise NoPlace(f"{place} is not a whole Parquet file ({error}): download it again") from error
+        raise NoPlace(f"{place} cannot be read ({error}): give a whole Parquet file") from error
     except GoogleAuthError as error:
         raise NoPlace(
             f"{place} needs credentials ({error}): run `gcloud auth application-default login`"

@@ -23,7 +23,7 @@ from jobs.scoring.outcome import Outcome
 from jobs.scoring.run import score
 from jobs.scoring.subject import Subject
 from jobs.scoring.table import ScoredTable
-from jobs.scoring.trips import ScoredTrips
+from jobs.scoring.trips import DURATION, ScoredTrips
 from jobs.settings import MODEL_NAME, Settings
 from jobs.trips import TripFile, spelled
 
@@ -115,23 +115,26 @@ def fill_in(pattern: str, month: date | None) -> str:
 def _subject(wish: Wish, model: Model) -> Iterator[Subject]:
     """The file as what the model is for: trips if it has features of rides, any table otherwise."""
     with open_parquet(wish.trips) as source:
-        if set(model.columns) <= set(FEATURES) and set(spelled(source.names)) & {
-            "PULocationID",
-            "DOLocationID",
-        }:
-            file = TripFile(source)
-            taxi = wish.taxi or file.taxi
-            if not taxi:
-                raise NoPlace(f"the columns of {wish.trips} do not say which taxis it is about: give --taxi")
-            yield ScoredTrips(file, model, taxi, wish.month or _month_of(wish.trips), wish.columns)
+        if set(model.columns) <= set(FEATURES) and spelled(source.names).keys() & ZONES:
+            yield _trips(wish, model, TripFile(source))
             return
-        missing = [name for name in model.columns if name not in source.names]
-        if missing:
+        if missing := [name for name in model.columns if name not in source.names]:
             raise NoPlace(
                 f"{wish.trips} has no column {', '.join(missing)}, which {model.release.name} version "
                 f"{model.version} takes"
             )
+        if wish.columns:
+            raise NoPlace(f"{wish.trips} holds no trips, so it has no {' and '.join(wish.columns)}")
         yield ScoredTable(source, model)
+
+
+def _trips(wish: Wish, model: Model, file: TripFile) -> ScoredTrips:
+    if wish.columns and model.target.target != DURATION:
+        raise NoPlace(f"{model.release.name} predicts {model.target.target}, so it has no predicted_duration")
+    taxi = wish.taxi or file.taxi
+    if not taxi:
+        raise NoPlace(f"the columns of {wish.trips} do not say which taxis it is about: give --taxi")
+    return ScoredTrips(file, model, taxi, wish.month or _month_of(wish.trips), wish.columns)
 
 
 def _month_of(place: str) -> date:

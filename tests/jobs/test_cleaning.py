@@ -82,7 +82,7 @@ def test_what_cannot_be_read_is_said_in_a_sentence(tmp_path: Path) -> None:
     trips(PULocationID=[1]).drop(columns=["trip_distance"]).to_parquet(tmp_path / "short.parquet")
     for name, sentence in {
         "absent.parquet": "does not exist",
-        "text.parquet": "is not a whole Parquet file",
+        "text.parquet": "give a whole Parquet file",
         "short.parquet": "has no column trip_distance",
         "": "Is a directory",
     }.items():

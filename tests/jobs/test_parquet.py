@@ -71,3 +71,12 @@ def test_a_file_that_is_damaged_in_its_middle_is_said_when_it_is_read(tmp_path: 
     path.write_bytes(content)
     with open_parquet(str(path)) as source, pytest.raises(NoPlace, match="damaged"):
         list(source.batches(["a"], 1000))
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    pq.write_table(pa.Table.from_arrays([pa.array([1])] * 3, ["a", "b", "a"]), tmp_path / "twice.parquet")
+    with (
+        pytest.raises(NoPlace, match="more than one column a"),
+        open_parquet(str(tmp_path / "twice.parquet")),
+    ):
+        pass

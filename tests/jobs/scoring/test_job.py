@@ -13,6 +13,7 @@ from functions.errors import ModelUnavailable
 from jobs.places import NoPlace
 from jobs.scoring.job import Done, Wish, fill_in, score_place
 from tests.jobs.scoring.conftest import table_of, write_trips
+from tests.models import save_onnx
 
 Score = Callable[..., Done]
 MARCH = date(2021, 3, 1)
@@ -83,6 +84,16 @@ def test_what_a_model_needs_and_a_table_lacks_is_named(score: Score, tmp_path: P
     pq.write_table(pa.table({"customer": [1]}), tmp_path / "customers.parquet")
     with pytest.raises(NoPlace, match=r"customers\.parquet has no column zone_pair, .*which onnx version"):
         score(tmp_path / "customers.parquet")
+
+
+def test_the_homework_is_about_durations_of_trips(score: Score, tmp_path: Path) -> None:
+    fares = save_onnx(tmp_path / "fares", metadata={"target": "ride_fare", "unit": "dollars"})
+    place = write_trips(tmp_path / "2021-03.parquet")
+    with pytest.raises(NoPlace, match="predicts ride_fare"):
+        score(place, model=str(fares), columns=("ride_id", "predicted_duration"))
+    table = table_of(score(place, model=str(fares)))
+    assert table.predicted_fare.notna().all()
+    assert table[["actual_fare", "diff"]].isna().all(axis=None)
 
 
 def test_a_model_in_any_format_gives_its_own_numbers(
