@@ -83,6 +83,18 @@ def test_in_a_folder(start: Start, tmp_path: Path) -> None:
     assert pq.read_metadata(file).num_rows == ROWS
 
 
+def test_ctrl_c_leaves_nothing_at_all(start: Start, tmp_path: Path) -> None:
+    run = start(str(tmp_path))
+    deadline = time.monotonic() + SECONDS
+    while not any(path.stat().st_size for path in tmp_path.rglob(".*.part")):
+        assert run.poll() is None
+        assert time.monotonic() < deadline
+        os.sched_yield()
+    run.send_signal(signal.SIGINT)
+    assert run.wait(SECONDS) == 1
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
 @pytest.mark.usefixtures("in_cloud")
 def test_in_a_bucket(start: Start, storage: str, folder: Path, tmp_path: Path) -> None:
     storage_client.cache_clear()
