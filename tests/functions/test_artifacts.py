@@ -146,6 +146,19 @@ def test_a_release_cannot_say_that_a_file_is_endless(tmp_path: Path, size: int) 
         ModelFolder(release(tmp_path, ReleasedFile("a", size, "00" * 32))).read("a", 4)
 
 
+class Silent(BaseHTTPRequestHandler):
+    """Answers without a word on stderr."""
+
+    def answer(self, status: int, content: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
 @contextmanager
 def store_at(port: int) -> Iterator[None]:
     """Cloud Storage is at a port of this machine."""
@@ -158,6 +171,32 @@ def store_at(port: int) -> Iterator[None]:
         storage_client().close()
         storage_client.cache_clear()
         gc.collect()
+
+
+@contextmanager
+def store(handler: type[Silent]) -> Iterator[None]:
+    """Cloud Storage answers like `handler`."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            with store_at(server.server_port):
+                yield
+        finally:
+            server.shutdown()
+
+
+def test_nothing_but_the_file_is_asked_for() -> None:
+    asked = []
+
+    class Handler(Silent):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.answer(200, b"graph")
+
+    with store(Handler):
+        for name in ("a", "b"):
+            read_file("gs://bucket/m", name, 5)
+    assert asked == [f"/download/storage/v1/b/bucket/o/m%2F{name}?alt=media" for name in ("a", "b")]
 
 
 def test_a_store_that_is_silent_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,23 +213,12 @@ def test_a_store_that_comes_back_is_read_within_a_second() -> None:
     back = time.monotonic() + 4
     asked = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Silent):
         def do_GET(self) -> None:
             asked.append(time.monotonic())
-            self.send_response(200 if asked[-1] > back else 503)
-            self.send_header("Content-Length", "5")
-            self.end_headers()
-            self.wfile.write(b"graph")
+            self.answer(200 if asked[-1] > back else 503, b"graph")
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever).start()
-        try:
-            with store_at(server.server_port):
-                assert read_file("gs://bucket/m", "model.onnx", 5) == b"graph"
-        finally:
-            server.shutdown()
+    with store(Handler):
+        assert read_file("gs://bucket/m", "model.onnx", 5) == b"graph"
     assert time.monotonic() < back + 2
     assert 4 < len(asked) < 50, "it is not asked without a pause either"

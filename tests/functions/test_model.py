@@ -129,6 +129,13 @@ def test_onnx_with_one_input_a_column_is_served(tmp_path: Path) -> None:
     assert long - short == pytest.approx(20, abs=1)
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="only Linux tells threads")
+def test_an_import_leaves_no_thread_behind() -> None:
+    script = "import main, os; print(len(os.listdir('/proc/self/task')))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env={})
+    assert done.stdout.strip() == "1", "OpenBLAS's would turn idly"
+
+
 def test_onnxruntime_reports_to_nobody(tmp_path: Path) -> None:
     script = "import functions.onnx_model"
     subprocess.run([sys.executable, "-c", script], check=True, env={"HOME": str(tmp_path)})
