@@ -146,6 +146,21 @@ def test_a_release_cannot_say_that_a_file_is_endless(tmp_path: Path, size: int) 
         ModelFolder(release(tmp_path, ReleasedFile("a", size, "00" * 32))).read("a", 4)
 
 
+def test_what_is_fetched_meanwhile_is_checked_like_all_that_is_read(tmp_path: Path) -> None:
+    for name in ("good", "changed", "large", "missing", "later"):
+        (tmp_path / name).write_bytes(b"12345")
+    names = ("good", "changed", "large", "missing", "later")
+    folder = ModelFolder(release(tmp_path, *(stock(tmp_path, name) for name in names)))
+    (tmp_path / "changed").write_bytes(b"54321")
+    (tmp_path / "missing").unlink()
+    with folder.fetching({"good": 5, "changed": 5, "large": 5, "missing": 5, "of another release": 5}):
+        assert folder.read("good", 5) == folder.read("later", 5) == b"12345"
+        for name, sentence in (("changed", "not the file"), ("large", "larger than"), ("missing", "No such")):
+            with pytest.raises(ModelUnavailable, match=sentence):
+                folder.read(name, 4 if name == "large" else 5)
+    assert folder.read("good") == b"12345", "what was fetched is given once"
+
+
 class Silent(BaseHTTPRequestHandler):
     """Answers without a word on stderr."""
 
@@ -183,6 +198,22 @@ def store(handler: type[Silent]) -> Iterator[None]:
                 yield
         finally:
             server.shutdown()
+
+
+def test_files_are_fetched_at_the_same_time() -> None:
+    all_asked = threading.Barrier(3)
+
+    class Handler(Silent):
+        def do_GET(self) -> None:
+            all_asked.wait(10)
+            self.answer(200, b"graph")
+
+    digest = hashlib.sha256(b"graph").hexdigest()
+    files = [ReleasedFile(name, 5, digest) for name in ("MLmodel", "input_example.json", "model.onnx")]
+    with store(Handler):
+        folder = ModelFolder(Release(name="m", version="1", location="gs://bucket/m", files=tuple(files)))
+        with folder.fetching({file.path: 5 for file in files}):
+            assert [folder.read(file.path) for file in files] == [b"graph"] * 3
 
 
 def test_nothing_but_the_file_is_asked_for() -> None:
