@@ -15,7 +15,7 @@ from functions import telemetry
 from functions.errors import SettingsError
 from functions.identity import TokenVerifier
 from functions.model import load_model
-from functions.predictor import Predictor
+from functions.predictor import Begin, Predictor, nothing
 from functions.publisher import connect
 from functions.push import Push
 from functions.registry import resolve
@@ -54,8 +54,8 @@ def _web() -> Web:
 @cache
 def _push() -> Push:
     settings = _settings(streaming=True)
-    predictor = _predictor(settings)
     predictions = connect(settings.predictions_topic, settings.pubsub_emulator)
+    predictor = _predictor(settings, predictions.open)
     dead_letters = connect(settings.dead_letter_topic, settings.pubsub_emulator)
     verifier = (
         TokenVerifier(settings.push_audience, settings.push_service_account)
@@ -72,7 +72,7 @@ def _settings(*, streaming: bool) -> Settings:
     return settings
 
 
-def _predictor(settings: Settings) -> Predictor:
+def _predictor(settings: Settings, meanwhile: Begin = nothing) -> Predictor:
     return Predictor(
         partial(
             resolve,
@@ -83,4 +83,5 @@ def _predictor(settings: Settings) -> Predictor:
         ),
         partial(load_model, allow_pickle=settings.allow_pickle),
         settings.refresh_seconds,
+        meanwhile,
     )

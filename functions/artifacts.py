@@ -3,6 +3,9 @@
 import hashlib
 import os
 import re
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -33,6 +36,27 @@ class ModelFolder:
     def __init__(self, release: Release) -> None:
         self._location = release.location
         self._released = {file.path: file for file in release.files}
+        self._coming: dict[str, Future[bytes]] = {}
+
+    @contextmanager
+    def fetching(self, limits: Mapping[str, int]) -> Iterator[None]:
+        """Meanwhile files are fetched at the same time, each in a thread; `read` waits for the one it wants.
+
+        One that cannot be fetched matters only to who reads it; one that was not released is left out.
+
+        Args:
+            limits: path → bytes that such a file may have, whatever the release says.
+        """
+        with ThreadPoolExecutor(len(limits)) as threads:
+            self._coming = {
+                path: threads.submit(self._fetch, path, limit)
+                for path, limit in limits.items()
+                if path in self._released
+            }
+            try:
+                yield
+            finally:
+                self._coming = {}
 
     def read(self, path: str, limit: int = LARGEST_FILE) -> bytes:
         """One file's content.
@@ -43,6 +67,13 @@ class ModelFolder:
         Raises:
             ModelUnavailable: it is missing, out of reach, larger or other than released.
         """
+        coming = self._coming.pop(path, None)
+        content = coming.result() if coming else self._fetch(path, limit)
+        if len(content) > limit:
+            raise ModelUnavailable(f"{self._location}/{path} is larger than the {limit} bytes it may have")
+        return content
+
+    def _fetch(self, path: str, limit: int) -> bytes:
         if not self._released:
             return read_file(self._location, path, limit)
         released = self._released.get(path)

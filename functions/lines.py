@@ -24,6 +24,9 @@ class LinePublisher:
     def __init__(self, path: Path | None) -> None:
         self._path = path
 
+    async def open(self) -> None:
+        """The file is opened for each message."""
+
     async def publish(self, message: OutMessage) -> None:
         line: dict[str, Any] = {"attributes": message.attributes}
         try:

@@ -9,15 +9,21 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from functions.artifacts import ModelFolder
+from functions.artifacts import LARGEST_FILE, ModelFolder
 from functions.errors import ImplausiblePrediction, ModelUnavailable, Problem
 from functions.features import FEATURES, Features, RideColumns, ride_columns
-from functions.mlmodel import Description, Target, describe
+from functions.mlmodel import LARGEST_DESCRIPTION, LARGEST_EXAMPLE, Description, Target, describe
 from functions.releases import Release
 from functions.rides import Prediction, Ride
 
 Numbers = npt.NDArray[np.float64]
 
+USUAL_FILES = {
+    "MLmodel": LARGEST_DESCRIPTION,
+    "input_example.json": LARGEST_EXAMPLE,
+    "model.onnx": LARGEST_FILE,
+}
+"""What loading mostly needs, by the names that MLflow gives, and the bytes that each may have."""
 LARGEST_NUMBER = sys.float_info.max
 TRIAL_RIDES = (Ride(130, 205, 3.66), Ride(43, 151, 0.0))
 """What every model of rides must give a number for: one with a distance, one without."""
@@ -129,8 +135,11 @@ def load_model(release: Release, *, allow_pickle: bool = False) -> Model:
 def load_table_model(release: Release, *, allow_pickle: bool = False) -> Model:
     """The same for a model of any table, which is tried on its own input example alone."""
     folder = ModelFolder(release)
-    description = describe(folder)
-    scorer = _scorer(folder, description, allow_pickle)
+    with folder.fetching(USUAL_FILES):
+        if any(file.path.endswith(".onnx") for file in release.files):
+            from functions import onnx_model  # noqa: F401  # takes as long as the files take to come
+        description = describe(folder)
+        scorer = _scorer(folder, description, allow_pickle)
     if len(set(scorer.columns)) < len(scorer.columns):
         raise ModelUnavailable("the model names a column twice in its signature")
     version = release.version or description.identity or release.name

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from functions.errors import ModelUnavailable
 from functions.memory import settle
@@ -15,6 +15,12 @@ FIRST_LOAD_SECONDS = 7.0
 RETRY_SECONDS = 1.0
 """Between two tries for a first model: a missing one is asked for once a second, not once a request."""
 
+Begin = Callable[[], Awaitable[None]]
+
+
+async def nothing() -> None:
+    """All that there is to get ready beside the model."""
+
 
 class Predictor:
     """Gives the model in service to requests of one event loop; never makes them wait for a newer one.
@@ -23,14 +29,20 @@ class Predictor:
         resolve: which release is current; may block and raise ModelUnavailable.
         load: a release's model, loaded and tried; may block and raise ModelUnavailable.
         refresh_seconds: between two looks for a newer release; 0 never looks.
+        meanwhile: begun while a model is being loaded; what else should be ready with it.
     """
 
     def __init__(
-        self, resolve: Callable[[], Release], load: Callable[[Release], Model], refresh_seconds: float
+        self,
+        resolve: Callable[[], Release],
+        load: Callable[[Release], Model],
+        refresh_seconds: float,
+        meanwhile: Begin = nothing,
     ) -> None:
         self._resolve = resolve
         self._load = load
         self._refresh_seconds = refresh_seconds
+        self._meanwhile = meanwhile
         self._model: Model | None = None
         self._release: Release | None = None
         self._next_look = 0.0
@@ -70,7 +82,8 @@ class Predictor:
         try:
             release = await asyncio.to_thread(self._resolve)
             if release != self._release:
-                model = await asyncio.to_thread(self._load, release)
+                loading = asyncio.to_thread(self._load, release)
+                model, _ = await asyncio.gather(loading, self._meanwhile())
                 self._model, self._release = model, release
                 settle()
                 logger.info(

@@ -28,6 +28,9 @@ _TOPIC = re.compile(r"projects/[^/]+/topics/[^/]+")
 class Publisher(Protocol):
     """Somewhere messages go."""
 
+    async def open(self) -> None:
+        """Begins to get ready for the first message, which otherwise waits for that."""
+
     async def publish(self, message: OutMessage) -> None:
         """Returns when the message is safe; the caller bounds the wait.
 
@@ -61,7 +64,7 @@ def connect(topic: str, emulator: str) -> Publisher:
 
 
 class TopicPublisher:
-    """Publishes to one Pub/Sub topic; connects at the first message.
+    """Publishes to one Pub/Sub topic; connects when it is opened, or at the first message.
 
     A client made earlier would not survive the fork with which gunicorn starts its worker.
     """
@@ -72,6 +75,9 @@ class TopicPublisher:
         self._topic: Topic | None = None
         self._waiting: list[tuple[OutMessage, asyncio.Future[None]]] = []
         self._sending: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        self._made().open()
 
     async def publish(self, message: OutMessage) -> None:
         confirmed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -98,14 +104,12 @@ class TopicPublisher:
 
     async def _send(self, batch: Sequence[tuple[OutMessage, asyncio.Future[None]]]) -> None:
         """Sends a batch and tells everyone in it what came of it."""
-        from functions.pubsub import Refused, Topic
+        topic = self._made()
+        from functions.pubsub import Refused
 
-        if self._topic is None:
-            self._topic = Topic(self._name, self._emulator)
-            settle()
         failure: Exception | None = None
         try:
-            await self._topic.publish([message for message, _ in batch])
+            await topic.publish([message for message, _ in batch])
         except Refused as error:
             if len(batch) > 1:
                 # One message that the topic does not take must not fail its neighbours.
@@ -118,6 +122,14 @@ class TopicPublisher:
             failure = error
         for _, confirmed in batch:
             _settle(confirmed, failure)
+
+    def _made(self) -> "Topic":
+        if self._topic is None:
+            from functions.pubsub import Topic
+
+            self._topic = Topic(self._name, self._emulator)
+            settle()
+        return self._topic
 
 
 def _settle(confirmed: "asyncio.Future[None]", failure: Exception | None) -> None:

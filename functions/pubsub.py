@@ -1,10 +1,11 @@
 """One Pub/Sub topic through Google's asyncio client: one publish call with its tries, within its time.
 
-Importing this takes a quarter of a second, so it is imported when there is something to publish.
+Importing this takes a tenth of a start, so it is imported while the model is being loaded, or later.
 """
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -54,6 +55,12 @@ class Topic:
         self._emulator = emulator
         self._client: PublisherAsyncClient | None = None
         self._credentials: Credentials | None = None
+        self._connecting = asyncio.Lock()
+        self._opening: asyncio.Task[None] | None = None
+
+    def open(self) -> None:
+        """Begins to connect ahead of the first message; if that cannot be, `publish` says why."""
+        self._opening = asyncio.create_task(self._open())
 
     async def publish(self, messages: Sequence[OutMessage]) -> None:
         """Returns when the topic has confirmed all messages.
@@ -81,17 +88,27 @@ class Topic:
         except (exceptions.GoogleAPIError, GoogleAuthError, OSError) as error:
             raise PublishFailed(f"{self._name} did not confirm: {error}") from error
 
+    async def _open(self) -> None:
+        with suppress(GoogleAuthError, OSError):
+            client = await self._connected()
+            client.transport.grpc_channel.get_state(try_to_connect=True)  # type: ignore[attr-defined]
+
     async def _try(self, request: PublishRequest) -> None:
-        if self._client is None:
-            self._client = await self._connect()
+        client = self._client or await self._connected()
         try:
-            await self._client.publish(request, retry=None, timeout=TRY_SECONDS)
+            await client.publish(request, retry=None, timeout=TRY_SECONDS)
         except (exceptions.ServerError, asyncio.CancelledError):
             # A connection that failed is left: gRPC's own waits to mend it grow to two minutes, and it
             # takes nearly one to see that the other side has gone without a word.
-            client, self._client = self._client, None
+            self._client = None
             await client.transport.close()  # type: ignore[no-untyped-call]
             raise
+
+    async def _connected(self) -> PublisherAsyncClient:
+        async with self._connecting:
+            if self._client is None:
+                self._client = await self._connect()
+            return self._client
 
     async def _connect(self) -> PublisherAsyncClient:
         """A client with a connection of its own: gRPC would share one that failed with the next client."""

@@ -146,6 +146,34 @@ def test_a_release_cannot_say_that_a_file_is_endless(tmp_path: Path, size: int) 
         ModelFolder(release(tmp_path, ReleasedFile("a", size, "00" * 32))).read("a", 4)
 
 
+def test_what_is_fetched_meanwhile_is_checked_like_all_that_is_read(tmp_path: Path) -> None:
+    for name in ("good", "changed", "large", "missing", "later"):
+        (tmp_path / name).write_bytes(b"12345")
+    names = ("good", "changed", "large", "missing", "later")
+    folder = ModelFolder(release(tmp_path, *(stock(tmp_path, name) for name in names)))
+    (tmp_path / "changed").write_bytes(b"54321")
+    (tmp_path / "missing").unlink()
+    with folder.fetching({"good": 5, "changed": 5, "large": 5, "missing": 5, "of another release": 5}):
+        assert folder.read("good", 5) == folder.read("later", 5) == b"12345"
+        for name, sentence in (("changed", "not the file"), ("large", "larger than"), ("missing", "No such")):
+            with pytest.raises(ModelUnavailable, match=sentence):
+                folder.read(name, 4 if name == "large" else 5)
+    assert folder.read("good") == b"12345", "what was fetched is given once"
+
+
+class Silent(BaseHTTPRequestHandler):
+    """Answers without a word on stderr."""
+
+    def answer(self, status: int, content: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
 @contextmanager
 def store_at(port: int) -> Iterator[None]:
     """Cloud Storage is at a port of this machine."""
@@ -158,6 +186,48 @@ def store_at(port: int) -> Iterator[None]:
         storage_client().close()
         storage_client.cache_clear()
         gc.collect()
+
+
+@contextmanager
+def store(handler: type[Silent]) -> Iterator[None]:
+    """Cloud Storage answers like `handler`."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            with store_at(server.server_port):
+                yield
+        finally:
+            server.shutdown()
+
+
+def test_files_are_fetched_at_the_same_time() -> None:
+    all_asked = threading.Barrier(3)
+
+    class Handler(Silent):
+        def do_GET(self) -> None:
+            all_asked.wait(10)
+            self.answer(200, b"graph")
+
+    digest = hashlib.sha256(b"graph").hexdigest()
+    files = [ReleasedFile(name, 5, digest) for name in ("MLmodel", "input_example.json", "model.onnx")]
+    with store(Handler):
+        folder = ModelFolder(Release(name="m", version="1", location="gs://bucket/m", files=tuple(files)))
+        with folder.fetching({file.path: 5 for file in files}):
+            assert [folder.read(file.path) for file in files] == [b"graph"] * 3
+
+
+def test_nothing_but_the_file_is_asked_for() -> None:
+    asked = []
+
+    class Handler(Silent):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.answer(200, b"graph")
+
+    with store(Handler):
+        for name in ("a", "b"):
+            read_file("gs://bucket/m", name, 5)
+    assert asked == [f"/download/storage/v1/b/bucket/o/m%2F{name}?alt=media" for name in ("a", "b")]
 
 
 def test_a_store_that_is_silent_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,23 +244,12 @@ def test_a_store_that_comes_back_is_read_within_a_second() -> None:
     back = time.monotonic() + 4
     asked = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Silent):
         def do_GET(self) -> None:
             asked.append(time.monotonic())
-            self.send_response(200 if asked[-1] > back else 503)
-            self.send_header("Content-Length", "5")
-            self.end_headers()
-            self.wfile.write(b"graph")
+            self.answer(200 if asked[-1] > back else 503, b"graph")
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever).start()
-        try:
-            with store_at(server.server_port):
-                assert read_file("gs://bucket/m", "model.onnx", 5) == b"graph"
-        finally:
-            server.shutdown()
+    with store(Handler):
+        assert read_file("gs://bucket/m", "model.onnx", 5) == b"graph"
     assert time.monotonic() < back + 2
     assert 4 < len(asked) < 50, "it is not asked without a pause either"

@@ -13,7 +13,9 @@ from functions.errors import ImplausiblePrediction, ModelUnavailable
 from functions.features import ride_columns
 from functions.model import load_model
 from functions.registry import resolve
+from functions.releases import Release, ReleasedFile
 from functions.rides import Ride
+from jobs.bucket import take_stock
 from tests.models import save_bounded, save_course_onnx, save_onnx, some_rides
 
 TEXT = {"__class__": "str", "__module__": "builtins", "__loader__": "JsonNode", "is_json": True}
@@ -94,6 +96,30 @@ def test_a_damaged_file_is_refused(onnx_folder: Path, tmp_path: Path, name: str,
         load(tmp_path)
 
 
+def spoilt(folder: Path, path: str) -> Release:
+    """A release of a folder that lists a file with a digest it does not have."""
+    files = [file for file in take_stock(str(folder)) if file.path != path]
+    return Release(
+        name="m", version="1", location=str(folder), files=(*files, ReleasedFile(path, 5, "00" * 32))
+    )
+
+
+@pytest.mark.parametrize("path", ["MLmodel", "model.onnx", "input_example.json"])
+def test_a_needed_file_that_is_not_as_released_is_refused(onnx_folder: Path, path: str) -> None:
+    with pytest.raises(ModelUnavailable, match=path):
+        load_model(spoilt(onnx_folder, path))
+
+
+def test_a_file_that_is_not_needed_refuses_nothing(skops_folder: Path, tmp_path: Path) -> None:
+    without_example = save_bounded(tmp_path / "model")
+    for folder, path in (
+        (skops_folder, "model.onnx"),
+        (without_example, "input_example.json"),
+        (without_example, "conda.yaml"),
+    ):
+        assert load_model(spoilt(folder, path)).version == "1"
+
+
 def test_a_signature_that_asks_for_what_no_ride_has_is_refused(onnx_folder: Path, tmp_path: Path) -> None:
     for source in onnx_folder.iterdir():
         (tmp_path / source.name).write_bytes(source.read_bytes().replace(b"known_distance", b"fare"))
@@ -114,7 +140,9 @@ import main
 from functions.features import ride_columns
 from functions.model import load_model
 from functions.registry import resolve
+from functions.releases import Release, ReleasedFile
 from functions.rides import Ride
+from jobs.bucket import take_stock
 load_model(resolve({str(onnx_folder)!r})).predict(ride_columns([Ride(130, 205, 3.66)]))
 print(sorted({{"mlflow", "sklearn", "pandas", "pyarrow", "scipy", "matplotlib"}} & set(sys.modules)))
 """
@@ -127,6 +155,13 @@ def test_onnx_with_one_input_a_column_is_served(tmp_path: Path) -> None:
     course = load(save_course_onnx(tmp_path / "course"))
     short, long = course.predict(ride_columns([Ride(130, 205, 1.0), Ride(130, 205, 9.0)]))
     assert long - short == pytest.approx(20, abs=1)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="only Linux tells threads")
+def test_an_import_leaves_no_thread_behind() -> None:
+    script = "import main, os; print(len(os.listdir('/proc/self/task')))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env={})
+    assert done.stdout.strip() == "1", "OpenBLAS's would turn idly"
 
 
 def test_onnxruntime_reports_to_nobody(tmp_path: Path) -> None:

@@ -89,6 +89,23 @@ def test_a_refresh_delays_no_request(onnx_folder: Path, other_onnx_folder: Path)
     asyncio.run(story())
 
 
+def test_what_else_is_needed_is_begun_while_the_model_is_being_loaded(onnx_folder: Path) -> None:
+    begun = threading.Event()
+
+    def load(release: Release) -> Model:
+        assert begun.wait(10)
+        return load_model(release)
+
+    async def begin() -> None:
+        begun.set()
+
+    async def story() -> None:
+        predictor = Predictor(Pointer(onnx_folder).resolve, load, 0, begin)
+        assert (await predictor.model()).version == "onnx"
+
+    asyncio.run(story())
+
+
 def test_a_bad_release_is_refused_and_the_last_good_one_stays(
     onnx_folder: Path, other_onnx_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

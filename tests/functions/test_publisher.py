@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
+from unittest.mock import AsyncMock, Mock
 
 import google.auth
 import pytest
@@ -88,6 +89,61 @@ def test_looking_for_credentials_holds_up_nothing_and_is_done_once(monkeypatch: 
     monkeypatch.setattr(google.auth, "default", look)
     asyncio.run(story())
     assert looks == 1
+
+
+def test_a_topic_that_is_opened_connects_before_the_first_message() -> None:
+    async def story() -> None:
+        connected = asyncio.Event()
+
+        async def accept(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            connected.set()
+            writer.close()
+
+        async with await asyncio.start_server(accept, "127.0.0.1", 0) as server:
+            topic = Topic(NAME, f"127.0.0.1:{server.sockets[0].getsockname()[1]}")
+            topic.open()
+            async with asyncio.timeout(10):
+                await connected.wait()
+            await (await topic._connected()).transport.close()  # type: ignore[no-untyped-call]
+
+    asyncio.run(story())
+
+
+def test_a_message_waits_for_the_connection_that_is_being_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    clients = []
+
+    async def connect(_self: Topic) -> Any:
+        await asyncio.sleep(0.1)
+        clients.append(Mock(publish=AsyncMock()))
+        return clients[-1]
+
+    async def story() -> None:
+        topic = Topic(NAME, "")
+        topic.open()
+        await topic.publish([OutMessage(b"x", {})])
+
+    monkeypatch.setattr(Topic, "_connect", connect)
+    asyncio.run(story())
+    (client,) = clients
+    client.publish.assert_awaited_once()
+
+
+def test_a_topic_without_credentials_opens_and_says_so_at_the_message(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def look(_scopes: Sequence[str]) -> tuple[Any, str]:
+        raise DefaultCredentialsError("none")
+
+    async def story() -> None:
+        topic = Topic(NAME, "")
+        topic.open()
+        assert topic._opening
+        await topic._opening
+        with pytest.raises(PublishFailed, match="did not confirm: none"):
+            await topic.publish([OutMessage(b"x", {})])
+
+    monkeypatch.setattr(google.auth, "default", look)
+    asyncio.run(story())
 
 
 def test_without_credentials_an_event_is_delivered_again(monkeypatch: pytest.MonkeyPatch) -> None:

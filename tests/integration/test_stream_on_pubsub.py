@@ -131,6 +131,7 @@ def test_messages_published_at_once_share_calls_and_are_all_confirmed(
 
     async def story() -> None:
         publisher = TopicPublisher(topics.predictions, topics.emulator)
+        await publisher.open()
         await asyncio.gather(*(publisher.publish(OutMessage(b"%d" % n, {})) for n in range(2500)))
 
     began = time.monotonic()
