@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from rich.console import Console
 
+from functions.errors import ModelUnavailable
 from functions.features import FEATURES
 from functions.model import Model, load_table_model
 from functions.registry import resolve
@@ -81,12 +82,13 @@ def find_release(uri: str, environ: Mapping[str, str] = os.environ) -> Release:
     """The release that a URI names; the champion's if it is empty.
 
     Raises:
-        ModelUnavailable: there is none.
-        click.UsageError: the environment does not say where.
+        ModelUnavailable: there is none, or the environment does not say where.
     """
+    tracking, bucket = environ.get("MLFLOW_TRACKING_URI", ""), environ.get("MODEL_BUCKET", "")
     if not uri:
-        return resolve(Settings.read(environ).pointer(MODEL_NAME))
-    tracking = environ.get("MLFLOW_TRACKING_URI", "")
+        if not bucket:
+            raise ModelUnavailable("which model? Give --model, or set MODEL_BUCKET to where releases are")
+        return resolve(Settings(tracking, bucket.rstrip("/")).pointer(MODEL_NAME))
     if uri.startswith("models:") and not tracking.startswith(("http://", "https://")):
         # MLflow takes seconds to import; it knows databases, where the functions ask a server.
         from jobs.registered import release_of

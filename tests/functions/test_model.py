@@ -140,9 +140,7 @@ import main
 from functions.features import ride_columns
 from functions.model import load_model
 from functions.registry import resolve
-from functions.releases import Release, ReleasedFile
 from functions.rides import Ride
-from jobs.bucket import take_stock
 load_model(resolve({str(onnx_folder)!r})).predict(ride_columns([Ride(130, 205, 3.66)]))
 print(sorted({{"mlflow", "sklearn", "pandas", "pyarrow", "scipy", "matplotlib"}} & set(sys.modules)))
 """

@@ -69,7 +69,7 @@ def test_what_is_wrong_is_said_in_a_sentence(months: Path, tmp_path: Path, onnx_
         ["--model", onnx_folder],
     )
     wrong = {
-        "MODEL_BUCKET is not set": [*trips, *out],
+        "Give --model, or set MODEL_BUCKET": [*trips, *out],
         "--year and --month together": [*trips, *out, *model, "--year", 2021],
         "absent.parquet does not exist": ["--trips", "absent.parquet", *out, *model],
         "MLmodel cannot be read": [*trips, *out, "--model", tmp_path / "no-model"],
