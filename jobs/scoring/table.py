@@ -13,7 +13,8 @@ from jobs.parquet import ParquetSource, is_number, is_text, numbers_of
 from jobs.places import NoPlace
 from jobs.scoring.subject import Mask, Numbers, Places, only
 
-VERSION, REASON = "model_version", "reason"
+VERSION, REASON, INPUT = "model_version", "reason", "input"
+"""Columns that are added; the last is a folder's name, which readers of the layout take for a column."""
 TEXT = "string"
 _KNOW_NAN = ("float", "double")
 """MLflow's types that have a value for what is not known."""
@@ -27,7 +28,7 @@ class ScoredTable:
     def __init__(self, source: ParquetSource, model: Model) -> None:
         """Raises NoPlace where a column has a type that the model cannot take, or a name that is added."""
         self.place, self.rows = source.place, source.rows
-        self.partition = (f"input={PurePosixPath(source.place).stem}",)
+        self.partition = (f"{INPUT}={PurePosixPath(source.place).stem}",)
         self.model = model
         self.target = f"predicted_{model.target.target}"
         """The column of the predictions."""
@@ -44,7 +45,7 @@ class ScoredTable:
 
     def _refuse_names(self) -> None:
         # DuckDB and BigQuery do not tell capitals from small letters.
-        added = {self.target.lower(), VERSION, REASON}
+        added = {self.target.lower(), VERSION, REASON, INPUT}
         if taken := [name for name in self._source.names if name.lower() in added]:
             raise NoPlace(
                 f"{self.place} already has a column {' and '.join(taken)}, which scoring adds: rename it, or "

@@ -149,7 +149,7 @@ def test_a_column_of_another_kind_is_an_error_in_a_sentence(
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("name", ["predicted_sum", "Predicted_Sum", "model_version", "reason"])
+@pytest.mark.parametrize("name", ["predicted_sum", "Predicted_Sum", "model_version", "reason", "input"])
 def test_a_column_that_scoring_adds_is_not_added_twice(tmp_path: Path, name: str) -> None:
     with pytest.raises(NoPlace, match=f"already has a column {name}, which scoring adds: rename it"):
         Scored(tmp_path, pa.table({"x": [1.0], name: ["?"]}), {"x": "double"})
