@@ -26,8 +26,14 @@ NAME = "churn"
 KNOWN = "churned"
 """The column that says who left."""
 EXAMPLE_ROWS = 5
+FEWEST = 100
+"""Of those who left, and of those who stayed; fewer teach nothing."""
 LARGEST_DIFFERENCE = 1e-5
 """Between the probabilities of ONNX and of scikit-learn."""
+
+
+class TooFewCustomers(RidecastError):
+    """There is not enough to learn from or to judge on."""
 
 
 class DifferentModels(RidecastError):
@@ -68,11 +74,17 @@ def train(settings: Settings, customers: pd.DataFrame, strength: float) -> tuple
     """Fit, judge on the last fifth, log, register; champion if it says the same as it is served.
 
     Raises:
+        TooFewCustomers: fewer than `FEWEST` left, or stayed.
         DifferentModels: it does not; the version that was registered is left without the alias.
         TrackingFailed: MLflow or the bucket refuses.
     """
     frame = model_frame(customers)
     left = customers.loc[frame.index, KNOWN].to_numpy(np.bool_)
+    if min(left.sum(), (~left).sum()) < FEWEST:
+        raise TooFewCustomers(
+            f"{left.sum():,} customers left and {(~left).sum():,} stayed, {FEWEST:,} of each are needed: "
+            "give a larger table"
+        )
     last = int(len(frame) * HELD_OUT_SHARE)
     pipeline = new_pipeline(strength)
     with tracked_run(settings, NAME):

@@ -216,6 +216,15 @@ def test_a_table_without_what_is_to_be_learnt_is_refused(example: Example) -> No
     assert "has no column churned: write it with `python -m examples.churn.customers" in result.output
 
 
+def test_too_few_customers_are_refused(example: Example, tmp_path: Path) -> None:
+    generated(outcome=True, rows=200).assign(churned=False).to_parquet(tmp_path / "few.parquet")
+    runner = CliRunner(env=example.environment)
+    result = runner.invoke(train_module.command, ["--customers", str(tmp_path / "few.parquet")])
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: 0 customers left and ")
+    assert " stayed, 100 of each are needed: give a larger table" in result.output
+
+
 def test_a_version_that_differs_from_its_pipeline_is_no_champion(
     example: Example, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
