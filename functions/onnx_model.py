@@ -19,6 +19,7 @@ _TYPES: dict[str, Any] = {
     "tensor(int64)": np.int64,
     "tensor(int32)": np.int32,
     "tensor(string)": np.str_,
+    "tensor(bool)": np.bool_,
 }
 ERRORS_ONLY = 3
 NO_FOLDER = "/dev/null"

@@ -14,6 +14,8 @@ import pyarrow.parquet as pq
 from functions.rides import NEW_YORK
 from jobs.places import STEP_BYTES, NoPlace, reading, trouble_with
 
+_PLAIN = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
+"""Types of which Arrow cannot take some rows → those that are read instead."""
 _NUMBER = r"^[+-]?\d+(\.\d*)?([eE][+-]?\d+)?$"
 
 
@@ -23,7 +25,8 @@ class ParquetSource:
     def __init__(self, place: str, file: pq.ParquetFile) -> None:
         """Raises NoPlace where two columns have one name."""
         self.place = place
-        self.names: list[str] = file.schema_arrow.names
+        self.schema = _plain(file.schema_arrow)
+        self.names: list[str] = self.schema.names
         if twice := sorted(name for name, count in Counter(self.names).items() if count > 1):
             raise NoPlace(f"{place} has more than one column {', '.join(twice)}: rename them")
         self.rows: int = file.metadata.num_rows
@@ -36,7 +39,7 @@ class ParquetSource:
             NoPlace: the file breaks off or is damaged.
         """
         if not self.rows:
-            fields = [field for field in self._file.schema_arrow if field.name in names]
+            fields = [field for field in self.schema if field.name in names]
             yield pa.RecordBatch.from_pylist([], pa.schema(fields))
         batches = self._file.iter_batches(rows, columns=list(names), use_threads=False)
         while True:
@@ -44,7 +47,8 @@ class ParquetSource:
                 batch = next(batches, None)
             if batch is None:
                 return
-            yield batch
+            plain = _plain(batch.schema)
+            yield batch if plain == batch.schema else batch.cast(plain)
 
 
 @contextmanager
@@ -64,9 +68,15 @@ def open_parquet(place: str) -> Iterator[ParquetSource]:
 
 def is_text(kind: pa.DataType) -> bool:
     """Whether a column of this type holds text."""
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
+    kind = _valued(kind)
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def is_number(kind: pa.DataType) -> bool:
+    """Whether a column of this type holds what `numbers_of` takes and is not text; true is 1, false is 0."""
+    kind = _valued(kind)
+    tests = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean)
+    return any(test(kind) for test in (*tests, pa.types.is_null))
 
 
 def numbers_of(column: pa.Array) -> npt.NDArray[np.float64]:
@@ -76,7 +86,8 @@ def numbers_of(column: pa.Array) -> npt.NDArray[np.float64]:
     if is_text(column.type):
         text = pc.utf8_trim_whitespace(column)
         column = pc.if_else(pc.match_substring_regex(text, _NUMBER), text, None)
-    numbers: npt.NDArray[Any] = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    # Unsafe only in that a whole number beyond 2^53 becomes the nearest that there is.
+    numbers: npt.NDArray[Any] = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     return numbers
 
 
@@ -94,3 +105,15 @@ def times_of(column: pa.Array) -> npt.NDArray[np.datetime64]:
         zero_copy_only=False
     )
     return times
+
+
+def _plain(schema: pa.Schema) -> pa.Schema:
+    for place, field in enumerate(schema):
+        if field.type in _PLAIN:
+            schema = schema.set(place, field.with_type(_PLAIN[field.type]))
+    return schema
+
+
+def _valued(kind: pa.DataType) -> pa.DataType:
+    """The type of the values of a column, however they are encoded."""
+    return kind.value_type if pa.types.is_dictionary(kind) else kind

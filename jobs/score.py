@@ -65,9 +65,10 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     form: str,
     allow_pickle: bool,
 ) -> None:
-    """Predict each row of a table, batch by batch; the same model again replaces its own predictions.
+    """Predict a month of trips, or each row of any table.
 
-    Rows that cannot be predicted go to a file of their own, each with its reason.
+    The same model again replaces its own predictions. Rows that cannot be predicted go to a file of their
+    own, each with its reason.
     """
     if (year is None) != (month is None):
         raise click.UsageError("give --year and --month together")

@@ -17,6 +17,7 @@ from functions.errors import RidecastError
 from jobs.cleaning import clean_trips, read_trips
 from jobs.evaluate import Errors, Evaluation, importance
 from jobs.export import check, export, predictor
+from jobs.logged import EXPERIMENT, log_evaluation, log_models
 from jobs.pipeline import (
     Parameters,
     feature_frame,
@@ -26,7 +27,7 @@ from jobs.pipeline import (
 )
 from jobs.progress import watching
 from jobs.settings import HELD_OUT_SHARE, MODEL_NAME, Settings
-from jobs.tracking import log_evaluation, log_models, register, tracked_run
+from jobs.tracking import register, tracked_run
 from jobs.trips import columns_of, without_pickup_time
 
 FEWEST_RIDES = 1_000
@@ -146,7 +147,7 @@ def train(settings: Settings, months: Months, name: str, parameters: Parameters,
         TrackingFailed: MLflow or the bucket refuses.
     """
     pipeline = new_pipeline(parameters)
-    with one_core_less(), tracked_run(settings) as run_id:
+    with one_core_less(), tracked_run(settings, EXPERIMENT) as run_id:
         _log_inputs(parameters, months)
         began = time.monotonic()
         with watching(pipeline.named_steps["trees"], console):

@@ -167,6 +167,38 @@ def save_course_onnx(folder: Path) -> Path:
     return folder
 
 
+def save_onnx_with_truth(folder: Path) -> Path:
+    """A model of no rides: `number`, and 10 more where `truth` holds."""
+    import mlflow.onnx
+    from mlflow.models import infer_signature
+    from onnx import TensorProto, helper, numpy_helper
+
+    kinds = {"number": TensorProto.FLOAT, "truth": TensorProto.BOOL}
+    graph = helper.make_graph(
+        [
+            helper.make_node("Cast", ["truth"], ["one"], to=TensorProto.FLOAT),
+            helper.make_node("Mul", ["one", "ten"], ["more"]),
+            helper.make_node("Add", ["number", "more"], ["sum"]),
+        ],
+        "truth",
+        [helper.make_tensor_value_info(name, kind, [None, 1]) for name, kind in kinds.items()],
+        [helper.make_tensor_value_info("sum", TensorProto.FLOAT, [None, 1])],
+        [numpy_helper.from_array(np.array([10], np.float32), "ten")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    example = pd.DataFrame({"number": [0.5, 1.5], "truth": [True, False]})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mlflow.onnx.save_model(
+            model,
+            str(folder),
+            signature=infer_signature(example, np.zeros(2, np.float32)),
+            input_example=example,
+            pip_requirements=["onnxruntime"],
+        )
+    return folder
+
+
 def _untrusted(estimator: Any) -> list[str]:
     import skops.io
 

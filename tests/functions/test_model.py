@@ -11,12 +11,12 @@ import pytest
 
 from functions.errors import ImplausiblePrediction, ModelUnavailable
 from functions.features import ride_columns
-from functions.model import load_model
+from functions.model import load_model, load_table_model
 from functions.registry import resolve
 from functions.releases import Release, ReleasedFile
 from functions.rides import Ride
 from jobs.bucket import take_stock
-from tests.models import save_bounded, save_course_onnx, save_onnx, some_rides
+from tests.models import save_bounded, save_course_onnx, save_onnx, save_onnx_with_truth, some_rides
 
 TEXT = {"__class__": "str", "__module__": "builtins", "__loader__": "JsonNode", "is_json": True}
 """How skops writes a string."""
@@ -138,7 +138,7 @@ def test_the_usual_path_imports_no_training_library(onnx_folder: Path) -> None:
 import sys
 import main
 from functions.features import ride_columns
-from functions.model import load_model
+from functions.model import load_model, load_table_model
 from functions.registry import resolve
 from functions.rides import Ride
 load_model(resolve({str(onnx_folder)!r})).predict(ride_columns([Ride(130, 205, 3.66)]))
@@ -160,6 +160,16 @@ def test_an_import_leaves_no_thread_behind() -> None:
     script = "import main, os; print(len(os.listdir('/proc/self/task')))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env={})
     assert done.stdout.strip() == "1", "OpenBLAS's would turn idly"
+
+
+def test_onnx_takes_truth_values(tmp_path: Path) -> None:
+    """A model of any table: a number, and ten more where something is true."""
+    table = {"number": np.array([1.0, 2.0]), "truth": np.array([True, False])}
+    model = load_table_model(resolve(str(save_onnx_with_truth(tmp_path / "truth"))))
+    assert model.types == {"number": "double", "truth": "boolean"}
+    assert model.predict_table(table, 2).tolist() == [11, 2]
+    as_scored = {name: column.astype(np.float64) for name, column in table.items()}
+    assert model.predict_table(as_scored, 2).tolist() == [11, 2]
 
 
 def test_onnxruntime_reports_to_nobody(tmp_path: Path) -> None:

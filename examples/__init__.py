@@ -1,0 +1,1 @@
+"""What else Ridecast's tools are good for."""

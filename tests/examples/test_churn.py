@@ -1,0 +1,283 @@
+"""The churn example: its README as a person pastes it, then the same on an MLflow server and a bucket."""
+
+import json
+import re
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import mlflow.sklearn
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner, Result
+from mlflow.tracking import MlflowClient
+from rich.console import Console
+from sklearn.metrics import roc_auc_score
+
+from examples.churn import customers as customers_module
+from examples.churn import train as train_module
+from examples.churn.model import COLUMNS, model_frame
+from jobs import score
+from jobs.local.emulators import BUCKET
+from jobs.local.processes import Programs
+from jobs.places import exists, reading
+from jobs.scoring.job import Wish, score_place
+from jobs.settings import Settings
+from tests.blocks import ROOT, Block, blocks_of, checkout, paste, script_of
+
+README = "examples/churn/README.md"
+PORT = "4200"
+DEPLOYMENT = f"http://127.0.0.1:{PORT}/api/deployments/name/churn/monthly"
+RUNS = f"http://127.0.0.1:{PORT}/api/flow_runs/filter"
+FINISHED = json.dumps({"flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}})
+LOOK = f"""
+curl -sf --retry 60 --retry-all-errors --retry-delay 1 {DEPLOYMENT}
+curl -sf --header content-type:application/json --data '{FINISHED}' {RUNS}
+"""
+"""What Prefect says at the end, when it has heard of the schedule."""
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+
+
+class Example:
+    """A checkout in which the README was pasted."""
+
+    def __init__(self, folder: Path, printed: str) -> None:
+        self.folder = folder
+        self.printed = printed
+        self.environment = {
+            "MLFLOW_TRACKING_URI": f"sqlite:///{folder / '.cache' / 'mlflow.db'}",
+            "MODEL_BUCKET": str(folder / ".cache" / "models"),
+        }
+        self.pointer = folder / ".cache" / "models" / "releases" / "churn" / "champion.json"
+        self.customers = folder / "customers_2026-11.parquet"
+        (self.predictions,) = (folder / "predictions").glob("input=*/*.parquet")
+        self.rejected = (
+            folder / "predictions" / "rejected" / self.predictions.relative_to(folder / "predictions")
+        )
+
+    @property
+    def client(self) -> MlflowClient:
+        uri = self.environment["MLFLOW_TRACKING_URI"]
+        return MlflowClient(uri, registry_uri=uri)
+
+    def score(self, customers: Path, model: str, output: Path) -> Result:
+        words = ["--trips", str(customers), "--model", model, "--output", str(output)]
+        return CliRunner(env=self.environment).invoke(score.command, words)
+
+
+@pytest.fixture(scope="module")
+def example(
+    programs: Programs, plain_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Example:
+    folder = checkout(tmp_path_factory.mktemp("churn"))
+    quiet = {
+        "PREFECT_HOME": str(folder / ".cache" / "prefect"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+    }
+    blocks = [*blocks_of(README), Block("sh", LOOK)]
+    return Example(folder, paste(programs, script_of(blocks, (PORT,)), folder, plain_environment | quiet))
+
+
+def test_it_prints_what_the_readme_shows(example: Example) -> None:
+    shown = "".join(block.text for block in blocks_of(README) if block.kind == "text")
+    printed = {_without_numbers(line) for line in example.printed.splitlines()}
+    assert len(shown.splitlines()) > 10
+    assert not [line for line in shown.splitlines() if _without_numbers(line) not in printed]
+
+
+def _without_numbers(line: str) -> str:
+    """Run ids, seconds and figures differ from machine to machine."""
+    return re.sub(r" +", " ", re.sub(r"\b[\da-f]{32}\b|\d[\d,.]*", "#", line))
+
+
+def test_the_model_knows_more_than_chance(example: Example) -> None:
+    version = example.client.get_model_version_by_alias("churn", "champion")
+    run = example.client.get_run(version.run_id or "").data
+    assert run.params["held_out"] == str(int(model_frame(generated(outcome=True)).shape[0] * 0.2))
+    assert run.metrics["auc"] > 0.77
+    assert run.metrics["log_loss"] < 0.5
+    assert run.metrics["onnx_max_difference"] < 1e-5
+    assert version.tags["auc"] == f"{run.metrics['auc']:.4f}"
+
+
+def test_the_scored_table_is_the_table_with_the_pipelines_own_probabilities(example: Example) -> None:
+    scored = pq.read_table(example.predictions)
+    assert scored.column_names[-2:] == ["predicted_churn", "model_version"]
+    frame = scored.to_pandas()
+    assert set(frame["model_version"]) == {"1"}
+    run_id = example.client.get_model_version_by_alias("churn", "champion").run_id
+    mlflow.set_tracking_uri(example.environment["MLFLOW_TRACKING_URI"])
+    pipeline = mlflow.sklearn.load_model(f"runs:/{run_id}/sklearn")
+    expected = pipeline.predict_proba(frame[list(COLUMNS)])[:, 1]
+    np.testing.assert_allclose(frame["predicted_churn"], expected, atol=1e-5, rtol=0)
+    assert frame["mean_rating"].isna().mean() > 0.1
+
+
+def test_who_will_leave_is_found_in_a_month_it_did_not_learn_from(example: Example) -> None:
+    scored = pd.read_parquet(example.predictions).set_index("customer_id")
+    left = generated(date(2026, 11, 1), outcome=True).set_index("customer_id")["churned"]
+    assert roc_auc_score(left[scored.index], scored["predicted_churn"]) > 0.77
+
+
+def test_every_customer_is_predicted_or_rejected_with_a_reason(example: Example) -> None:
+    customers = pd.read_parquet(example.customers)
+    predicted, rejected = pd.read_parquet(example.predictions), pd.read_parquet(example.rejected)
+    pd.testing.assert_frame_equal(
+        pd.concat([predicted[customers.columns], rejected[customers.columns]])
+        .sort_values("customer_id")
+        .reset_index(drop=True),
+        customers,
+    )
+    assert dict(rejected["reason"].value_counts()) == {
+        "city is missing": customers["city"].isna().sum(),
+        "rides_last_month is missing or no number": (
+            customers["rides_last_month"].isna() & customers["city"].notna()
+        ).sum(),
+    }
+    assert len(rejected) > 10
+
+
+def test_the_release_and_the_folder_give_the_same_as_the_registry(example: Example, tmp_path: Path) -> None:
+    expected = pq.read_table(example.predictions)
+    location = json.loads(example.pointer.read_text())["location"]
+    for model in (str(example.pointer), location, "models:/churn/1"):
+        result = example.score(example.customers, model, tmp_path / "again.parquet")
+        assert result.exit_code == 0, result.output
+        again = pq.read_table(tmp_path / "again.parquet")
+        assert again.drop(["model_version"]).equals(expected.drop(["model_version"]))
+
+
+def test_a_table_that_lacks_a_column_is_an_error_in_a_sentence(example: Example, tmp_path: Path) -> None:
+    table = pq.read_table(example.customers).drop(["plan", "complaints"])
+    pq.write_table(table, tmp_path / "less.parquet")
+    result = example.score(tmp_path / "less.parquet", "models:/churn@champion", tmp_path / "out")
+    assert result.exit_code == 1
+    assert result.output == (
+        f"Error: {tmp_path / 'less.parquet'} has no column plan, complaints, which churn version 1 takes\n"
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_was_scored_is_not_scored_again(example: Example, tmp_path: Path) -> None:
+    result = example.score(example.predictions, "models:/churn@champion", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "already has a column predicted_churn and model_version, which scoring adds" in result.output
+
+
+def test_offers_go_to_the_best_customers_who_opted_in_and_may_leave(example: Example) -> None:
+    offers = asked(example.folder)
+    predicted = pd.read_parquet(example.predictions)
+    meant = predicted[predicted["opted_in_to_mail"] & (predicted["predicted_churn"] > 0.5)]
+    assert 100 < len(offers) < len(predicted) / 5
+    assert set(offers["customer_id"]) == set(meant["customer_id"])
+    assert offers["customer_id"].is_unique
+    assert offers["rides_previous_month"].is_monotonic_decreasing
+
+
+def test_of_two_models_and_two_months_the_newer_decides(tmp_path: Path) -> None:
+    def write(month: str, version: str, **churn: float) -> None:
+        file = tmp_path / "predictions" / f"input=customers_{month}" / f"run{version}.parquet"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        shared = {"city": "Newark", "plan": "business", "rides_last_month": 1, "rides_previous_month": 2}
+        frame = pd.DataFrame({"customer_id": churn.keys(), "predicted_churn": churn.values()})
+        frame.assign(**shared, opted_in_to_mail=True, model_version=version).to_parquet(file)
+
+    write("2026-10", "11", gone_by_now=0.9)
+    write("2026-11", "9", calmed=0.9, alarmed=0.1, left_out=0.8)
+    write("2026-11", "10", calmed=0.1, alarmed=0.9)
+    write("2026-11", "m-1f2e", calmed=0.8, alarmed=0.2)
+    assert asked(tmp_path)["customer_id"].tolist() == ["alarmed", "left_out"]
+
+
+def test_prefect_has_run_it_and_has_the_schedule(example: Example) -> None:
+    deployment, runs = (
+        json.loads(line) for line in example.printed.splitlines() if line.startswith(("{", "["))
+    )
+    (schedule,) = deployment["schedules"]
+    assert (schedule["schedule"]["cron"], schedule["active"], deployment["paused"]) == (
+        "0 5 2 * *",
+        True,
+        False,
+    )
+    (run,) = runs
+    assert run["parameters"]["run_date"] == "2026-12-02"
+    assert example.predictions.stat().st_mtime > pd.Timestamp(run["start_time"]).timestamp()
+
+
+def test_a_table_without_what_is_to_be_learnt_is_refused(example: Example) -> None:
+    runner = CliRunner(env=example.environment)
+    result = runner.invoke(train_module.command, ["--customers", str(example.customers)])
+    assert result.exit_code == 1
+    assert "has no column churned: write it with `python -m examples.churn.customers" in result.output
+
+
+def test_too_few_customers_are_refused(example: Example, tmp_path: Path) -> None:
+    generated(outcome=True, rows=200).assign(churned=False).to_parquet(tmp_path / "few.parquet")
+    runner = CliRunner(env=example.environment)
+    result = runner.invoke(train_module.command, ["--customers", str(tmp_path / "few.parquet")])
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: 0 customers left and ")
+    assert " stayed, 100 of each are needed: give a larger table" in result.output
+
+
+def test_a_version_that_differs_from_its_pipeline_is_no_champion(
+    example: Example, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generated(outcome=True, rows=2000).to_parquet(tmp_path / "customers.parquet")
+    pointer = example.pointer.read_bytes()
+    monkeypatch.setattr(train_module, "LARGEST_DIFFERENCE", 0.0)
+    words = ["--customers", str(tmp_path / "customers.parquet")]
+    result = CliRunner(env=example.environment).invoke(train_module.command, words)
+    assert result.exit_code == 1
+    assert "churn version 2 differs from its pipeline by up to 0.0000" in result.output
+    assert example.client.get_registered_model("churn").aliases == {"champion": 1}
+    assert example.pointer.read_bytes() == pointer
+
+
+def test_an_mlflow_server_and_a_bucket_will_do(
+    monkeypatch: pytest.MonkeyPatch, storage: str, mlflow_server: str
+) -> None:
+    bucket = f"gs://{BUCKET}/churn"
+    settings = {
+        "STORAGE_EMULATOR_HOST": storage,
+        "MLFLOW_TRACKING_URI": mlflow_server,
+        "MODEL_BUCKET": bucket,
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    train_module.train(Settings.read(), generated(outcome=True, rows=2000), 1.0)
+    customers = f"{bucket}/customers_2026-11.parquet"
+    words = ["--month", "2026-11", "--customers", "1000", "--output", customers]
+    written = CliRunner().invoke(customers_module.command, words)
+    assert written.exit_code == 0, written.output
+    for model in ("models:/churn@champion", f"{bucket}/releases/churn/champion.json"):
+        done = score_place(Wish(customers, f"{bucket}/predictions", model), Console(quiet=True))
+        assert done.outcome.rows == 1000
+        assert done.output.predictions.startswith(f"{bucket}/predictions/input=customers_2026-11/")
+        assert exists(done.output.rejected)
+        with reading(done.output.predictions) as file:
+            assert pq.read_table(file).num_rows == done.outcome.predicted > 900
+
+
+def test_what_scores_them_knows_of_no_customers() -> None:
+    code = [path for folder in ("jobs", "functions") for path in (ROOT / folder).rglob("*.py")]
+    assert len(code) > 50
+    assert not [path for path in code if re.search("churn|customer", path.read_text(), re.IGNORECASE)]
+
+
+def generated(month: date = date(2026, 8, 1), **how: Any) -> pd.DataFrame:
+    frame: pd.DataFrame = customers_module.generate_customers(month, **how).to_pandas()
+    return frame
+
+
+def asked(folder: Path) -> pd.DataFrame:
+    """What offer.sql answers in a folder."""
+    query = (ROOT / "examples" / "churn" / "offer.sql").read_text()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        return duckdb.sql(query).df()
