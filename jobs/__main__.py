@@ -9,6 +9,7 @@ COMMANDS = {
     "promote": "Judge a version beside the champion on the same held-out rides, and put it in service.",
     "sync": "Make the functions serve the version that has the alias `champion` in the registry.",
     "score": "Predict each row of a table, batch by batch.",
+    "schedule": "Predict a month by the clock, and past months when asked to, with Prefect.",
     "replay": "Publish ride events, made from recorded trips, at a set rate.",
     "redrive": "Publish dead letters back to their topic.",
     "capacity": "Simulate the functions on Cloud Run: instances, waits, cost, and what breaks first.",
