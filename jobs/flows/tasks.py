@@ -14,6 +14,7 @@ from prefect.states import Completed
 from rich.console import Console
 
 from functions.errors import RidecastError
+from functions.model import load_table_model
 from jobs.flows.report import Report, title_of
 from jobs.places import exists
 from jobs.scoring.job import Wish, find_release, score_place
@@ -69,8 +70,9 @@ def score_file(wish: Wish, again: bool = True) -> Report:
 
 
 def _finished_before(wish: Wish) -> Report | None:
-    assert wish.month, "which files are a month's is known only of months"
-    release = find_release(wish.model)
+    assert wish.month, "only a month's file is known before its input is read"
+    # Loaded, because a folder says in its MLmodel which version it is.
+    release = load_table_model(find_release(wish.model), allow_pickle=wish.allow_pickle).release
     output = output_of(wish.output, month_partition(wish.taxi, wish.month), release)
     # The predictions are the last that a run writes.
     if not exists(output.predictions):
