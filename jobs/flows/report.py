@@ -19,6 +19,7 @@ class Report:
     title: str
     """`green 2021-03`, or the name of the file."""
     trips: str
+    """Where its input is, whatever its rows are."""
     output: Output
     model: str
     version: str
@@ -59,28 +60,31 @@ class Report:
         )
 
     def markdown(self) -> str:
-        """A table of all that is known."""
-        rows = {
-            "input": f"`{self.trips}`",
-            "model": f"{self.model}, version {self.version}",
-            "predictions": link(self.output.predictions),
-            "rejected rows": link(self.output.rejected),
-        }
+        """A table of all that is known, and where everything is."""
+        rows = {"model": f"{self.model}, version {self.version}"}
         if outcome := self.outcome:
             rows |= {
                 "rows": f"{outcome.rows:,}, {outcome.rows / self.seconds:,.0f} a second",
                 "predicted": f"{outcome.predicted:,}, mean {outcome.mean:.4f} {self.unit}",
             }
-            rows |= {f"– of them with a {what}": f"{count:,}" for what, count in outcome.mended.items()}
+            rows |= {f"– with a {what}": f"{count:,}" for what, count in outcome.mended.items()}
             if outcome.compared:
-                rows["compared with what was"] = (
+                rows["– compared with what was"] = (
                     f"{outcome.compared:,}, RMSE {outcome.rmse:.4f}, "
                     f"mean absolute error {outcome.mae:.4f} {self.unit}"
                 )
             rows["rejected"] = f"{outcome.rejected.total():,}"
             rows |= {f"– {reason}": f"{count:,}" for reason, count in outcome.rejected.most_common()}
-        lines = [f"| {name} | {text} |" for name, text in rows.items()]
-        return "\n".join([f"### {self.title}", "", "| | |", "|---|---|", *lines])
+        head, *body = [f"| {name} | {text} |" for name, text in rows.items()]
+        places = {
+            "input": link(self.trips),
+            "predictions": link(self.output.predictions),
+            "rejected": link(self.output.rejected),
+        }
+        return "\n".join(
+            [f"### {self.title}", "", head, "|---|---|", *body, ""]
+            + [f"- {name}: {place}" for name, place in places.items()]
+        )
 
     def row(self) -> dict[str, str]:
         """Of a table of several files, by column; as `failed_row`."""
@@ -110,11 +114,11 @@ def title_of(wish: Wish) -> str:
 
 
 def link(place: str) -> str:
-    """A place in Markdown: on `gs://` a link to its folder, else the path."""
-    if not place.startswith("gs://"):
-        return f"`{Path(place).absolute()}`"
-    folder, _, _ = place.removeprefix("gs://").rpartition("/")
-    return f"[{place}]({CONSOLE}{folder})"
+    """A place in Markdown: a link to it, on `gs://` to its folder; a path as it is on this machine."""
+    if place.startswith("gs://"):
+        folder, _, _ = place.removeprefix("gs://").rpartition("/")
+        return f"[{place}]({CONSOLE}{folder})"
+    return f"<{place}>" if "://" in place else f"`{Path(place).absolute()}`"
 
 
 def slug(text: str) -> str:

@@ -86,13 +86,13 @@ def test_a_report_has_every_count_and_a_link() -> None:
         "| model | ride-duration, version 7 |",
         "| rows | 9,234, 18,468 a second |",
         "| predicted | 8,000, mean 16.0000 minutes |",
-        "| – of them with a distance missing | 5 |",
-        "| compared with what was | 8,000, RMSE 3.0000, mean absolute error 2.0000 minutes |",
+        "| – with a distance missing | 5 |",
+        "| – compared with what was | 8,000, RMSE 3.0000, mean absolute error 2.0000 minutes |",
         "| rejected | 1,234 |",
         "| – longer than 60 minutes | 1,200 |",
         "| – shorter than 1 minute | 34 |",
-        f"| predictions | [{OUTPUT.predictions}](https://console.cloud.google.com/storage/browser/"
-        "b/out/taxi_type=green/year=2021/month=03) |",
+        f"- predictions: [{OUTPUT.predictions}](https://console.cloud.google.com/storage/browser/"
+        "b/out/taxi_type=green/year=2021/month=03)",
     ):
         assert row in text
     assert report(outcome).key == "ride-duration-green-2021-03"
@@ -114,6 +114,7 @@ def test_names() -> None:
     assert title_of(Wish("in/x.parquet", "out", taxi="green", month=date(2021, 3, 1))) == "green 2021-03"
     assert title_of(Wish("in/customers-2021-03.parquet", "out")) == "customers-2021-03"
     assert slug("Churn customers_2021 ") == "churn-customers-2021"
+    assert link("https://tlc/x.parquet") == "<https://tlc/x.parquet>"
     assert link("out/x.parquet") == f"`{Path.cwd()}/out/x.parquet`"
 
 
