@@ -2,6 +2,7 @@
 
 import json
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -18,12 +19,31 @@ from functions.rides import NEW_YORK
 from jobs.city import generate_month, write_month
 from jobs.flows.months import month_before
 from jobs.local.processes import Program, Programs
+from tests.models import save_course_onnx
 
 ROWS = 300
 SECONDS = 60
 """Longest wait for anything; a flow run takes three, most of them to start its process."""
 NEVER = "0 3 29 2 *"
 """In the next leap year."""
+OWN_FLOW = """
+import sys
+
+from prefect import flow
+from prefect.runtime import flow_run
+
+from jobs.flows.tasks import score_file
+from jobs.scoring.job import Wish
+
+
+@flow
+def own():
+    score_file(Wish(*sys.argv[1:]))
+    return flow_run.id
+
+
+print(own())
+"""
 
 
 class Server:
@@ -221,3 +241,26 @@ def test_a_backfill_keeps_to_its_limit_and_a_failure_stops_no_other_month(
     rows = json.loads(artifacts["backfill-green"])
     assert [row["state"] for row in rows] == ["scored"] * 4 + ["failed"]
     assert [row["rows"] for row in rows] == [str(ROWS)] * 4 + [""]
+
+
+def test_a_flow_of_ones_own_scores_any_table(
+    prefect_environment: dict[str, str], server: Server, tmp_path: Path
+) -> None:
+    model = save_course_onnx(tmp_path / "model")
+    table = pa.table({"customer": [1, 2, 3], "PU_DO": ["1_2", "3_4", None], "trip_distance": [1.0, 2.0, 3.0]})
+    pq.write_table(table, tmp_path / "customers.parquet")
+    words = [sys.executable, "-c", OWN_FLOW, str(tmp_path / "customers.parquet"), str(tmp_path / "out")]
+    ended = subprocess.run(
+        [*words, str(model)],
+        env=prefect_environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS,
+    )
+    assert ended.returncode == 0, ended.stderr
+    (path,) = tmp_path.glob("out/input=customers/*.parquet")
+    assert pq.read_table(path)["customer"].to_pylist() == [1, 2]
+    ((key, report),) = server.artifacts(ended.stdout.strip()).items()
+    assert key == "model-customers"
+    assert "| – PU_DO is missing | 1 |" in report
