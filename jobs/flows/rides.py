@@ -8,6 +8,7 @@ from prefect import Task, flow
 from prefect.artifacts import create_table_artifact
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
+from pydantic import NonNegativeInt, PositiveInt
 
 from functions.errors import RidecastError
 from functions.rides import NEW_YORK
@@ -34,7 +35,7 @@ def ride_duration_prediction(  # noqa: PLR0913  # one for each thing that a pers
     output: str,
     trips: str = TRIPS,
     model: str = "",
-    months_back: int = 1,
+    months_back: NonNegativeInt = 1,
     retry_delays: Sequence[float] = RETRY_DELAYS,
 ) -> Report:
     """Scores the month before the one of its run date.
@@ -65,7 +66,7 @@ def ride_duration_backfill(  # noqa: PLR0913  # as above
     output: str,
     trips: str = TRIPS,
     model: str = "",
-    concurrency: int = 2,
+    concurrency: PositiveInt = 2,
     again: bool = False,
     retry_delays: Sequence[float] = RETRY_DELAYS,
 ) -> list[Report]:
