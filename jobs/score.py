@@ -20,7 +20,7 @@ HOMEWORK = ("ride_id", "predicted_duration")
     required=True,
     metavar="PLACE",
     help="Parquet of green or yellow trips, or of any table that the model takes: a path, gs://… or "
-    "https://…. {year:04d} and {month:02d} are filled in.",
+    "https://…. {year:04d}, {month:02d} and {taxi_type} are filled in.",
 )
 @click.option(
     "--output",
@@ -75,7 +75,7 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     when = date(year, month, 1) if year and month else None
     console = Console(highlight=False, soft_wrap=True)
     try:
-        places = fill_in(trips, when), fill_in(output, when)
+        places = fill_in(trips, when, taxi or ""), fill_in(output, when, taxi or "")
         columns = HOMEWORK if form == "homework" else ()
         done = score_place(Wish(*places, model, taxi or "", when, columns, allow_pickle), console)
     except RidecastError as error:

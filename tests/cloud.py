@@ -31,7 +31,7 @@ def programs(folder: Path) -> Iterator[Programs]:
 @pytest.fixture(scope="session")
 def plain_environment(folder: Path) -> dict[str, str]:
     """This process's own environment, without what names another cloud."""
-    foreign = ("MODEL_", "MLFLOW_", "AIP_", "FUNCTION_", "STORAGE_EMULATOR", "PYTHONDONTWRITE")
+    foreign = ("MODEL_", "MLFLOW_", "PREFECT_", "AIP_", "FUNCTION_", "STORAGE_EMULATOR", "PYTHONDONTWRITE")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     return kept | {"TMPDIR": str(folder), "MLFLOW_DISABLE_TELEMETRY": "true"}
 
@@ -54,6 +54,35 @@ def pubsub(programs: Programs, folder: Path, plain_environment: dict[str, str]) 
     if isinstance(found, NoPubSub):
         pytest.skip(f"no Pub/Sub emulator: {found.why}")
     return found
+
+
+@pytest.fixture(scope="session")
+def prefect_environment(
+    programs: Programs, folder: Path, plain_environment: dict[str, str]
+) -> dict[str, str]:
+    """What Prefect's clients need to know of a server of Prefect, which is started."""
+    environment = plain_environment | {
+        "PREFECT_HOME": str(folder / "prefect"),
+        "DO_NOT_TRACK": "1",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_UI_ENABLED": "false",
+        # It looks for new schedules once a second, and its clients for due runs.
+        "PREFECT_SERVER_SERVICES_SCHEDULER_RECENT_DEPLOYMENTS_LOOP_SECONDS": "1",
+        "PREFECT_RUNNER_POLL_FREQUENCY": "1",
+        # A flow run that is due soon has its process already, which takes seconds of a core.
+        "PREFECT_RUNNER_PROCESS_LIMIT": "1",
+    }
+    port = programs.start_on_free_port(
+        "Prefect server",
+        lambda port: [
+            *(sys.executable, "-m", "prefect", "server", "start"),
+            *("--host=127.0.0.1", f"--port={port}"),
+        ],
+        environment,
+        lambda port: answers(f"http://127.0.0.1:{port}/api/health"),
+        60,
+    )
+    return environment | {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
 
 
 @pytest.fixture

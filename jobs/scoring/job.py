@@ -97,8 +97,8 @@ def find_release(uri: str, environ: Mapping[str, str] = os.environ) -> Release:
     return resolve(uri, tracking, environ.get("MLFLOW_TRACKING_TOKEN", ""))
 
 
-def fill_in(pattern: str, month: date | None) -> str:
-    """A place for a month, from the course's `{year:04d}-{month:02d}`.
+def fill_in(pattern: str, month: date | None, taxi: str = "") -> str:
+    """A place for a month, from the course's `{year:04d}-{month:02d}`, and `{taxi_type}`.
 
     Raises:
         NoPlace: it cannot be filled in.
@@ -107,10 +107,13 @@ def fill_in(pattern: str, month: date | None) -> str:
         return pattern
     if month is None:
         raise NoPlace(f"{pattern} needs --year and --month")
+    values = {"year": month.year, "month": month.month} | ({"taxi_type": taxi} if taxi else {})
     try:
-        return pattern.format(year=month.year, month=month.month)
+        return pattern.format(**values)
     except (LookupError, ValueError) as error:
-        raise NoPlace(f"{pattern} may hold {{year:04d}} and {{month:02d}} only: {error}") from error
+        raise NoPlace(
+            f"{pattern} may hold {{year:04d}}, {{month:02d}} and, with --taxi, {{taxi_type}}: {error}"
+        ) from error
 
 
 @contextmanager

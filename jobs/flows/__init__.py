@@ -1,0 +1,12 @@
+"""Scoring by the clock, with Prefect; `python -m jobs schedule` serves it.
+
+months.py   which months
+tasks.py    the task that scores one file: trips, or any table
+report.py   what came of a file, as Prefect's pages show it
+rides.py    the two flows of ride durations: the month before, and many past months
+"""
+
+import os
+
+# Prefect's client tells its makers of its first uses, from the moment of its import.
+os.environ.setdefault("DO_NOT_TRACK", "1")
