@@ -3,20 +3,15 @@
 .venv/bin/python -m examples.churn.flow
 """
 
-from datetime import date, timedelta
+from datetime import date
 
-from prefect import flow, task
+from prefect import flow
 from prefect.runtime import flow_run
-from prefect.tasks import exponential_backoff
-from rich.console import Console
 
-from jobs.scoring.job import Wish, score_place
-
-
-@task(retries=3, retry_delay_seconds=exponential_backoff(30))
-def score(customers: str, output: str, model: str) -> str:
-    """Where the predictions are."""
-    return score_place(Wish(customers, output, model), Console()).output.predictions
+from jobs.flows.months import month_before
+from jobs.flows.report import Report
+from jobs.flows.tasks import score_file
+from jobs.scoring.job import Wish
 
 
 @flow(name="churn")
@@ -25,11 +20,10 @@ def churn(
     customers: str = "customers_{month:%Y-%m}.parquet",
     output: str = "predictions",
     model: str = "models:/churn@champion",
-) -> str:
+) -> Report:
     """Scores the month before the run date, which is the day that the run was scheduled for."""
-    day = run_date or flow_run.get_scheduled_start_time().date()
-    month = day.replace(day=1) - timedelta(days=1)
-    return score(customers.format(month=month), output, model)
+    month = month_before(run_date or flow_run.scheduled_start_time.date())
+    return score_file(Wish(customers.format(month=month), output, model))
 
 
 if __name__ == "__main__":
