@@ -9,6 +9,7 @@ COMMANDS = {
     "promote": "Judge a version beside the champion on the same held-out rides, and put it in service.",
     "sync": "Make the functions serve the version that has the alias `champion` in the registry.",
     "score": "Predict a month of trips, or each row of any table.",
+    "query": "Ask the database of predictions, in DuckDB's SQL.",
     "replay": "Publish ride events, made from recorded trips, at a set rate.",
     "redrive": "Publish dead letters back to their topic.",
     "capacity": "Simulate the functions on Cloud Run: instances, waits, cost, and what breaks first.",
