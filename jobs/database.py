@@ -145,7 +145,7 @@ def _create_views(connection: duckdb.DuckDBPyConnection, files: dict[str, list[s
 
 
 def _pattern(path: str) -> str:
-    """Takes no other file than this: DuckDB understands `*`, `?` and `[` in a name, `ObjectFiles` does not."""
+    """Takes this file and no other: DuckDB understands `*` in a name, `ObjectFiles` does not."""
     return path if path.startswith("gs://") else glob.escape(path)
 
 
@@ -154,4 +154,6 @@ def _trouble() -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        raise NoAnswer(str(error)) from error
+        # What `ObjectFiles` raises comes with Python's traceback before it.
+        _, raised, sentence = str(error).partition(f"{NoPlace.__name__}: ")
+        raise NoAnswer(sentence if raised else str(error)) from error

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 
 import fsspec
 from google.cloud.storage import Blob
+from google.cloud.storage.fileio import BlobReader
 
 from functions.artifacts import storage_client
 from jobs.places import NoPlace, trouble_with
@@ -61,11 +62,16 @@ class ObjectFiles(fsspec.AbstractFileSystem):  # type: ignore[misc]
         return [path]
 
     def _open(self, path: str, mode: str = "rb", **_: Any) -> BinaryIO:
-        if mode != "rb":
-            raise PermissionError(f"gs://{path} is only read here")
-        # A listed object has its generation: one that is replaced meanwhile is missing, and never half of it.
-        file: BinaryIO = self._blob(path).open("rb", chunk_size=PIECE_BYTES)
-        return file
+        return _Reader(self._blob(path), chunk_size=PIECE_BYTES)
 
     def _blob(self, path: str) -> Blob:
         return self._blobs[self._strip_protocol(path)]
+
+
+class _Reader(BlobReader):  # type: ignore[misc]
+    """An open object. It was listed, so its generation is known: one that is replaced meanwhile is missing."""
+
+    def read(self, size: int = -1) -> bytes:
+        with trouble_with(address(self._blob)):
+            content: bytes = super().read(size)
+        return content

@@ -54,11 +54,17 @@ with shape as (
 -- Every version of a model rejects about the same rides.
 select distinct
   taxi_type, year, month, ride_id,
-  -- As they came, which may be text that is no time.
-  try_cast(coalesce(lpep_pickup_datetime, tpep_pickup_datetime, pickup_datetime) as timestamp)
-    as pickup_datetime,
-  try_cast(coalesce(lpep_dropoff_datetime, tpep_dropoff_datetime, dropoff_datetime) as timestamp)
-    as dropoff_datetime,
+  -- As they came: a file's own name for them, and perhaps text that is no time.
+  coalesce(
+    try_cast(lpep_pickup_datetime as timestamp),
+    try_cast(tpep_pickup_datetime as timestamp),
+    try_cast(pickup_datetime as timestamp)
+  ) as pickup_datetime,
+  coalesce(
+    try_cast(lpep_dropoff_datetime as timestamp),
+    try_cast(tpep_dropoff_datetime as timestamp),
+    try_cast(dropoff_datetime as timestamp)
+  ) as dropoff_datetime,
   PULocationID, DOLocationID, trip_distance, reason
 from (from shape union all by name from files.rejected);
 
