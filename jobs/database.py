@@ -3,6 +3,7 @@
 import glob
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -93,8 +94,7 @@ def open_database(place: str) -> Iterator[Database]:
         place: what `score --output` was given, a path or `gs://BUCKET/FOLDER`.
 
     Raises:
-        NoPlace: it cannot be read, or holds no predictions.
-        NoAnswer: a file is damaged.
+        NoPlace: it cannot be read, holds no predictions, or a damaged file.
     """
     with (
         tempfile.TemporaryDirectory() as spill,  # for what does not fit into memory
@@ -107,7 +107,11 @@ def open_database(place: str) -> Iterator[Database]:
                 f"{place} holds no predictions as taxi_type=…/year=…/month=…/….parquet: give what "
                 "`python -m jobs score --output` was given"
             )
-        _create_views(connection, files)
+        try:
+            _create_views(connection, files)
+        except duckdb.Error as error:
+            why, _, _ = _sentence(error).partition("\n\n")  # the rest is our own SQL
+            raise NoPlace(f"{place} cannot be read as predictions ({why}): score that month again") from error
         paths = [path for found in files.values() for path in found]
         connection.execute("set allowed_paths = ?", [[*paths, *map(_pattern, paths)]])
         connection.execute("set enable_external_access = false")
@@ -116,7 +120,7 @@ def open_database(place: str) -> Iterator[Database]:
 
 
 def _find(place: str, connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
-    """The addresses of the files of each sort."""
+    """The addresses of the files of each sort, which `views.sql` knows as `files.SORT`."""
     if place.startswith("gs://"):
         blobs = objects_below(place)
         connection.register_filesystem(ObjectFiles(blobs.values()))
@@ -125,9 +129,20 @@ def _find(place: str, connection: duckdb.DuckDBPyConnection) -> dict[str, list[s
         root = Path(place)
         names = (path.relative_to(root).as_posix() for path in root.rglob("*.parquet"))
         found = {name: str(root / name) for name in names}
-    return {
+    sorts = {
         sort: [found[name] for name in sorted(found) if form.fullmatch(name)] for sort, form in _FILES.items()
     }
+    # A file has a ride once: the newest prediction of a ride is looked for in months with several files only,
+    # which is slow and needs much memory.
+    predictions = sorts.pop("predictions")
+    files_of = Counter(_folder(path) for path in predictions)
+    sorts["once"] = [path for path in predictions if files_of[_folder(path)] == 1]
+    sorts["again"] = [path for path in predictions if files_of[_folder(path)] > 1]
+    return sorts
+
+
+def _folder(path: str) -> str:
+    return path.rpartition("/")[0]
 
 
 def _create_views(connection: duckdb.DuckDBPyConnection, files: dict[str, list[str]]) -> None:
@@ -138,10 +153,8 @@ def _create_views(connection: duckdb.DuckDBPyConnection, files: dict[str, list[s
         connection.execute(f"set variable {name} = ?", [[_pattern(path) for path in found]])
         partitions = "{input: varchar}" if name == "tables" else _PARTITIONS
         sql = _FROM_FILES if found else _NO_FILES
-        with _trouble():
-            connection.execute(sql.format(name=name, partitions=partitions))
-    with _trouble():
-        connection.execute(Path(__file__).with_name("views.sql").read_text())
+        connection.execute(sql.format(name=name, partitions=partitions))
+    connection.execute(Path(__file__).with_name("views.sql").read_text())
 
 
 def _pattern(path: str) -> str:
@@ -154,6 +167,10 @@ def _trouble() -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        # What `ObjectFiles` raises comes with Python's traceback before it.
-        _, raised, sentence = str(error).partition(f"{NoPlace.__name__}: ")
-        raise NoAnswer(sentence if raised else str(error)) from error
+        raise NoAnswer(_sentence(error)) from error
+
+
+def _sentence(error: duckdb.Error) -> str:
+    # What `ObjectFiles` raises comes with Python's traceback before it.
+    _, raised, sentence = str(error).partition(f"{NoPlace.__name__}: ")
+    return sentence.partition("\n\n")[0] if raised else str(error)

@@ -69,7 +69,7 @@ class ObjectFiles(fsspec.AbstractFileSystem):  # type: ignore[misc]
 
 
 class _Reader(BlobReader):  # type: ignore[misc]
-    """An open object. It was listed, so its generation is known: one that is replaced meanwhile is missing."""
+    """An open object. Its generation is known from the list: one that is replaced meanwhile is missing."""
 
     def read(self, size: int = -1) -> bytes:
         with trouble_with(address(self._blob)):

@@ -1,7 +1,8 @@
--- The views that an analyst asks, over `files`: the Parquet files as they are, of all months.
+-- The views that an analyst asks. Below them, in the schema `files`, are the Parquet files as they are:
+-- predictions of months with one file (`once`) and with several (`again`), rejected rows, and tables.
 -- A shape without rows gives a view its columns where no file has them.
 
-create view predictions as
+create macro predictions_in(files) as table
 with shape as (
   select
     null::varchar as taxi_type, null::integer as year, null::integer as month,
@@ -15,12 +16,14 @@ with shape as (
 select
   * exclude (lpep_pickup_datetime, tpep_pickup_datetime)
   replace (coalesce(lpep_pickup_datetime, tpep_pickup_datetime, pickup_datetime) as pickup_datetime)
-from (from shape union all by name from files.predictions);
+from (from shape union all by name from query_table(files));
+
+create view predictions as
+from predictions_in('files.once') union all by name from predictions_in('files.again');
 
 create view rides as
 with newest as (
-  select *
-  from predictions
+  from predictions_in('files.again')
   where predicted_duration is not null
   qualify 1 = row_number() over (
     -- The file's month is in the ride's id; named here, a month that is asked for is read alone.
@@ -30,6 +33,8 @@ with newest as (
       model_version desc nulls last,
       predicted_duration
   )
+  union all by name
+  from predictions_in('files.once') where predicted_duration is not null
 )
 select
   taxi_type, year, month, ride_id, pickup_datetime,

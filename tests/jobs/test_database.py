@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from functions.artifacts import storage_client
 from jobs.database import VIEWS, NoAnswer, open_database
 from jobs.local.emulators import BUCKET
 from jobs.places import NoPlace, blob_at
@@ -50,6 +51,7 @@ def ask(sql, place):
 def in_bucket(monkeypatch, storage):
     """Takes a folder to a place of its own in the emulator's bucket."""
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", storage)
+    storage_client.cache_clear()
 
     def upload(folder):
         place = f"gs://{BUCKET}/{uuid.uuid4().hex[:8]}/months"
@@ -57,7 +59,8 @@ def in_bucket(monkeypatch, storage):
             blob_at(f"{place}/{path.relative_to(folder)}").upload_from_filename(path)
         return place
 
-    return upload
+    yield upload
+    storage_client.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -205,7 +208,7 @@ def test_a_place_without_predictions_is_told(tmp_path, name):
 def test_a_damaged_file_is_named(tmp_path):
     path = write(tmp_path, f"{MARCH}/run.parquet", ride())
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(NoAnswer, match=r"run\.parquet"):
+    with pytest.raises(NoPlace, match=r"run\.parquet'\): score that month again$"):
         ask("from rides", tmp_path)
 
 
