@@ -90,9 +90,10 @@ def test_a_ride_that_one_version_scored_twice_is_one_ride(tmp_path):
 
 
 def test_the_same_id_of_other_taxis_and_of_another_month_is_another_ride(tmp_path):
-    write(tmp_path, f"{MARCH}/run.parquet", ride())
-    write(tmp_path, "taxi_type=yellow/year=2021/month=03/run.parquet", ride(prefix="tpep"))
-    write(tmp_path, "taxi_type=green/year=2022/month=03/run.parquet", ride())
+    for name in ("a", "b"):
+        write(tmp_path, f"{MARCH}/{name}.parquet", ride())
+        write(tmp_path, f"taxi_type=yellow/year=2021/month=03/{name}.parquet", ride(prefix="tpep"))
+        write(tmp_path, f"taxi_type=green/year=2022/month=03/{name}.parquet", ride())
     found = ask("select taxi_type, year, month from rides order by all", tmp_path)
     assert found == [("green", 2021, 3), ("green", 2022, 3), ("yellow", 2021, 3)]
     assert ask("select count(*) from rides where month = 3 and year > 2021", tmp_path) == [(1,)]
@@ -159,9 +160,12 @@ def test_other_files_are_passed_over(tmp_path):
 
 def test_predictions_of_another_target_are_no_durations(tmp_path):
     write(tmp_path, f"{MARCH}/minutes.parquet", ride())
-    write(tmp_path, f"{MARCH}/dollars.parquet", {"ride_id": "2021/03_1", "predicted_cost": 17.5})
+    dollars = {"ride_id": "2021/03_1", "predicted_cost": 17.5, "model_version": "7"}
+    for month in (MARCH, MARCH.replace("03", "04")):
+        write(tmp_path, f"{month}/dollars.parquet", dollars)
     assert ask("select predicted_duration from rides", tmp_path) == [(20.0,)]
-    assert ask("select predicted_cost from predictions where predicted_cost > 0", tmp_path) == [(17.5,)]
+    found = ask("select month, predicted_cost from predictions where predicted_cost > 0 order by 1", tmp_path)
+    assert found == [(3, 17.5), (4, 17.5)]
 
 
 def test_tables_that_are_no_trips(tmp_path):
@@ -222,9 +226,9 @@ def test_a_folder_may_be_called_anything(tmp_path, name):
 @pytest.mark.parametrize(
     "sql",
     [
-        "copy (from rides) to '{file}'",
+        "copy (from rides) to '{file}' (use_tmp_file false)",
         "copy (from rides) to '{elsewhere}'",
-        "explain analyze copy (from rides) to '{file}'",
+        "explain analyze copy (from rides) to '{file}' (use_tmp_file false)",
         "export database '{elsewhere}'",
         "attach '{elsewhere}'",
         "set threads = 1",
