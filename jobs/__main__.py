@@ -10,6 +10,7 @@ COMMANDS = {
     "sync": "Make the functions serve the version that has the alias `champion` in the registry.",
     "score": "Predict a month of trips, or each row of any table.",
     "schedule": "Predict a month by the clock, and past months when asked to, with Prefect.",
+    "query": "Ask the database of predictions, in DuckDB's SQL.",
     "replay": "Publish ride events, made from recorded trips, at a set rate.",
     "redrive": "Publish dead letters back to their topic.",
     "capacity": "Simulate the functions on Cloud Run: instances, waits, cost, and what breaks first.",
