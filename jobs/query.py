@@ -39,12 +39,12 @@ WIDEST = 1000
 def command(sql: str, place: str, as_csv: bool) -> None:
     """Ask the database of predictions, in DuckDB's SQL.
 
-    It is the files themselves, as they are now. They are only read, and no others. "describe rides" lists a
-    view's columns. The views:
+    SQL may be -, for what comes on standard input. The database is the files themselves, as they are now.
+    They are only read, and no others. "describe rides" lists a view's columns. The views:
     """
     try:
         with open_database(place) as database:
-            answer = database.ask(sql)
+            answer = database.ask(sys.stdin.read() if sql == "-" else sql)
             if as_csv:
                 writer = csv.writer(sys.stdout, lineterminator="\n")
                 writer.writerow(answer.columns)

@@ -2,7 +2,7 @@
 -- those first who rode most before they began to stay away.
 with newest as (
     select *
-    from read_parquet('predictions/input=*/*.parquet', hive_partitioning = true)
+    from tables
     -- The predictions of an older model stand beside those of the newer one.
     qualify input = max(input) over () and row_number() over (
         partition by input, customer_id order by try_cast(model_version as integer) desc nulls last

@@ -6,7 +6,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import mlflow.sklearn
 import numpy as np
 import pandas as pd
@@ -21,6 +20,7 @@ from examples.churn import customers as customers_module
 from examples.churn import train as train_module
 from examples.churn.model import COLUMNS, model_frame
 from jobs import score
+from jobs.database import open_database
 from jobs.local.emulators import BUCKET
 from jobs.local.processes import Programs
 from jobs.places import exists, reading
@@ -85,9 +85,9 @@ def example(
 
 def test_it_prints_what_the_readme_shows(example: Example) -> None:
     shown = "".join(block.text for block in blocks_of(README) if block.kind == "text")
-    printed = {_without_numbers(line) for line in example.printed.splitlines()}
+    printed = {_without_numbers(line.strip()) for line in example.printed.splitlines()}
     assert len(shown.splitlines()) > 10
-    assert not [line for line in shown.splitlines() if _without_numbers(line) not in printed]
+    assert not [line for line in shown.splitlines() if _without_numbers(line.strip()) not in printed]
 
 
 def _without_numbers(line: str) -> str:
@@ -278,6 +278,6 @@ def generated(month: date = date(2026, 8, 1), **how: Any) -> pd.DataFrame:
 def asked(folder: Path) -> pd.DataFrame:
     """What offer.sql answers in a folder."""
     query = (ROOT / "examples" / "churn" / "offer.sql").read_text()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        return duckdb.sql(query).df()
+    with open_database(str(folder / "predictions")) as database:
+        answer = database.ask(query)
+        return pd.DataFrame(answer.rows, columns=answer.columns)

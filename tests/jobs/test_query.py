@@ -227,3 +227,9 @@ def test_what_is_wrong_with_a_query_is_said(place):
     assert result.exit_code == 1
     assert "pickup_zone" in result.output
     assert "Traceback" not in result.output
+
+
+def test_a_question_may_come_on_standard_input(place: Path) -> None:
+    sql = "-- how many?\nselect count(*) as trips from zones"
+    result = CliRunner().invoke(command, ["--csv", f"--predictions={place}", "-"], input=sql)
+    assert result.output == "trips\n265\n"
