@@ -107,7 +107,7 @@ class Months:
         return Sample({}, whole_seconds=took["seconds"], peak_mb=took["peak_mb"])
 
     def stages(self) -> dict[str, float]:
-        """Seconds of one run on one core, see `benchmarks.stages`."""
+        """Processor time of one run, see `benchmarks.stages`."""
         folder, output = self._champion.release.location, self._bench.folder / "stages.parquet"
         words = [sys.executable, "-m", "benchmarks.stages", folder, str(self._trips), str(output)]
         return msgspec.json.decode(self._run("stages", words, {}), type=dict[str, float])

@@ -119,7 +119,7 @@ class Run:
                     self._sample_pipes()
                 step.detail = "one ride in process"
                 results.in_process.append(self._in_process())
-                step.detail = "one month on one core"
+                step.detail = "what a month goes into"
                 results.stages.append(self._months.stages())
                 step.detail = "all started, checked and loaded"
         return results

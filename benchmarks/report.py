@@ -27,7 +27,7 @@ from benchmarks.results import (
     whole_seconds,
 )
 from benchmarks.servers import ASGI_ECHO, PEERS, PEERS_OVER_PUBSUB, RIDECAST_EVENTS
-from benchmarks.stages import STAGES
+from benchmarks.stages import MODEL, REST
 from benchmarks.targets import FEWEST_ROUNDS, judge
 from jobs.local.processes import HOUSE
 
@@ -40,6 +40,7 @@ OURS = (
     "numpy",
     "msgspec",
     "google-cloud-pubsub",
+    "pyarrow",
 )
 """Packages whose versions decide how fast Ridecast is."""
 EVENT_SERVERS = (RIDECAST_EVENTS, *PEERS_OVER_PUBSUB)
@@ -124,9 +125,13 @@ class Tables:
         return _table(("", "seconds", "most memory, MB"), lines)
 
     def stages(self) -> str:
-        """Parts of a month's time on one core."""
-        rows = [(stage, _spread([100 * share for share in self._results.share(stage)])) for stage in STAGES]
-        return _table(("", "% of the time"), rows)
+        """Processor time of a month, by what it went into."""
+        stages, share = self._results.stages, self._results.share
+        rows = [
+            (part, _spread([each[part] for each in stages]), _spread([100 * each for each in share(part)]))
+            for part in (MODEL, REST)
+        ]
+        return _table(("", "seconds", "%"), rows)
 
 
 def document(results: Results, plan: Plan, trips: str, wrk: str, busy: float) -> str:

@@ -68,9 +68,9 @@ class Results:
         """The same, of everything but the model."""
         return [each[count]["whole"] - each[count]["model"] for each in self.in_process]
 
-    def share(self, stage: str) -> list[float]:
-        """Part of a month's scoring on one core, in each round."""
-        return [each[stage] / sum(each.values()) for each in self.stages]
+    def share(self, part: str) -> list[float]:
+        """A part's share of a month's processor time, in each round."""
+        return [each[part] / sum(each.values()) for each in self.stages]
 
 
 def rate(connections: int) -> Figure:

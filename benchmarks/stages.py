@@ -1,67 +1,63 @@
-"""A month without a second core: what reading, features, the model and writing take of the time.
+"""What of a month's scoring the model takes, and what everything else: processor time of all threads.
 
     python -m benchmarks.stages MODEL_FOLDER TRIPS OUTPUT
 
-Prints the seconds of each as JSON. The steps are those of `jobs.scoring.run`, one after the other; the
-features and the model are timed apart, as in `benchmarks.in_process`.
+Runs `score` itself, with a session whose calls are timed, and prints the seconds as JSON.
 """
 
 import sys
+import threading
 import time
 from datetime import date
+from typing import Any
 
 import msgspec
-import numpy as np
+import onnxruntime
 
 from functions.artifacts import ModelFolder
-from functions.features import FeatureMatrix, Features
 from functions.mlmodel import describe
-from functions.model import load_model
-from functions.onnx_model import open_session
+from functions.model import Model
+from functions.onnx_model import OnnxScorer, open_session
 from functions.registry import resolve
-from jobs.scoring.run import BATCH_ROWS, writing_parquet
+from jobs.scoring.layout import Output
+from jobs.scoring.run import score
 from jobs.scoring.trips import ScoredTrips
 from jobs.trips import open_trips
 
-STAGES = ("read", "features", "model", "write")
+MODEL, REST = "the model", "everything else"
+
+
+class TimedSession:
+    """A session that adds up the processor time of its calls."""
+
+    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+        self._session = session
+        self._lock = threading.Lock()
+        self.seconds = 0.0
+        self.get_inputs, self.get_outputs = session.get_inputs, session.get_outputs
+
+    def run(self, *asked: Any) -> Any:
+        """As the session's own, which works in the thread that calls it."""
+        began = time.thread_time()
+        answer = self._session.run(*asked)
+        with self._lock:
+            self.seconds += time.thread_time() - began
+        return answer
 
 
 def measure(folder: str, trips: str, output: str) -> dict[str, float]:
-    """Seconds of each of `STAGES`."""
+    """Seconds of `MODEL` and of `REST`."""
     release = resolve(folder)
-    model = load_model(release)
     files = ModelFolder(release)
     description = describe(files)
-    session = open_session(files.read(str(description.flavors["onnx"]["data"])))
-    name = session.get_inputs()[0].name
-    matrix = FeatureMatrix([column.name for column in description.columns])
-    seconds = dict.fromkeys(STAGES, 0.0)
-    clock = time.perf_counter()
-
-    def lap(stage: str) -> None:
-        nonlocal clock
-        now = time.perf_counter()
-        seconds[stage] += now - clock
-        clock = now
-
-    with open_trips(trips) as file, writing_parquet(output) as predictions:
+    session = TimedSession(open_session(files.read(str(description.flavors["onnx"]["data"]))))
+    columns = tuple(column.name for column in description.columns)
+    model = Model(release, description.target, OnnxScorer(session, columns))
+    began = time.process_time()
+    with open_trips(trips) as file:
         subject = ScoredTrips(file, model, "green", date(2021, 3, 1))
-        first = 0
-        for batch in subject.batches(BATCH_ROWS):
-            judged = subject.judge(batch, first)
-            first += batch.num_rows
-            places = np.flatnonzero(~np.logical_or.reduce(list(judged.faults.values())))
-            table = judged.table(places)
-            lap("read")
-            assert isinstance(table, Features)
-            features = matrix(table)
-            lap("features")
-            numbers = session.run(None, {name: features})[0].reshape(-1).astype(np.float64)
-            lap("model")
-            predictions.write(judged.predicted(places, numbers))
-            lap("write")
-    lap("write")
-    return seconds
+        score(subject, model, Output(output, f"{output}.rejected"), lambda _: None)
+    return {MODEL: session.seconds, REST: time.process_time() - began - session.seconds}
 
 
 if __name__ == "__main__":

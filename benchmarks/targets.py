@@ -28,6 +28,7 @@ from benchmarks.servers import (
     RIDECAST,
     RIDECAST_EVENTS,
 )
+from benchmarks.stages import REST
 
 FEWEST_ROUNDS = 3
 """Below which nothing is judged: beside another program one round's ratio was off by a factor of two."""
@@ -90,7 +91,6 @@ def judge(results: Results) -> list[Target]:
         )
 
     score, floor = results.row(RIDECAST_SCORE), results.row(READ_WRITE)
-    around = [1 - share for share in results.share("model")]
     whole = results.ride("one", "whole")
     many = [microseconds / 1000 for microseconds in results.ride("many", "whole")]
     return [
@@ -123,7 +123,12 @@ def judge(results: Results) -> list[Target]:
             for name in PEERS_OVER_MONTHS
         ),
         beside("seconds for a month at once, in reading and writing alone", (score, floor), whole_seconds),
-        Target("all but the model, of a month's time on one core", "", middle(around), most=0.25),
+        Target(
+            "everything but the model, of a month's processor time",
+            "×",
+            middle(results.share(REST)),
+            most=0.25,
+        ),
         Target("memory for a month at once", "MB", middle(score.figures(peak_mb)), most=400),
     ]
 

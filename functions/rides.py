@@ -95,7 +95,7 @@ def parse_ride(document: object, pointer: str = "#") -> Ride:
     """
     try:
         plain = msgspec.convert(document, _PlainRide)
-        moment = _new_york_time(plain.pickup_datetime)
+        moment = new_york_time(plain.pickup_datetime)
         return Ride(plain.PULocationID, plain.DOLocationID, plain.trip_distance, moment)
     except (msgspec.ValidationError, ValueError):
         return _parse_fields(document, pointer)
@@ -182,8 +182,12 @@ def _distance(value: object) -> float:
     return float(value)
 
 
-def _new_york_time(value: object) -> datetime | None:
-    """Naive time on New York's clock; a time with an offset is brought there."""
+def new_york_time(value: object) -> datetime | None:
+    """ISO 8601 → naive time on New York's clock, to which a time with an offset is brought.
+
+    Raises:
+        ValueError: it is neither that nor None.
+    """
     if value is None:
         return None
     wanted = 'must be an ISO 8601 date and time like "2021-03-01T08:30:00"'
@@ -237,6 +241,6 @@ _FIELDS: tuple[tuple[str, Callable[[object], Any]], ...] = (
     ("PULocationID", _zone),
     ("DOLocationID", _zone),
     ("trip_distance", _distance),
-    ("pickup_datetime", _new_york_time),
+    ("pickup_datetime", new_york_time),
 )
 """In the order of Ride's own fields."""

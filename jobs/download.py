@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jobs import city
-from jobs.places import NoPlace, reading, trouble_with, writing
+from jobs.places import NoPlace, OutOfReach, reading, trouble_with, writing
 
 TLC = "https://d37ci6vzurychx.cloudfront.net/trip-data/"
 """Where the New York Taxi and Limousine Commission publishes its trip records."""
@@ -49,7 +49,7 @@ def find_trips(wanted: Sequence[str], cache: Path, folder: Path, tlc: str = TLC)
     known = all((cache / name).exists() for name in names)
     try:
         files = [_downloaded(tlc + name, cache / name) for name in names]
-    except NoPlace:
+    except OutOfReach:
         for name, month in zip(names, MONTHS, strict=True):
             city.write_month(month, folder / name)
         files = [str(folder / name) for name in names]
@@ -73,7 +73,7 @@ def _downloaded(place: str, path: Path) -> str:
     if not path.exists():
         with reading(place) as source, trouble_with(place):
             if source.read(4) != _PARQUET or source.seek(-4, os.SEEK_END) < 4 or source.read() != _PARQUET:
-                raise NoPlace(f"{place} is not a whole Parquet file")
+                raise OutOfReach(f"{place} is not a whole Parquet file")
             source.seek(0)
             with writing(str(path)) as file:
                 shutil.copyfileobj(source, file)

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from functions.rides import NEW_YORK
+from functions.rides import NEW_YORK, new_york_time
 from jobs.places import STEP_BYTES, NoPlace, reading, trouble_with
 
 _PLAIN = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
@@ -92,8 +93,10 @@ def numbers_of(column: pa.Array) -> npt.NDArray[np.float64]:
 
 
 def times_of(column: pa.Array) -> npt.NDArray[np.datetime64]:
-    """A column of times, in microseconds on New York's clock; NaT where there is none."""
+    """A column of times, or of text that holds them: microseconds on New York's clock, or NaT."""
     kind = column.type
+    if is_text(kind):
+        return np.array([_time_of(text) for text in column.to_pylist()], "datetime64[us]")
     if pa.types.is_timestamp(kind) and kind.tz:
         # Knows time zones on every system; Arrow asks the system for them.
         import pandas as pd
@@ -105,6 +108,13 @@ def times_of(column: pa.Array) -> npt.NDArray[np.datetime64]:
         zero_copy_only=False
     )
     return times
+
+
+def _time_of(text: str | None) -> datetime | None:
+    try:
+        return new_york_time(text)
+    except ValueError:
+        return None
 
 
 def _plain(schema: pa.Schema) -> pa.Schema:

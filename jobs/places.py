@@ -2,14 +2,16 @@
 
 import contextlib
 import fcntl
+import glob
 import os
 import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO
+from urllib.parse import urlsplit
 
 import pyarrow as pa
 import requests
@@ -17,6 +19,7 @@ from google.api_core.exceptions import GoogleAPICallError, GoogleAPIError
 from google.auth.exceptions import GoogleAuthError
 from google.cloud.storage import Blob
 from google.cloud.storage.exceptions import InvalidResponse
+from google.cloud.storage.fileio import BlobWriter
 
 from functions.artifacts import storage_client
 from functions.errors import RidecastError
@@ -31,6 +34,10 @@ STEP_BYTES = 4 << 20
 
 class NoPlace(RidecastError):
     """A place cannot be read or written; the text says which, why, and what to do."""
+
+
+class OutOfReach(NoPlace):
+    """A web address gave nothing, or not the whole of it."""
 
 
 @contextmanager
@@ -140,6 +147,11 @@ def same(place: str, other: str) -> bool:
     return Path(place).resolve() == Path(other).resolve()
 
 
+def name_of(place: str) -> str:
+    """The last part of a path, an object's name or a web address."""
+    return PurePosixPath(urlsplit(place).path if "://" in place else place).name
+
+
 def join(place: str, *names: str) -> str:
     """A place below another."""
     return "/".join([place.rstrip("/"), *names])
@@ -147,44 +159,60 @@ def join(place: str, *names: str) -> str:
 
 @contextmanager
 def _writing_to_bucket(place: str) -> Iterator[BinaryIO]:
-    with trouble_with(place):
-        file = blob_at(place).open("wb", chunk_size=STEP_BYTES, ignore_flush=True)
+    upload = _Upload(blob_at(place), chunk_size=STEP_BYTES, ignore_flush=True)
     try:
-        yield file
+        yield upload
         with trouble_with(place):
-            file.close()
+            upload.close()
     except BaseException:
-        # Else the upload would be finished, half as it is, when the file is forgotten.
         with suppress(Exception):  # what went wrong before says more
-            file.terminate()
+            upload.terminate()
         raise
+
+
+class _Upload(BlobWriter):  # type: ignore[misc]
+    """Finished by `close` alone: a file that is forgotten would be closed, and the half of it be there."""
+
+    def __del__(self) -> None:
+        pass
 
 
 @contextmanager
 def _writing_locally(place: str) -> Iterator[BinaryIO]:
     path = Path(place)
-    # In the same folder, because a rename is atomic only within a file system.
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     with trouble_with(place):
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_left_over(path)
-        file = part.open("xb")
+        part, file = _open_part(path)
     try:
-        with file:
-            # While this process lives, nobody takes the file for one that was left over.
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield file
-            with trouble_with(place):
-                file.flush()
-                os.fsync(file.fileno())
-                part.replace(path)
+        yield file
+        with trouble_with(place):
+            file.flush()
+            os.fsync(file.fileno())
+            part.replace(path)
+            file.close()
     except BaseException:
+        with suppress(OSError):  # a full disk says so twice
+            file.close()
         part.unlink(missing_ok=True)
         raise
 
 
+def _open_part(path: Path) -> tuple[Path, BinaryIO]:
+    """A new hidden file; while its writer lives, nobody takes it for one that was left over."""
+    while True:
+        # In the same folder, because a rename is atomic only within a file system.
+        part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+        file = part.open("xb")
+        with suppress(OSError):  # a file system without locks keeps what is left over
+            fcntl.flock(file, fcntl.LOCK_EX)
+        if part.exists():
+            return part, file
+        file.close()  # somebody found it before it was locked
+
+
 def _remove_left_over(path: Path) -> None:
-    for part in path.parent.glob(f".{path.name}.*.part"):
+    for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
         with suppress(OSError), part.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # its writer, if it lives, holds the lock
             part.unlink()
@@ -199,14 +227,14 @@ def _fetch(place: str, file: BinaryIO) -> None:
     except requests.HTTPError as error:
         status = error.response.status_code
         # TLC's CDN answers 403, not 404, for a month it does not have.
-        raise NoPlace(
+        raise OutOfReach(
             f"{place} answered {status}: check the address in a browser;"
             " TLC publishes a month about two months later"
             if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
             else f"{place} answered {status}: try again later, or give a downloaded file"
         ) from error
     except requests.RequestException as error:
-        raise NoPlace(
+        raise OutOfReach(
             f"{place} cannot be reached ({type(error).__name__}): check the connection, or give a"
             " downloaded file"
         ) from error

@@ -73,7 +73,7 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     if (year is None) != (month is None):
         raise click.UsageError("give --year and --month together")
     when = date(year, month, 1) if year and month else None
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, markup=False, soft_wrap=True)
     try:
         places = fill_in(trips, when, taxi or ""), fill_in(output, when, taxi or "")
         columns = HOMEWORK if form == "homework" else ()

@@ -10,7 +10,7 @@ from benchmarks.questions import Question, WrongAnswer, echoed, predicted
 from benchmarks.report import Tables
 from benchmarks.results import Results, Row, Sample, first_seconds, rate, ratio
 from benchmarks.servers import ASGI_ECHO, PYFUNC, RIDECAST
-from benchmarks.stages import STAGES
+from benchmarks.stages import MODEL, REST
 from benchmarks.targets import Target, fastest
 from benchmarks.wrk import BrokenLoad, Load, read_load
 
@@ -26,7 +26,7 @@ def row(name: str, *rates: int) -> Row:
 def results(*rows: Row, rounds: int = 3) -> Results:
     microseconds = dict.fromkeys(PARTS, 10.0)
     in_process = [{"one": microseconds, "many": microseconds}] * rounds
-    stages = [dict.fromkeys(STAGES, 1.0)] * rounds
+    stages = [dict.fromkeys((MODEL, REST), 1.0)] * rounds
     return Results(list(rows), [], [], in_process, stages)
 
 
@@ -108,5 +108,5 @@ def test_memory_counts_the_session_and_all_that_descend_from_it(tmp_path: Path) 
 
 def test_a_stage_has_its_share_of_each_round() -> None:
     measured = results(rounds=2)
-    measured.stages[1] = {"read": 1.0, "features": 1.0, "model": 6.0, "write": 2.0}
-    assert measured.share("model") == [0.25, 0.6]
+    measured.stages[1] = {MODEL: 6.0, REST: 2.0}
+    assert measured.share(MODEL) == [0.5, 0.75]

@@ -11,6 +11,8 @@ from typing import Any
 from functions.features import FeatureMatrix, Features, RideColumns, ride_columns
 from functions.rides import parse_ride
 
+ALL_CORES = 0
+"""onnxruntime's own choice."""
 Predict = Callable[[object], float]
 """A ride as it stands in a body → its minutes."""
 
@@ -30,7 +32,7 @@ def load_table() -> Callable[[RideColumns], Any]:
     matrix = FeatureMatrix(columns)
     graph = next(folder.glob("*.onnx"), None)
     if graph:
-        session, name = _session(graph)
+        session, name = _session(graph, ALL_CORES)
         return lambda rides: session.run(None, {name: matrix(Features(rides))})[0].reshape(-1)
     import pandas as pd
 
@@ -46,7 +48,8 @@ def features_of(columns: list[str]) -> Callable[[object], Any]:
 
 def _onnx(graph: Path, columns: list[str]) -> Predict:
     features = features_of(columns)
-    session, name = _session(graph)
+    # As it is served on one core; waking a second costs one ride more.
+    session, name = _session(graph, 1)
     return lambda ride: float(session.run(None, {name: features(ride)})[0].item())
 
 
@@ -58,11 +61,11 @@ def _scikit_learn(file: Path, columns: list[str]) -> Predict:
     return lambda ride: float(pipeline.predict(pd.DataFrame(features(ride), columns=columns))[0])
 
 
-def _session(graph: Path) -> tuple[Any, str]:
+def _session(graph: Path, threads: int) -> tuple[Any, str]:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1  # as it is served on one core; waking a second costs one ride more
+    options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
     return session, session.get_inputs()[0].name
 

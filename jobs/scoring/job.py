@@ -6,18 +6,17 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
-from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from rich.console import Console
 
-from functions.errors import ModelUnavailable
+from functions.errors import SettingsError
 from functions.features import FEATURES
 from functions.model import Model, load_table_model
 from functions.registry import resolve
 from functions.releases import Release
 from jobs.parquet import open_parquet
-from jobs.places import NoPlace, same
+from jobs.places import NoPlace, name_of, same
 from jobs.progress import counting
 from jobs.scoring.layout import Output, output_of
 from jobs.scoring.outcome import Outcome
@@ -61,7 +60,7 @@ class Done(NamedTuple):
     seconds: float
 
 
-def score_place(wish: Wish, console: Console, environ: Mapping[str, str] = os.environ) -> Done:
+def score_place(wish: Wish, console: Console) -> Done:
     """Scores a file, and says how far it is.
 
     Raises:
@@ -69,7 +68,7 @@ def score_place(wish: Wish, console: Console, environ: Mapping[str, str] = os.en
         ModelUnavailable: there is no such model, or it failed.
     """
     began = time.monotonic()
-    model = load_table_model(find_release(wish.model, environ), allow_pickle=wish.allow_pickle)
+    model = load_table_model(find_release(wish.model), allow_pickle=wish.allow_pickle)
     with _subject(wish, model) as subject, counting("scoring", subject.rows, "rows", console) as progress:
         output = output_of(wish.output, subject.partition, model.release)
         if any(same(wish.trips, written) for written in output):
@@ -82,18 +81,23 @@ def find_release(uri: str, environ: Mapping[str, str] = os.environ) -> Release:
     """The release that a URI names; the champion's if it is empty.
 
     Raises:
-        ModelUnavailable: there is none, or the environment does not say where.
+        SettingsError: the environment does not say where.
+        ModelUnavailable, TrackingFailed, NoSuchVersion: there is none, or its store does not answer.
     """
     tracking, bucket = environ.get("MLFLOW_TRACKING_URI", ""), environ.get("MODEL_BUCKET", "")
     if not uri:
         if not bucket:
-            raise ModelUnavailable("which model? Give --model, or set MODEL_BUCKET to where releases are")
+            raise SettingsError("which model? Give --model, or set MODEL_BUCKET to where releases are")
         return resolve(Settings(tracking, bucket.rstrip("/")).pointer(MODEL_NAME))
+    if uri.startswith("models:") and not tracking:
+        raise SettingsError(f"{uri} is asked of MLflow, and MLFLOW_TRACKING_URI is not set")
     if uri.startswith("models:") and not tracking.startswith(("http://", "https://")):
         # MLflow takes seconds to import; it knows databases, where the functions ask a server.
+        from jobs.reachable import reachable
         from jobs.registered import release_of
 
-        return release_of(uri, tracking)
+        with reachable(Settings(tracking, bucket)):
+            return release_of(uri, tracking)
     return resolve(uri, tracking, environ.get("MLFLOW_TRACKING_TOKEN", ""))
 
 
@@ -110,7 +114,7 @@ def fill_in(pattern: str, month: date | None, taxi: str = "") -> str:
     values = {"year": month.year, "month": month.month} | ({"taxi_type": taxi} if taxi else {})
     try:
         return pattern.format(**values)
-    except (LookupError, ValueError) as error:
+    except (LookupError, ValueError, TypeError, AttributeError) as error:
         raise NoPlace(
             f"{pattern} may hold {{year:04d}}, {{month:02d}} and, with --taxi, {{taxi_type}}: {error}"
         ) from error
@@ -137,16 +141,19 @@ def _trips(wish: Wish, model: Model, file: TripFile) -> ScoredTrips:
     if wish.columns and model.target.target != DURATION:
         raise NoPlace(f"{model.release.name} predicts {model.target.target}, so it has no predicted_duration")
     taxi = wish.taxi or file.taxi
+    if file.taxi and taxi != file.taxi:
+        raise NoPlace(f"the columns of {wish.trips} are those of {file.taxi} taxis, not of {taxi} ones")
     if not taxi:
         raise NoPlace(f"the columns of {wish.trips} do not say which taxis it is about: give --taxi")
     return ScoredTrips(file, model, taxi, wish.month or _month_of(wish.trips), wish.columns)
 
 
 def _month_of(place: str) -> date:
-    found = _MONTH.findall(PurePosixPath(place).name)
+    found = set(_MONTH.findall(name_of(place)))
     try:
-        return date(int(found[-1][0]), int(found[-1][1]), 1)
-    except (IndexError, ValueError):
+        ((year, month),) = found
+        return date(int(year), int(month), 1)
+    except ValueError:
         raise NoPlace(
             f"the name of {place} does not say which month it is (…2021-03.parquet): give --year and --month"
         ) from None

@@ -3,8 +3,8 @@
     OUTPUT/taxi_type=green/year=2021/month=03/RUN.parquet
     OUTPUT/rejected/taxi_type=green/year=2021/month=03/RUN.parquet
 
-RUN is the run that trained the model: the same model again replaces its own predictions, another one's
-stand beside them.
+RUN is the run that trained the model, and the version: the same model again replaces its own predictions,
+another one's stand beside them.
 """
 
 import re
@@ -17,6 +17,11 @@ from jobs.places import join
 REJECTED = "rejected"
 _SUFFIX = ".parquet"
 _UNFIT = re.compile(r"[^\w.-]")
+
+
+def fit(name: str) -> str:
+    """A name that a file or a folder may have, and that readers of the layout see as it is."""
+    return _UNFIT.sub("-", name).lstrip(".") or "-"
 
 
 class Output(NamedTuple):
@@ -39,5 +44,6 @@ def output_of(place: str, partition: tuple[str, ...], release: Release) -> Outpu
     """
     if place.endswith(_SUFFIX):
         return Output(place, f"{place.removesuffix(_SUFFIX)}.{REJECTED}{_SUFFIX}")
-    names = (*partition, _UNFIT.sub("-", release.run_id or release.version) + _SUFFIX)
+    run = "-v".join(part for part in (release.run_id, release.version) if part)
+    names = (*partition, fit(run) + _SUFFIX)
     return Output(join(place, *names), join(place, REJECTED, *names))

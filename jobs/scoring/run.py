@@ -20,7 +20,8 @@ from jobs.scoring.subject import Subject
 BATCH_ROWS = 1 << 14
 """A tenth of a second's work of one core; small months then still keep all cores busy."""
 GROUP_ROWS = 1 << 17
-"""Of a row group in the output, which its readers take at a time."""
+GROUP_BYTES = 64 << 20
+"""Of a row group in the output, at most, which its readers take at a time."""
 AHEAD = 2
 """Batches read before a core is free for them."""
 IMPLAUSIBLE = "the model's number cannot be"
@@ -37,8 +38,8 @@ class _Scored(NamedTuple):
 def score(subject: Subject, model: Model, output: Output, watch: Callable[[Outcome], object]) -> Outcome:
     """Predicts every row that can be predicted; the others are written with the reason.
 
-    Readers see each file whole, or what was there before. The predictions come last: where they are, the
-    run was finished.
+    Readers see each file whole, or what was there before: first the rejected rows are there, a moment later
+    the predictions, and with them the run is finished.
 
     Args:
         watch: is told, batch by batch, what has been written so far.
@@ -54,6 +55,9 @@ def score(subject: Subject, model: Model, output: Output, watch: Callable[[Outco
             rejections.write(scored.rejected)
             outcome.add(scored.outcome)
             watch(outcome)
+        # Both are whole before either is there.
+        predictions.close()
+        rejections.close()
     return outcome
 
 
@@ -75,21 +79,23 @@ def _in_order(subject: Subject, model: Model) -> Iterator[_Scored]:
 def _score(subject: Subject, model: Model, batch: pa.RecordBatch, first: int) -> _Scored:
     with trouble_with(subject.place):
         judged = subject.judge(batch, first)
-    faults = [*judged.faults, IMPLAUSIBLE]
-    fault = np.full(batch.num_rows, NO_FAULT)
-    for number, mask in reversed(list(enumerate(judged.faults.values()))):
-        fault[mask] = number
-    usable = np.flatnonzero(fault == NO_FAULT)
-    numbers = model.score(judged.table(usable), len(usable))
-    plausible = model.plausible(numbers)
-    fault[usable[~plausible]] = faults.index(IMPLAUSIBLE)
+        faults = [*judged.faults, IMPLAUSIBLE]
+        fault = np.full(batch.num_rows, NO_FAULT)
+        for number, mask in reversed(list(enumerate(judged.faults.values()))):
+            fault[mask] = number
+        usable = np.flatnonzero(fault == NO_FAULT)
+        numbers = model.score(judged.table(usable), len(usable))
+        plausible = model.plausible(numbers)
+        fault[usable[~plausible]] = faults.index(IMPLAUSIBLE)
 
-    kept, rejected = usable[plausible], np.flatnonzero(fault != NO_FAULT)
-    outcome = Outcome.of(numbers[plausible], judged.actual(kept))
-    reasons = pa.array(faults).take(pa.array(fault[rejected]))
-    outcome.rejected = Counter(reasons.to_pylist())
-    outcome.mended = Counter({what: int(mask[kept].sum()) for what, mask in judged.mended.items()})
-    return _Scored(judged.predicted(kept, numbers[plausible]), judged.rejected(rejected, reasons), outcome)
+        kept, rejected = usable[plausible], np.flatnonzero(fault != NO_FAULT)
+        outcome = Outcome.of(numbers[plausible], judged.actual(kept))
+        reasons = pa.array(faults).take(pa.array(fault[rejected]))
+        outcome.rejected = Counter(reasons.to_pylist())
+        outcome.mended = Counter({what: int(mask[kept].sum()) for what, mask in judged.mended.items()})
+        return _Scored(
+            judged.predicted(kept, numbers[plausible]), judged.rejected(rejected, reasons), outcome
+        )
 
 
 class RowGroups:
@@ -100,11 +106,14 @@ class RowGroups:
         self._file = file
         self._writer: pq.ParquetWriter | None = None
         self._batches: list[pa.RecordBatch] = []
+        self._rows = self._bytes = 0
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Adds rows, all of the same columns."""
         self._batches.append(batch)
-        if sum(each.num_rows for each in self._batches) >= GROUP_ROWS:
+        self._rows += batch.num_rows
+        self._bytes += batch.nbytes
+        if self._rows >= GROUP_ROWS or self._bytes >= GROUP_BYTES:
             self._flush()
 
     def close(self) -> None:
@@ -115,9 +124,15 @@ class RowGroups:
             with trouble_with(self._place):
                 self._writer.close()
 
+    def give_up(self) -> None:
+        """Leaves the file as it is; else the writer would come back to it when it is forgotten."""
+        if self._writer:
+            with suppress(Exception):
+                self._writer.close()
+
     def _flush(self) -> None:
         table = pa.Table.from_batches(self._batches)
-        self._batches = []
+        self._batches, self._rows, self._bytes = [], 0, 0
         with trouble_with(self._place):
             if self._writer is None:
                 self._writer = pq.ParquetWriter(self._file, table.schema)
@@ -132,7 +147,6 @@ def writing_parquet(place: str) -> Iterator[RowGroups]:
         try:
             yield groups
         except BaseException:
-            with suppress(Exception):  # the file is given up; its writer must not come back to it
-                groups.close()
+            groups.give_up()
             raise
         groups.close()

@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from functions.model import Model
 from jobs.parquet import ParquetSource, is_number, is_text, numbers_of
-from jobs.places import NoPlace
+from jobs.places import NoPlace, name_of
+from jobs.scoring.layout import fit
 from jobs.scoring.subject import Mask, Numbers, Places, only
 
 VERSION, REASON, INPUT = "model_version", "reason", "input"
@@ -19,7 +20,7 @@ TEXT = "string"
 _KNOW_NAN = ("float", "double")
 """MLflow's types that have a value for what is not known."""
 _LARGEST = {"boolean": 1.0, "integer": 2.0**31 - 1, "long": 2.0**53}
-"""MLflow's types of whole numbers, with the largest that comes to the model as it is."""
+"""MLflow's types of whole numbers, with the largest that comes to the model as it is; others are none."""
 
 
 class ScoredTable:
@@ -28,7 +29,7 @@ class ScoredTable:
     def __init__(self, source: ParquetSource, model: Model) -> None:
         """Raises NoPlace where a column has a type that the model cannot take, or a name that is added."""
         self.place, self.rows = source.place, source.rows
-        self.partition = (f"{INPUT}={PurePosixPath(source.place).stem}",)
+        self.partition = (f"{INPUT}={fit(PurePosixPath(name_of(source.place)).stem)}",)
         self.model = model
         self.target = f"predicted_{model.target.target}"
         """The column of the predictions."""

@@ -48,6 +48,16 @@ def test_times_with_a_zone_come_to_new_yorks_clock() -> None:
     assert times_of(column).astype(str).tolist() == ["2021-07-01T08:00:00.000000", "NaT"]
 
 
+def test_times_in_text_are_read_as_the_functions_read_them() -> None:
+    texts = pa.array(["2021-07-01 08:30:59", "2021-07-01T12:00:00Z", "n/a", "2021-02-30 08:00:00", None])
+    times = times_of(texts)
+    assert times.astype("datetime64[s]").astype(str).tolist() == [
+        *("2021-07-01T08:30:59", "2021-07-01T08:00:00"),
+        *["NaT"] * 3,
+    ]
+    assert times_of(texts.dictionary_encode()).astype(str).tolist() == times.astype(str).tolist()
+
+
 def test_text_is_told_from_numbers() -> None:
     assert is_text(pa.string())
     assert is_text(pa.dictionary(pa.int8(), pa.large_string()))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.places import NoPlace, exists, join, reading, writing
+from jobs.places import NoPlace, exists, join, name_of, reading, writing
 
 
 def test_a_file_is_there_when_it_is_whole(tmp_path: Path) -> None:
@@ -79,9 +79,31 @@ def test_two_writers_at_once_leave_one_whole_file(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_a_disk_that_is_full_is_said_and_leaves_what_was_there() -> None:
+def test_a_folder_that_cannot_be_is_said() -> None:
     with pytest.raises(NoPlace, match="/dev/full/file cannot be used"), writing("/dev/full/file"):
         pass
+
+
+@pytest.mark.parametrize("size", [100, 100_000])
+def test_a_disk_that_is_full_is_said_and_leaves_what_was_there(tmp_path: Path, size: int) -> None:
+    """Whether it is full when the file is written, or only when the last bytes of it are."""
+    place = tmp_path / "file"
+    place.write_bytes(b"old")
+    program = f"""
+import resource
+from jobs.places import NoPlace, trouble_with, writing
+resource.setrlimit(resource.RLIMIT_FSIZE, (50, 50))
+try:
+    with writing({str(place)!r}) as file, trouble_with({str(place)!r}):
+        file.write(bytes({size}))
+except NoPlace as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == f"{place} cannot be used (File too large)\n"
+    assert done.stderr == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert place.read_bytes() == b"old"
 
 
 @pytest.mark.parametrize("place", ["https://example.com/file", "s3://bucket/file"])
@@ -94,6 +116,20 @@ def test_only_paths_and_buckets_are_written_to(place: str) -> None:
 def test_a_bucket_alone_is_no_file(place: str) -> None:
     with pytest.raises(NoPlace, match="write gs://BUCKET/NAME"), reading(place):
         pass
+
+
+def test_a_name_is_without_a_query() -> None:
+    assert name_of("https://example.com/trips/2021-03.parquet?until=2024-05.x") == "2021-03.parquet"
+    assert name_of("gs://bucket/trips/2021-03.parquet") == "2021-03.parquet"
+    assert name_of("trips/what?.parquet") == "what?.parquet"
+
+
+def test_names_that_are_patterns_are_names(tmp_path: Path) -> None:
+    left = tmp_path / ".a.00000000.part"
+    left.touch()
+    with writing(str(tmp_path / "[a]")) as file:
+        file.write(b"x")
+    assert left.exists(), "of another file"
 
 
 def test_places_below_others(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from jobs.city import write_month
 from jobs.score import command
 from tests.jobs.scoring.conftest import write_trips
+from tests.models import TARGET, save_onnx
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +84,14 @@ def test_what_is_wrong_is_said_in_a_sentence(months: Path, tmp_path: Path, onnx_
         assert sentence in result.output
         assert "Traceback" not in result.output
     assert not list(tmp_path.rglob("*.parquet"))
+
+
+def test_what_a_model_says_of_itself_is_printed_as_it_is(tmp_path: Path) -> None:
+    model = save_onnx(tmp_path / "model", metadata=TARGET | {"unit": "[/b]"})
+    place = write_trips(tmp_path / "2021-03.parquet")
+    result = score("--trips", place, "--output", tmp_path / "out", "--model", model)
+    assert result.exit_code == 0, result.output
+    assert " [/b]\n" in result.output
 
 
 def test_a_file_for_the_predictions(tmp_path: Path, onnx_folder: Path) -> None:

@@ -9,9 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from functions.errors import ModelUnavailable
+from functions.errors import ModelUnavailable, SettingsError
 from jobs.places import NoPlace
-from jobs.scoring.job import Done, Wish, fill_in, score_place
+from jobs.registered import NoSuchVersion
+from jobs.scoring.job import Done, Wish, fill_in, find_release, score_place
+from jobs.scoring.run import RowGroups
 from tests.jobs.scoring.conftest import table_of, write_trips
 from tests.models import save_onnx
 
@@ -25,8 +27,10 @@ def test_a_pattern_is_filled_in() -> None:
     assert fill_in("plain.parquet", None) == "plain.parquet"
     with pytest.raises(NoPlace, match="needs --year and --month"):
         fill_in(pattern, None)
-    with pytest.raises(NoPlace, match="may hold"):
-        fill_in("{day}.parquet", MARCH)
+    for odd in ("{day}", "{year[0]}", "{month.x}", "{year:zz}", "{", "{taxi_type}"):
+        with pytest.raises(NoPlace, match="may hold"):
+            fill_in(odd, MARCH)
+    assert fill_in("{taxi_type}_{month}", MARCH, "green") == "green_3"
 
 
 def test_the_month_comes_from_the_file_s_name_or_is_asked_for(score: Score, tmp_path: Path) -> None:
@@ -35,7 +39,7 @@ def test_the_month_comes_from_the_file_s_name_or_is_asked_for(score: Score, tmp_
     with pytest.raises(NoPlace, match="give --year and --month"):
         score(place)
     assert table_of(score(place, month=MARCH)).ride_id.tolist() == ["2021/03_0"]
-    for name in ("2021-13.parquet", "12021-03.parquet", "0000-01.parquet"):
+    for name in ("2021-13.parquet", "12021-03.parquet", "0000-01.parquet", "2021-03_of_2021-04.parquet"):
         with pytest.raises(NoPlace, match="give --year and --month"):
             score(place.rename(place.with_name(name)))
         (place.with_name(name)).rename(place)
@@ -48,6 +52,8 @@ def test_taxis_come_from_the_columns_or_are_asked_for(score: Score, tmp_path: Pa
     done = score(place, taxi="yellow")
     assert "/taxi_type=yellow/" in done.output.predictions
     assert table_of(done).columns[1] == "pickup_datetime"
+    with pytest.raises(NoPlace, match="are those of green taxis, not of yellow ones"):
+        score(write_trips(tmp_path / "2021-03.parquet"), taxi="yellow")
 
 
 def test_another_model_s_predictions_stand_beside(
@@ -94,6 +100,33 @@ def test_the_homework_is_about_durations_of_trips(score: Score, tmp_path: Path) 
     table = table_of(score(place, model=str(fares)))
     assert table.predicted_fare.notna().all()
     assert table[["actual_fare", "diff"]].isna().all(axis=None)
+
+
+def test_half_of_the_predictions_is_no_reason_to_show_what_was_rejected(
+    score: Score, march: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = score(march)
+    files = [Path(place) for place in done.output]
+    before = [(file.read_bytes(), file.stat().st_ino) for file in files]
+    close = RowGroups.close
+
+    def full(groups: RowGroups) -> None:
+        close(groups)
+        raise NoPlace("no room for the last row group")
+
+    monkeypatch.setattr(RowGroups, "close", full)
+    with pytest.raises(NoPlace, match="no room"):
+        score(march)
+    assert [(file.read_bytes(), file.stat().st_ino) for file in files] == before
+
+
+def test_where_to_look_for_a_model(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="Give --model, or set MODEL_BUCKET"):
+        find_release("", {})
+    with pytest.raises(SettingsError, match="MLFLOW_TRACKING_URI is not set"):
+        find_release("models:/churn@champion", {})
+    with pytest.raises(NoSuchVersion, match="has no models:/churn@champion"):
+        find_release("models:/churn@champion", {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/db"})
 
 
 def test_a_model_in_any_format_gives_its_own_numbers(
