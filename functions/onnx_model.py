@@ -53,7 +53,7 @@ class OnnxScorer:
 
     @cached_property
     def _feature_matrix(self) -> FeatureMatrix:
-        """Made at the trial, after it is known that there are such columns."""
+        """Made when the first rides come: a model of any other table has no such columns."""
         return FeatureMatrix(self.columns, self._kind)
 
 
