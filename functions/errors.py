@@ -12,7 +12,7 @@
         ├── ModelUnavailable no model can answer now
         ├── KeysUnavailable  nobody can be told from anybody now (identity.py)
         ├── PublishFailed    no confirmation from the topic
-        │   └── Refused      the topic does not take it, ever (pubsub.py)
+        │   └── Refused      the topic does not take it, ever
         └── SettingsError    the deployment is incomplete
 
 Anything else is a bug and crashes, so that error reporting sees it.
@@ -90,6 +90,10 @@ class ModelUnavailable(Unavailable):
 
 class PublishFailed(Unavailable):
     """A message was not confirmed by its topic in time."""
+
+
+class Refused(PublishFailed):
+    """The topic does not take the call's content, however often it is sent."""
 
 
 class SettingsError(Unavailable):

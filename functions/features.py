@@ -69,7 +69,7 @@ def zone_distance(pickup: Ids, dropoff: Ids) -> Column:
 def zone_pair_text(table: "Features") -> npt.NDArray[Any]:
     """Both ids as the course writes them: "130_205"."""
     pairs = zip(table.rides.PULocationID.tolist(), table.rides.DOLocationID.tolist(), strict=True)
-    return np.array([f"{pickup}_{dropoff}" for pickup, dropoff in pairs], np.str_)
+    return np.array([f"{pickup}_{dropoff}" for pickup, dropoff in pairs], np.object_)
 
 
 def known_distance(table: "Features") -> Column:

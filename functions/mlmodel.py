@@ -23,6 +23,22 @@ DEEPEST = 50
 Table = dict[str, npt.NDArray[Any]]
 """Columns by name, all of one length."""
 
+TEXT = np.object_
+"""NumPy's type of a column of text. Its own type of text gives every row the room of the longest."""
+
+
+def as_type(column: npt.NDArray[Any], kind: Any) -> npt.NDArray[Any]:
+    """A column in another type of NumPy's; what is no text becomes text as NumPy writes it.
+
+    Raises:
+        ValueError, TypeError: it holds what the type does not take.
+    """
+    if kind is not TEXT:
+        return column.astype(kind)
+    if column.dtype == TEXT:
+        return np.array([str(value) for value in column], TEXT)
+    return column.astype(np.str_, copy=False).astype(TEXT)
+
 
 class Column(msgspec.Struct, frozen=True):
     """One input column of a model's signature."""
@@ -110,7 +126,9 @@ def _example(folder: ModelFolder, info: dict[str, Any]) -> Table:
     # The standard library's reader, because MLflow writes an unknown value as NaN, which is no JSON.
     frame = json.loads(folder.read(str(info["artifact_path"]), LARGEST_EXAMPLE))
     rows: list[list[Any]] = frame["data"][:EXAMPLE_ROWS]
-    return {
-        name: np.array([np.nan if row[position] is None else row[position] for row in rows])
-        for position, name in enumerate(frame["columns"])
-    }
+    return {name: _column([row[position] for row in rows]) for position, name in enumerate(frame["columns"])}
+
+
+def _column(values: list[Any]) -> npt.NDArray[Any]:
+    known = [np.nan if value is None else value for value in values]
+    return np.array(known, TEXT if any(isinstance(value, str) for value in known) else None)

@@ -108,7 +108,7 @@ class Model:
         except Exception as error:  # whatever a foreign model throws, the ride is not at fault
             raise ModelUnavailable(f"version {self.version} failed: {error}") from error
         if len(numbers) != rows:
-            raise ModelUnavailable(f"version {self.version} gave {len(numbers)} numbers for {rows} rides")
+            raise ModelUnavailable(f"version {self.version} gave {len(numbers)} numbers for {rows} rows")
         return numbers
 
 

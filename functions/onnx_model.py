@@ -11,14 +11,14 @@ import onnxruntime
 from functions.artifacts import ModelFolder
 from functions.errors import ModelUnavailable
 from functions.features import FeatureMatrix, Features
-from functions.mlmodel import Description
+from functions.mlmodel import TEXT, Description, as_type
 
 _TYPES: dict[str, Any] = {
     "tensor(float)": np.float32,
     "tensor(double)": np.float64,
     "tensor(int64)": np.int64,
     "tensor(int32)": np.int32,
-    "tensor(string)": np.str_,
+    "tensor(string)": TEXT,
     "tensor(bool)": np.bool_,
 }
 ERRORS_ONLY = 3
@@ -42,18 +42,18 @@ class OnnxScorer:
         if self._matrix:
             feed = {self._matrix: self._side_by_side(table)}
         else:
-            feed = {name: table[name].astype(kind).reshape(rows, 1) for name, kind in self._types.items()}
+            feed = {name: as_type(table[name], kind).reshape(rows, 1) for name, kind in self._types.items()}
         result: npt.NDArray[Any] = self._session.run(self._output, feed)[0]
         return result
 
     def _side_by_side(self, table: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
-        if isinstance(table, Features) and self._kind is not np.str_:
+        if isinstance(table, Features) and self._kind is not TEXT:
             return self._feature_matrix(table)
-        return np.column_stack([table[name].astype(self._kind) for name in self.columns])
+        return np.column_stack([as_type(table[name], self._kind) for name in self.columns])
 
     @cached_property
     def _feature_matrix(self) -> FeatureMatrix:
-        """Made at the trial, after it is known that there are such columns."""
+        """Made when the first rides come: a model of any other table has no such columns."""
         return FeatureMatrix(self.columns, self._kind)
 
 

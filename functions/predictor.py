@@ -29,7 +29,8 @@ class Predictor:
         resolve: which release is current; may block and raise ModelUnavailable.
         load: a release's model, loaded and tried; may block and raise ModelUnavailable.
         refresh_seconds: between two looks for a newer release; 0 never looks.
-        meanwhile: begun while a model is being loaded; what else should be ready with it.
+        meanwhile: what else should be ready soon; begun while a model is being loaded, unless it is under
+            way still. No model waits for it or fails with it.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Predictor:
         self._release: Release | None = None
         self._next_look = 0.0
         self._looking: asyncio.Task[None] | None = None
+        self._preparing: asyncio.Task[None] | None = None
         self._failure: Exception = ModelUnavailable("the model is still being loaded")
 
     @property
@@ -82,8 +84,9 @@ class Predictor:
         try:
             release = await asyncio.to_thread(self._resolve)
             if release != self._release:
-                loading = asyncio.to_thread(self._load, release)
-                model, _ = await asyncio.gather(loading, self._meanwhile())
+                if self._preparing is None or self._preparing.done():
+                    self._preparing = asyncio.create_task(self._prepare())
+                model = await asyncio.to_thread(self._load, release)
                 self._model, self._release = model, release
                 settle()
                 logger.info(
@@ -105,3 +108,9 @@ class Predictor:
         finally:
             pause = self._refresh_seconds if self._model else RETRY_SECONDS
             self._next_look = time.monotonic() + pause
+
+    async def _prepare(self) -> None:
+        try:
+            await self._meanwhile()
+        except Exception:  # whoever needs what did not get ready says so again
+            logger.exception("not ready ahead of the first request")

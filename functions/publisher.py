@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from functions.errors import SettingsError
+from functions.errors import Refused, SettingsError
 from functions.lines import LinePublisher
 from functions.memory import settle
 from functions.messages import OutMessage
@@ -29,7 +29,7 @@ class Publisher(Protocol):
     """Somewhere messages go."""
 
     async def open(self) -> None:
-        """Begins to get ready for the first message, which otherwise waits for that."""
+        """Begins to get ready for the first message, which otherwise waits for that; again is harmless."""
 
     async def publish(self, message: OutMessage) -> None:
         """Returns when the message is safe; the caller bounds the wait.
@@ -77,7 +77,7 @@ class TopicPublisher:
         self._sending: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        self._made().open()
+        (await self._made()).open()
 
     async def publish(self, message: OutMessage) -> None:
         confirmed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -104,11 +104,9 @@ class TopicPublisher:
 
     async def _send(self, batch: Sequence[tuple[OutMessage, asyncio.Future[None]]]) -> None:
         """Sends a batch and tells everyone in it what came of it."""
-        topic = self._made()
-        from functions.pubsub import Refused
-
         failure: Exception | None = None
         try:
+            topic = await self._made()
             await topic.publish([message for message, _ in batch])
         except Refused as error:
             if len(batch) > 1:
@@ -123,13 +121,21 @@ class TopicPublisher:
         for _, confirmed in batch:
             _settle(confirmed, failure)
 
-    def _made(self) -> "Topic":
+    async def _made(self) -> "Topic":
         if self._topic is None:
-            from functions.pubsub import Topic
-
-            self._topic = Topic(self._name, self._emulator)
-            settle()
+            # On the event loop the import held up /health for 80 ms, here for 20; a start takes as long.
+            made = await asyncio.to_thread(_new_topic, self._name, self._emulator)
+            # Who opens and who publishes may both have waited for one; the first is everybody's.
+            if self._topic is None:
+                self._topic = made
+                settle()
         return self._topic
+
+
+def _new_topic(name: str, emulator: str) -> "Topic":
+    from functions.pubsub import Topic
+
+    return Topic(name, emulator)
 
 
 def _settle(confirmed: "asyncio.Future[None]", failure: Exception | None) -> None:

@@ -19,7 +19,7 @@ from google.pubsub_v1.services.publisher.transports import PublisherGrpcAsyncIOT
 from google.pubsub_v1.types import PublishRequest
 from grpc import aio  # type: ignore[import-untyped]
 
-from functions.errors import PublishFailed
+from functions.errors import PublishFailed, Refused
 from functions.messages import OutMessage
 
 CALL_SECONDS = 6.0
@@ -36,10 +36,6 @@ _RETRY = AsyncRetry(
     timeout=CALL_SECONDS,
     predicate=lambda error: isinstance(error, _PASSES),
 )
-
-
-class Refused(PublishFailed):
-    """The topic does not take the call's content, however often it is sent."""
 
 
 class Topic:
@@ -59,8 +55,12 @@ class Topic:
         self._opening: asyncio.Task[None] | None = None
 
     def open(self) -> None:
-        """Begins to connect ahead of the first message; if that cannot be, `publish` says why."""
-        self._opening = asyncio.create_task(self._open())
+        """Begins to connect ahead of the first message, unless that is begun or done.
+
+        If it cannot be, `publish` says why.
+        """
+        if self._client is None and (self._opening is None or self._opening.done()):
+            self._opening = asyncio.create_task(self._open())
 
     async def publish(self, messages: Sequence[OutMessage]) -> None:
         """Returns when the topic has confirmed all messages.
@@ -89,7 +89,7 @@ class Topic:
             raise PublishFailed(f"{self._name} did not confirm: {error}") from error
 
     async def _open(self) -> None:
-        with suppress(GoogleAuthError, OSError):
+        with suppress(Exception):  # a message meets it again, and who sent that is told
             client = await self._connected()
             client.transport.grpc_channel.get_state(try_to_connect=True)  # type: ignore[attr-defined]
 

@@ -15,7 +15,7 @@ from sklearn.feature_extraction import DictVectorizer
 
 from functions.artifacts import LARGEST_FILE, ModelFolder
 from functions.errors import ModelUnavailable
-from functions.mlmodel import Column, Description
+from functions.mlmodel import TEXT, Column, Description, as_type
 
 COURSE_COLUMNS = ("PU_DO", "PULocationID", "DOLocationID", "trip_distance")
 """What the course's DictVectorizer models choose from; zones are text there."""
@@ -40,7 +40,7 @@ _TYPES: dict[str, Any] = {
     "double": np.float64,
     "integer": np.int32,
     "long": np.int64,
-    "string": np.str_,
+    "string": TEXT,
     "boolean": np.bool_,
 }
 
@@ -54,7 +54,7 @@ class FrameScorer:
         self.columns = tuple(self._types)
 
     def score(self, table: Mapping[str, npt.NDArray[Any]], rows: int) -> npt.NDArray[Any]:
-        frame = pd.DataFrame({name: table[name].astype(kind) for name, kind in self._types.items()})
+        frame = pd.DataFrame({name: as_type(table[name], kind) for name, kind in self._types.items()})
         # One that was fitted on an array warns at each call if it is given names.
         named = hasattr(self._estimator, "feature_names_in_")
         return np.asarray(self._estimator.predict(frame if named else frame.to_numpy()))
@@ -69,7 +69,7 @@ class DictScorer:
         self._estimator = estimator
 
     def score(self, table: Mapping[str, npt.NDArray[Any]], rows: int) -> npt.NDArray[Any]:
-        texts = [table[name].astype(np.str_).tolist() for name in self.columns[:3]]
+        texts = [as_type(table[name], TEXT).tolist() for name in self.columns[:3]]
         distances = table["trip_distance"].tolist()
         dicts = [dict(zip(self.columns, row, strict=True)) for row in zip(*texts, distances, strict=True)]
         return np.asarray(self._estimator.predict(dicts))

@@ -5,13 +5,15 @@ import sys
 import zipfile
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
 from functions.errors import ImplausiblePrediction, ModelUnavailable
 from functions.features import ride_columns
-from functions.model import load_model, load_table_model
+from functions.mlmodel import Target
+from functions.model import Model, load_model, load_table_model
 from functions.registry import resolve
 from functions.releases import Release, ReleasedFile
 from functions.rides import Ride
@@ -170,6 +172,13 @@ def test_onnx_takes_truth_values(tmp_path: Path) -> None:
     assert model.predict_table(table, 2).tolist() == [11, 2]
     as_scored = {name: column.astype(np.float64) for name, column in table.items()}
     assert model.predict_table(as_scored, 2).tolist() == [11, 2]
+
+
+def test_a_model_that_gives_too_few_numbers_is_told_of_rows() -> None:
+    scorer = Mock(columns=("number",), score=lambda _table, rows: np.zeros(rows - 1))
+    model = Model(Release(name="m", version="1", location="", files=()), Target(), scorer)
+    with pytest.raises(ModelUnavailable, match="version 1 gave 2 numbers for 3 rows"):
+        model.score({"number": np.zeros(3)}, 3)
 
 
 def test_onnxruntime_reports_to_nobody(tmp_path: Path) -> None:

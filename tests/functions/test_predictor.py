@@ -14,6 +14,7 @@ from functions.predictor import RETRY_SECONDS, Predictor
 from functions.registry import resolve
 from functions.releases import Release, encode_release
 from functions.rides import Ride
+from functions.telemetry import logger
 from jobs.bucket import take_stock
 
 RIDE = ride_columns([Ride(130, 205, 3.66)])
@@ -104,6 +105,52 @@ def test_what_else_is_needed_is_begun_while_the_model_is_being_loaded(onnx_folde
         assert (await predictor.model()).version == "onnx"
 
     asyncio.run(story())
+
+
+def test_a_model_comes_into_service_though_nothing_else_gets_ready(
+    onnx_folder: Path,
+    other_onnx_folder: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Another test's function may have configured the log.
+    monkeypatch.setattr(logger, "handlers", [caplog.handler])
+    monkeypatch.setattr(logger, "propagate", False)
+
+    async def fail() -> None:
+        raise RuntimeError("no client")
+
+    async def story() -> None:
+        pointer = Pointer(onnx_folder)
+        predictor = Predictor(pointer.resolve, load_model, 0.01, fail)
+        assert (await predictor.model()).version == "onnx"
+        pointer.folder = other_onnx_folder
+        await asyncio.sleep(0.02)
+        assert (await settled(predictor)).version == "other"
+
+    asyncio.run(story())
+    reasons = [str(record.exc_info[1]) for record in caplog.records if record.exc_info]
+    assert reasons == ["no client"] * 2, "it is begun with each model, and each failure is told"
+
+
+def test_what_is_getting_ready_is_not_begun_again(onnx_folder: Path, other_onnx_folder: Path) -> None:
+    begun = 0
+
+    async def hang() -> None:
+        nonlocal begun
+        begun += 1
+        await asyncio.Event().wait()
+
+    async def story() -> None:
+        pointer = Pointer(onnx_folder)
+        predictor = Predictor(pointer.resolve, load_model, 0.01, hang)
+        assert (await predictor.model()).version == "onnx"
+        pointer.folder = other_onnx_folder
+        await asyncio.sleep(0.02)
+        assert (await settled(predictor)).version == "other"
+
+    asyncio.run(story())
+    assert begun == 1
 
 
 def test_a_bad_release_is_refused_and_the_last_good_one_stays(

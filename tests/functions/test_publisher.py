@@ -1,6 +1,7 @@
 """Publishing: what many messages at once come to, and what becomes of them when the topic does not answer."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,14 +9,16 @@ from unittest.mock import AsyncMock, Mock
 
 import google.auth
 import pytest
+from google.api_core.exceptions import ServiceUnavailable
 from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import DefaultCredentialsError
+from google.pubsub_v1.types import PublishRequest
 
-from functions import pubsub
-from functions.errors import PublishFailed
+from functions import publisher, pubsub
+from functions.errors import PublishFailed, Refused
 from functions.messages import LONGEST_NAME, LONGEST_VALUE, OutMessage, takes
 from functions.publisher import TopicPublisher
-from functions.pubsub import Refused, Topic
+from functions.pubsub import Topic
 
 NAME = "projects/p/topics/t"
 
@@ -128,22 +131,102 @@ def test_a_message_waits_for_the_connection_that_is_being_opened(monkeypatch: py
     client.publish.assert_awaited_once()
 
 
-def test_a_topic_without_credentials_opens_and_says_so_at_the_message(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("failure", "told", "sentence"),
+    [
+        (DefaultCredentialsError("none"), PublishFailed, "did not confirm: none"),
+        (RuntimeError("a bug"), RuntimeError, "a bug"),
+    ],
+)
+def test_a_topic_that_cannot_connect_opens_and_says_so_at_the_message(
+    monkeypatch: pytest.MonkeyPatch, failure: Exception, told: type[Exception], sentence: str
 ) -> None:
     def look(_scopes: Sequence[str]) -> tuple[Any, str]:
-        raise DefaultCredentialsError("none")
+        raise failure
 
     async def story() -> None:
         topic = Topic(NAME, "")
         topic.open()
         assert topic._opening
         await topic._opening
-        with pytest.raises(PublishFailed, match="did not confirm: none"):
+        with pytest.raises(told, match=sentence):
             await topic.publish([OutMessage(b"x", {})])
 
     monkeypatch.setattr(google.auth, "default", look)
     asyncio.run(story())
+
+
+def test_a_topic_is_opened_once_until_that_failed_or_its_connection_was_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ends = iter([OSError("no network"), None, None])
+    clients: list[Any] = []
+
+    async def connect(_self: Topic) -> Any:
+        if error := next(ends):
+            raise error
+        clients.append(Mock(publish=AsyncMock(), transport=Mock(close=AsyncMock())))
+        return clients[-1]
+
+    async def opened(topic: Topic) -> int:
+        """How many connections there have been after three openings, the first of them under way."""
+        for _ in range(3):
+            topic.open()
+        assert len(asyncio.all_tasks()) <= 2, "one task opens, however often it is asked"
+        assert topic._opening
+        await topic._opening
+        return len(clients)
+
+    async def story() -> None:
+        topic = Topic(NAME, "")
+        assert [await opened(topic) for _ in range(3)] == [0, 1, 1]
+        clients[0].publish.side_effect = [ServiceUnavailable("gone")]
+        with pytest.raises(ServiceUnavailable):
+            await topic._try(PublishRequest())
+        assert [await opened(topic) for _ in range(2)] == [2, 2]
+
+    monkeypatch.setattr(Topic, "_connect", connect)
+    asyncio.run(story())
+
+
+def test_importing_the_client_holds_up_nothing_and_all_get_the_same_topic(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    imported = threading.Event()
+    sent: list[tuple[Topic, int]] = []
+
+    def new_topic(name: str, emulator: str) -> Topic:
+        assert imported.wait(10)
+        return Topic(name, emulator)
+
+    async def publish(self: Topic, messages: Sequence[OutMessage]) -> None:
+        sent.append((self, len(messages)))
+
+    async def story() -> None:
+        topic = TopicPublisher(NAME, "")
+        waiting = [asyncio.create_task(topic.open()) for _ in range(2)]
+        waiting.append(asyncio.create_task(topic.publish(OutMessage(b"x", {}))))
+        await asyncio.sleep(0)  # the loop turns while the import goes on
+        imported.set()
+        await asyncio.gather(*waiting)
+        await topic.publish(OutMessage(b"y", {}))
+        assert sent == [(topic._topic, 1)] * 2
+
+    monkeypatch.setattr(publisher, "_new_topic", new_topic)
+    monkeypatch.setattr(Topic, "open", opened := Mock())
+    monkeypatch.setattr(Topic, "publish", publish)
+    asyncio.run(story())
+    assert opened.call_count == 2
+
+
+def test_a_client_that_cannot_be_imported_is_told_to_who_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        async with asyncio.timeout(10):
+            await TopicPublisher(NAME, "").publish(OutMessage(b"x", {}))
+
+    monkeypatch.setattr(publisher, "_new_topic", Mock(side_effect=ImportError("no grpc")))
+    with pytest.raises(ImportError, match="no grpc"):
+        asyncio.run(story())
 
 
 def test_without_credentials_an_event_is_delivered_again(monkeypatch: pytest.MonkeyPatch) -> None:
