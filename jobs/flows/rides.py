@@ -15,7 +15,7 @@ from functions.rides import NEW_YORK
 from jobs.download import TLC
 from jobs.flows.months import month_before, months_between
 from jobs.flows.report import Report, failed_row, slug, title_of
-from jobs.flows.tasks import RETRY_DELAYS, score_file
+from jobs.flows.tasks import RETRY_DELAYS, refuse_file, score_file
 from jobs.scoring.job import Wish, fill_in
 
 TRIPS = TLC + "{taxi_type}_tripdata_{year:04d}-{month:02d}.parquet"
@@ -114,7 +114,9 @@ def ride_duration_backfill(  # noqa: PLR0913  # as above
 
 
 def _wish(taxi: Taxi, month: date, trips: str, output: str, model: str) -> Wish:
-    return Wish(fill_in(trips, month, taxi), fill_in(output, month, taxi), model, taxi, month)
+    place = fill_in(output, month, taxi)
+    refuse_file(place)
+    return Wish(fill_in(trips, month, taxi), place, model, taxi, month)
 
 
 def _patient(retry_delays: Sequence[float]) -> Task[..., Report]:
