@@ -14,7 +14,7 @@ from prefect.states import Completed
 from rich.console import Console
 
 from functions.artifacts import ModelFolder
-from functions.errors import RidecastError
+from functions.errors import RidecastError, SettingsError
 from functions.mlmodel import describe, identified
 from jobs.flows.report import Report, title_of
 from jobs.places import NoPlace, exists
@@ -29,7 +29,7 @@ JITTER = 0.3
 
 def _worth_another_try(_task: object, _run: TaskRun, state: State[Any]) -> bool:
     """An outage and a month that is not published yet look alike; a bug and a missing setting do not."""
-    return isinstance(state.data, RidecastError)
+    return isinstance(state.data, RidecastError) and not isinstance(state.data, SettingsError)
 
 
 def _run_name() -> str:

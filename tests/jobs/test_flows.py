@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-import click
+from functions.errors import SettingsError
 from functions.model import load_table_model
 from functions.registry import resolve
 from jobs.flows.months import NoMonth, month_before, months_between
@@ -129,7 +129,7 @@ def test_only_what_may_pass_is_tried_again() -> None:
     again = score_file.retry_condition_fn
     assert again
     assert again(score_file, None, Failed(data=NoPlace("does not exist")))
-    assert not again(score_file, None, Failed(data=click.UsageError("MODEL_BUCKET is not set")))
+    assert not again(score_file, None, Failed(data=SettingsError("MODEL_BUCKET is not set")))
     assert not again(score_file, None, Failed(data=TypeError("a bug")))
     assert list(RETRY_DELAYS) == sorted(RETRY_DELAYS)
 
