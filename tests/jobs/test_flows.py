@@ -104,6 +104,22 @@ def test_a_report_has_every_count_and_a_link() -> None:
     assert "RMSE" not in report(unknown).markdown() + report(unknown).line()
 
 
+def test_a_reason_may_hold_what_ends_a_cell() -> None:
+    rejected = Counter({"a|b is missing": 2, "c\\|d\ne is no number": 1})
+    rows = report(Outcome(rejected=rejected)).markdown().splitlines()
+    assert r"| – a\|b is missing | 2 |" in rows
+    assert r"| – c\\\|d e is no number | 1 |" in rows
+
+
+def test_a_signature_does_not_stand_where_everybody_reads() -> None:
+    signed = "https://storage/customers.parquet?sign=s3cr.et/x"
+    assert link(signed) == "<https://storage/customers.parquet>"
+    assert title_of(Wish(signed, "out")) == "customers"
+    failed = failed_row("customers", NoPlace(f"{signed} answered 403: check the address"))
+    assert failed["predictions"] == "https://storage/customers.parquet answered 403: check the address"
+    assert link("gs://b/what?/x.parquet").startswith("[gs://b/what?/x.parquet]")
+
+
 def test_rows_of_a_backfill_have_the_same_columns() -> None:
     scored, before = report(Outcome(predicted=10, total=50.0)).row(), report(None).row()
     failed = failed_row("green 2021-04", NoPlace("in.parquet does not exist"))
