@@ -27,15 +27,22 @@ VIEWS = {
 }
 """What there is to ask."""
 
-_MONTH = r"taxi_type=[^/]+/year=\d+/month=\d+/[^/.][^/]*\.parquet"
+_MONTH = r"taxi_type=[^/]+/year=\d{1,4}/month=\d{1,2}/[^/.][^/]*\.parquet"
 _FILES = {
     "predictions": re.compile(_MONTH),
     REJECTED: re.compile(f"{REJECTED}/{_MONTH}"),
     "tables": re.compile(r"input=[^/]+/[^/.][^/]*\.parquet"),
 }
-_PARTITIONS = "{taxi_type: varchar, year: integer, month: integer}"
-_FROM_FILES = """create view files.{name} as from read_parquet(getvariable('{name}'), union_by_name = true,
-    hive_partitioning = true, hive_types = {partitions})"""
+# What the folders right above a file say. DuckDB's own reading of them takes those above the place as well,
+# and fails where a name holds `?` or another `=`.
+_OF_A_MONTH = r"""* exclude (file),
+    regexp_extract(file, 'taxi_type=([^/]+)/[^/]+/[^/]+/[^/]+$', 1) as taxi_type,
+    regexp_extract(file, 'year=(\d+)/[^/]+/[^/]+$', 1)::integer as year,
+    regexp_extract(file, 'month=(\d+)/[^/]+$', 1)::integer as month"""
+# No table that was scored has a column `input` of its own.
+_OF_A_TABLE = "* replace (regexp_extract(input, 'input=([^/]+)/[^/]+$', 1) as input)"
+_FROM_FILES = """create view files.{name} as select {columns} from read_parquet(getvariable('{name}'),
+    union_by_name = true, hive_partitioning = false, filename = '{file}')"""
 _NO_FILES = "create view files.{name} as select null::varchar as model_version where false"
 _FETCHED = 1 << 12
 """Rows at a time."""
@@ -151,9 +158,9 @@ def _create_views(connection: duckdb.DuckDBPyConnection, files: dict[str, list[s
     connection.execute("create schema files")
     for name, found in files.items():
         connection.execute(f"set variable {name} = ?", [[_pattern(path) for path in found]])
-        partitions = "{input: varchar}" if name == "tables" else _PARTITIONS
+        columns, file = (_OF_A_TABLE, "input") if name == "tables" else (_OF_A_MONTH, "file")
         sql = _FROM_FILES if found else _NO_FILES
-        connection.execute(sql.format(name=name, partitions=partitions))
+        connection.execute(sql.format(name=name, columns=columns, file=file))
     connection.execute(Path(__file__).with_name("views.sql").read_text())
 
 
