@@ -21,7 +21,7 @@ from jobs.scoring.layout import REJECTED
 VIEWS = {
     "rides": "One row for each ride, by the newest model version that scored it, with its zones' names.",
     "predictions": "Every prediction of a ride: one row for each model version that scored it.",
-    "rejected": "The rides that could not be predicted, as they came, once for each reason.",
+    "rejected": "The rides that no model version could predict, as they came, once for each reason.",
     "zones": "New York's taxi zones: LocationID, Borough, Zone, and the centre's longitude and latitude.",
     "tables": "The predictions of tables that are no trips, in their own columns; input is the file's name.",
 }
@@ -136,20 +136,22 @@ def _find(place: str, connection: duckdb.DuckDBPyConnection) -> dict[str, list[s
         root = Path(place)
         names = (path.relative_to(root).as_posix() for path in root.rglob("*.parquet"))
         found = {name: str(root / name) for name in names}
-    sorts = {
-        sort: [found[name] for name in sorted(found) if form.fullmatch(name)] for sort, form in _FILES.items()
+    of_sort = {
+        sort: [name for name in sorted(found) if form.fullmatch(name)] for sort, form in _FILES.items()
     }
-    # A file has a ride once: the newest prediction of a ride is looked for in months with several files only,
-    # which is slow and needs much memory.
-    predictions = sorts.pop("predictions")
-    files_of = Counter(_folder(path) for path in predictions)
-    sorts["once"] = [path for path in predictions if files_of[_folder(path)] == 1]
-    sorts["again"] = [path for path in predictions if files_of[_folder(path)] > 1]
+    # A run has a ride once: what several say of one ride is compared in months of several runs only, which is
+    # slow and needs much memory.
+    runs = {name.removeprefix(f"{REJECTED}/") for name in of_sort["predictions"] + of_sort[REJECTED]}
+    runs_of = Counter(_month_of(name) for name in runs)
+    sorts = {"tables": [found[name] for name in of_sort["tables"]]}
+    for sort in ("predictions", REJECTED):
+        sorts[f"{sort}_once"] = [found[name] for name in of_sort[sort] if runs_of[_month_of(name)] == 1]
+        sorts[f"{sort}_again"] = [found[name] for name in of_sort[sort] if runs_of[_month_of(name)] > 1]
     return sorts
 
 
-def _folder(path: str) -> str:
-    return path.rpartition("/")[0]
+def _month_of(name: str) -> str:
+    return name.removeprefix(f"{REJECTED}/").rpartition("/")[0]
 
 
 def _create_views(connection: duckdb.DuckDBPyConnection, files: dict[str, list[str]]) -> None:

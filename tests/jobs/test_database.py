@@ -199,6 +199,39 @@ def test_rejected_rows_are_as_they_came(tmp_path):
     assert ask("select count(*) from predictions", tmp_path) == [(0,)]
 
 
+def test_times_of_rejected_rows_are_new_yorks_whatever_their_type(tmp_path):
+    zoned = pd.Timestamp("2021-03-04 10:06", tz="UTC")
+    for month, came in enumerate([WHEN, zoned, str(WHEN), "soon"], 1):
+        row = {"ride_id": str(came), "lpep_pickup_datetime": came, "reason": "no zone"}
+        write(tmp_path, f"rejected/taxi_type=green/year=2021/month=0{month}/a.parquet", row)
+    found = ask("select pickup_datetime from rejected order by month", tmp_path)
+    assert found == [(WHEN,), (WHEN,), (WHEN,), (None,)]
+
+
+def test_a_ride_that_any_version_predicted_is_not_rejected(tmp_path):
+    def reject(name, *ride_ids):
+        rows = [{"ride_id": ride_id, "reason": "the model's number cannot be"} for ride_id in ride_ids]
+        write(tmp_path, f"rejected/{name}.parquet", *rows)
+
+    april = MARCH.replace("03", "04")
+    write(tmp_path, f"{MARCH}/old.parquet", ride("a"), ride("b"))
+    write(tmp_path, f"{MARCH}/new.parquet", ride("b", model_version="2"), ride("c", model_version="2"))
+    reject(f"{MARCH}/old", "c", "d")
+    reject(f"{MARCH}/new", "a", "d")
+    # Of an older run, whose predictions were removed; and of a ride whose id is known from another month.
+    write(tmp_path, f"{april}/new.parquet", ride("e", model_version="2"))
+    reject(f"{april}/old", "a", "e")
+    # Another target's number is no duration.
+    write(tmp_path, f"{MARCH}/dollars.parquet", {"ride_id": "d", "predicted_cost": 17.5})
+    assert ask("select month, ride_id from rejected order by all", tmp_path) == [(3, "d"), (4, "a")]
+    assert ask("select month, ride_id from rides order by all", tmp_path) == [
+        (3, "a"),
+        (3, "b"),
+        (3, "c"),
+        (4, "e"),
+    ]
+
+
 @pytest.mark.parametrize("name", ["a=b", "a?b", "%41", "a#b", "a [1]*", "=", "__HIVE_DEFAULT_PARTITION__"])
 def test_what_is_predicted_may_be_called_anything(tmp_path, in_bucket, name):
     write(tmp_path, f"input={name}/1.parquet", {"customer": 7, "predicted_churn": 0.9})
