@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from jobs.places import name_of
 from jobs.scoring.job import Done, Wish
 from jobs.scoring.layout import Output
 from jobs.scoring.outcome import Outcome
@@ -112,7 +113,7 @@ def title_of(wish: Wish) -> str:
     """What people call a file."""
     if wish.month:
         return f"{wish.taxi} {wish.month:%Y-%m}".strip()
-    return PurePosixPath(without_queries(wish.trips)).stem
+    return PurePosixPath(name_of(wish.trips)).stem
 
 
 def link(place: str) -> str:

@@ -15,7 +15,7 @@ from jobs.flows.months import NoMonth, month_before, months_between
 from jobs.flows.report import Report, failed_row, link, slug, title_of
 from jobs.places import NoPlace
 from jobs.schedule import command
-from jobs.scoring.job import Wish, fill_in
+from jobs.scoring.job import Wish, fill_in, find_release
 from jobs.scoring.layout import Output, month_partition, output_of
 from jobs.scoring.outcome import Outcome
 from tests.models import save_course_onnx
@@ -145,7 +145,10 @@ def test_only_what_may_pass_is_tried_again() -> None:
     again = score_file.retry_condition_fn
     assert again
     assert again(score_file, None, Failed(data=NoPlace("does not exist")))
-    assert not again(score_file, None, Failed(data=SettingsError("MODEL_BUCKET is not set")))
+    for model in ("", "models:/ride-duration@champion"):
+        with pytest.raises(SettingsError) as missing:
+            find_release(model, {})
+        assert not again(score_file, None, Failed(data=missing.value))
     assert not again(score_file, None, Failed(data=TypeError("a bug")))
     assert list(RETRY_DELAYS) == sorted(RETRY_DELAYS)
 
