@@ -45,6 +45,13 @@ from newest
 left join zones as pickup on pickup.LocationID = PULocationID
 left join zones as dropoff on dropoff.LocationID = DOLocationID;
 
+-- Of what came as a time, with a zone or without, or as text that may have an offset or be no time at all.
+create macro local_time(came) as
+  case typeof(came)
+    when 'VARCHAR' then try_cast(try_cast(came as timestamptz) as timestamp)
+    else try_cast(came as timestamp)
+  end;
+
 create macro rejected_in(files) as table
 with shape as (
   select
@@ -58,16 +65,11 @@ with shape as (
 )
 select
   taxi_type, year, month, ride_id,
-  -- As they came: a file's own name for them; with a time zone, as dates or as text, perhaps none that is a time.
   coalesce(
-    try_cast(lpep_pickup_datetime as timestamp),
-    try_cast(tpep_pickup_datetime as timestamp),
-    try_cast(pickup_datetime as timestamp)
+    local_time(lpep_pickup_datetime), local_time(tpep_pickup_datetime), local_time(pickup_datetime)
   ) as pickup_datetime,
   coalesce(
-    try_cast(lpep_dropoff_datetime as timestamp),
-    try_cast(tpep_dropoff_datetime as timestamp),
-    try_cast(dropoff_datetime as timestamp)
+    local_time(lpep_dropoff_datetime), local_time(tpep_dropoff_datetime), local_time(dropoff_datetime)
   ) as dropoff_datetime,
   PULocationID, DOLocationID, trip_distance, reason
 from (from shape union all by name from query_table(files));
