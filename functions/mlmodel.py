@@ -10,6 +10,7 @@ import yaml
 
 from functions.artifacts import ModelFolder
 from functions.errors import ModelUnavailable
+from functions.releases import Release
 
 LARGEST_DESCRIPTION = 1 << 20
 """Bytes; MLflow writes a few thousand."""
@@ -94,6 +95,12 @@ def describe(folder: ModelFolder) -> Description:
         raise ModelUnavailable(f"MLmodel cannot be understood: {error}") from error
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise ModelUnavailable(f"MLmodel lacks what MLflow writes: {error!r}") from error
+
+
+def identified(release: Release, description: Description) -> Release:
+    """A release with a version: what to call the model where no registry numbered it."""
+    version = release.version or description.identity or release.name
+    return msgspec.structs.replace(release, version=version)
 
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

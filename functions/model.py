@@ -5,14 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from functions.artifacts import LARGEST_FILE, ModelFolder
 from functions.errors import ImplausiblePrediction, ModelUnavailable, Problem
 from functions.features import FEATURES, Features, RideColumns, ride_columns
-from functions.mlmodel import LARGEST_DESCRIPTION, LARGEST_EXAMPLE, Description, Target, describe
+from functions.mlmodel import LARGEST_DESCRIPTION, LARGEST_EXAMPLE, Description, Target, describe, identified
 from functions.releases import Release
 from functions.rides import Prediction, Ride
 
@@ -142,9 +141,8 @@ def load_table_model(release: Release, *, allow_pickle: bool = False) -> Model:
         scorer = _scorer(folder, description, allow_pickle)
     if len(set(scorer.columns)) < len(scorer.columns):
         raise ModelUnavailable("the model names a column twice in its signature")
-    version = release.version or description.identity or release.name
     types = {column.name: column.type for column in description.columns}
-    model = Model(msgspec.structs.replace(release, version=version), description.target, scorer, types)
+    model = Model(identified(release, description), description.target, scorer, types)
     if description.example:
         with _trial():
             model.predict_table(description.example, len(next(iter(description.example.values()))))

@@ -21,21 +21,28 @@ from jobs.scoring.layout import REJECTED
 VIEWS = {
     "rides": "One row for each ride, by the newest model version that scored it, with its zones' names.",
     "predictions": "Every prediction of a ride: one row for each model version that scored it.",
-    "rejected": "The rides that could not be predicted, as they came, once for each reason.",
+    "rejected": "The rides that no model version could predict, as they came, once for each reason.",
     "zones": "New York's taxi zones: LocationID, Borough, Zone, and the centre's longitude and latitude.",
     "tables": "The predictions of tables that are no trips, in their own columns; input is the file's name.",
 }
 """What there is to ask."""
 
-_MONTH = r"taxi_type=[^/]+/year=\d+/month=\d+/[^/.][^/]*\.parquet"
+_MONTH = r"taxi_type=[^/]+/year=\d{1,4}/month=\d{1,2}/[^/.][^/]*\.parquet"
 _FILES = {
     "predictions": re.compile(_MONTH),
     REJECTED: re.compile(f"{REJECTED}/{_MONTH}"),
     "tables": re.compile(r"input=[^/]+/[^/.][^/]*\.parquet"),
 }
-_PARTITIONS = "{taxi_type: varchar, year: integer, month: integer}"
-_FROM_FILES = """create view files.{name} as from read_parquet(getvariable('{name}'), union_by_name = true,
-    hive_partitioning = true, hive_types = {partitions})"""
+# What the folders right above a file say. DuckDB's own reading of them takes those above the place as well,
+# and fails where a name holds `?` or another `=`.
+_OF_A_MONTH = r"""* exclude (file),
+    regexp_extract(file, 'taxi_type=([^/]+)/[^/]+/[^/]+/[^/]+$', 1) as taxi_type,
+    regexp_extract(file, 'year=(\d+)/[^/]+/[^/]+$', 1)::integer as year,
+    regexp_extract(file, 'month=(\d+)/[^/]+$', 1)::integer as month"""
+# No table that was scored has a column `input` of its own.
+_OF_A_TABLE = "* replace (regexp_extract(input, 'input=([^/]+)/[^/]+$', 1) as input)"
+_FROM_FILES = """create view files.{name} as select {columns} from read_parquet(getvariable('{name}'),
+    union_by_name = true, hive_partitioning = false, filename = '{file}')"""
 _NO_FILES = "create view files.{name} as select null::varchar as model_version where false"
 _FETCHED = 1 << 12
 """Rows at a time."""
@@ -129,20 +136,22 @@ def _find(place: str, connection: duckdb.DuckDBPyConnection) -> dict[str, list[s
         root = Path(place)
         names = (path.relative_to(root).as_posix() for path in root.rglob("*.parquet"))
         found = {name: str(root / name) for name in names}
-    sorts = {
-        sort: [found[name] for name in sorted(found) if form.fullmatch(name)] for sort, form in _FILES.items()
+    of_sort = {
+        sort: [name for name in sorted(found) if form.fullmatch(name)] for sort, form in _FILES.items()
     }
-    # A file has a ride once: the newest prediction of a ride is looked for in months with several files only,
-    # which is slow and needs much memory.
-    predictions = sorts.pop("predictions")
-    files_of = Counter(_folder(path) for path in predictions)
-    sorts["once"] = [path for path in predictions if files_of[_folder(path)] == 1]
-    sorts["again"] = [path for path in predictions if files_of[_folder(path)] > 1]
+    # A run has a ride once: what several say of one ride is compared in months of several runs only, which is
+    # slow and needs much memory.
+    runs = {name.removeprefix(f"{REJECTED}/") for name in of_sort["predictions"] + of_sort[REJECTED]}
+    runs_of = Counter(_month_of(name) for name in runs)
+    sorts = {"tables": [found[name] for name in of_sort["tables"]]}
+    for sort in ("predictions", REJECTED):
+        sorts[f"{sort}_once"] = [found[name] for name in of_sort[sort] if runs_of[_month_of(name)] == 1]
+        sorts[f"{sort}_again"] = [found[name] for name in of_sort[sort] if runs_of[_month_of(name)] > 1]
     return sorts
 
 
-def _folder(path: str) -> str:
-    return path.rpartition("/")[0]
+def _month_of(name: str) -> str:
+    return name.removeprefix(f"{REJECTED}/").rpartition("/")[0]
 
 
 def _create_views(connection: duckdb.DuckDBPyConnection, files: dict[str, list[str]]) -> None:
@@ -151,9 +160,9 @@ def _create_views(connection: duckdb.DuckDBPyConnection, files: dict[str, list[s
     connection.execute("create schema files")
     for name, found in files.items():
         connection.execute(f"set variable {name} = ?", [[_pattern(path) for path in found]])
-        partitions = "{input: varchar}" if name == "tables" else _PARTITIONS
+        columns, file = (_OF_A_TABLE, "input") if name == "tables" else (_OF_A_MONTH, "file")
         sql = _FROM_FILES if found else _NO_FILES
-        connection.execute(sql.format(name=name, partitions=partitions))
+        connection.execute(sql.format(name=name, columns=columns, file=file))
     connection.execute(Path(__file__).with_name("views.sql").read_text())
 
 

@@ -3,6 +3,7 @@
 import click
 
 from functions.rides import NEW_YORK
+from jobs.places import NoPlace
 
 SECOND_OF_MONTH = "0 3 2 * *"
 """At three in the morning of each month's second day: the month before has ended everywhere."""
@@ -12,16 +13,12 @@ SECOND_OF_MONTH = "0 3 2 * *"
 @click.option("--taxi", type=click.Choice(["green", "yellow"]), default="green", show_default=True)
 @click.option(
     "--trips",
-    envvar="INPUT_FILE_PATTERN",
-    show_envvar=True,
     metavar="PLACE",
     help="A path, gs://… or https://…; {taxi_type}, {year:04d} and {month:02d} are filled in. "
     "TLC's own address if not given.",
 )
 @click.option(
     "--output",
-    envvar="OUTPUT_FILE_PATTERN",
-    show_envvar=True,
     required=True,
     metavar="PLACE",
     help="A folder, local or gs://…, for the layout taxi_type=…/year=…/month=….",
@@ -69,7 +66,7 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     """
     try:
         from jobs.flows import rides
-        from jobs.flows.tasks import RETRY_DELAYS
+        from jobs.flows.tasks import RETRY_DELAYS, refuse_file
     except ModuleNotFoundError as error:
         if error.name != "prefect":
             raise
@@ -87,6 +84,10 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
         raise click.BadParameter(
             f"{error}: write it like {SECOND_OF_MONTH!r}", param_hint="--cron"
         ) from error
+    try:
+        refuse_file(output)
+    except NoPlace as error:
+        raise click.BadParameter(str(error), param_hint="--output") from error
     _ask_server()
     parameters = {
         "taxi_type": taxi,

@@ -1,5 +1,5 @@
 -- The views that an analyst asks. Below them, in the schema `files`, are the Parquet files as they are:
--- predictions of months with one file (`once`) and with several (`again`), rejected rows, and tables.
+-- predictions and rejected rows of months with one run (`_once`) and with several (`_again`), and tables.
 -- A shape without rows gives a view its columns where no file has them.
 
 create macro predictions_in(files) as table
@@ -19,11 +19,11 @@ select
 from (from shape union all by name from query_table(files));
 
 create view predictions as
-from predictions_in('files.once') union all by name from predictions_in('files.again');
+from predictions_in('files.predictions_once') union all by name from predictions_in('files.predictions_again');
 
 create view rides as
 with newest as (
-  from predictions_in('files.again')
+  from predictions_in('files.predictions_again')
   where predicted_duration is not null
   qualify 1 = row_number() over (
     -- The file's month is in the ride's id; named here, a month that is asked for is read alone.
@@ -34,7 +34,7 @@ with newest as (
       predicted_duration
   )
   union all by name
-  from predictions_in('files.once') where predicted_duration is not null
+  from predictions_in('files.predictions_once') where predicted_duration is not null
 )
 select
   taxi_type, year, month, ride_id, pickup_datetime,
@@ -45,7 +45,14 @@ from newest
 left join zones as pickup on pickup.LocationID = PULocationID
 left join zones as dropoff on dropoff.LocationID = DOLocationID;
 
-create view rejected as
+-- Of what came as a time, with a zone or without, or as text that may have an offset or be no time at all.
+create macro local_time(came) as
+  case typeof(came)
+    when 'VARCHAR' then try_cast(try_cast(came as timestamptz) as timestamp)
+    else try_cast(came as timestamp)
+  end;
+
+create macro rejected_in(files) as table
 with shape as (
   select
     null::varchar as taxi_type, null::integer as year, null::integer as month,
@@ -56,22 +63,26 @@ with shape as (
     null::varchar as reason
   where false
 )
--- Every version of a model rejects about the same rides.
-select distinct
+select
   taxi_type, year, month, ride_id,
-  -- As they came: a file's own name for them, and perhaps text that is no time.
   coalesce(
-    try_cast(lpep_pickup_datetime as timestamp),
-    try_cast(tpep_pickup_datetime as timestamp),
-    try_cast(pickup_datetime as timestamp)
+    local_time(lpep_pickup_datetime), local_time(tpep_pickup_datetime), local_time(pickup_datetime)
   ) as pickup_datetime,
   coalesce(
-    try_cast(lpep_dropoff_datetime as timestamp),
-    try_cast(tpep_dropoff_datetime as timestamp),
-    try_cast(dropoff_datetime as timestamp)
+    local_time(lpep_dropoff_datetime), local_time(tpep_dropoff_datetime), local_time(dropoff_datetime)
   ) as dropoff_datetime,
   PULocationID, DOLocationID, trip_distance, reason
-from (from shape union all by name from files.rejected);
+from (from shape union all by name from query_table(files));
+
+create view rejected as
+from rejected_in('files.rejected_once')
+union all by name
+-- Every version of a model rejects about the same rides; but a number that cannot be is the fault of one.
+select distinct *
+from rejected_in('files.rejected_again')
+anti join (
+  from predictions_in('files.predictions_again') where predicted_duration is not null
+) using (taxi_type, year, month, ride_id);
 
 create view tables as
 with shape as (select null::varchar as input, null::varchar as model_version where false)

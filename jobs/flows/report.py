@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from jobs.places import name_of
 from jobs.scoring.job import Done, Wish
 from jobs.scoring.layout import Output
 from jobs.scoring.outcome import Outcome
@@ -75,7 +76,7 @@ class Report:
                 )
             rows["rejected"] = f"{outcome.rejected.total():,}"
             rows |= {f"– {reason}": f"{count:,}" for reason, count in outcome.rejected.most_common()}
-        head, *body = [f"| {name} | {text} |" for name, text in rows.items()]
+        head, *body = [f"| {_cell(name)} | {_cell(text)} |" for name, text in rows.items()]
         places = {
             "input": link(self.trips),
             "predictions": link(self.output.predictions),
@@ -105,12 +106,14 @@ class Report:
 def failed_row(title: str, error: BaseException) -> dict[str, str]:
     """The same of a file that could not be scored."""
     blank = dict.fromkeys(("rows", "predicted", "rejected", "mean", "RMSE", "version"), "")
-    return {"month": title, "state": "failed"} | blank | {"predictions": str(error)}
+    return {"month": title, "state": "failed"} | blank | {"predictions": without_queries(str(error))}
 
 
 def title_of(wish: Wish) -> str:
     """What people call a file."""
-    return f"{wish.taxi} {wish.month:%Y-%m}".strip() if wish.month else PurePosixPath(wish.trips).stem
+    if wish.month:
+        return f"{wish.taxi} {wish.month:%Y-%m}".strip()
+    return PurePosixPath(name_of(wish.trips)).stem
 
 
 def link(place: str) -> str:
@@ -118,9 +121,19 @@ def link(place: str) -> str:
     if place.startswith("gs://"):
         folder, _, _ = place.removeprefix("gs://").rpartition("/")
         return f"[{place}]({CONSOLE}{folder})"
-    return f"<{place}>" if "://" in place else f"`{Path(place).absolute()}`"
+    return f"<{without_queries(place)}>" if "://" in place else f"`{Path(place).absolute()}`"
+
+
+def without_queries(text: str) -> str:
+    """A text whose `https://` addresses have no query, which may be a signature that lets everybody in."""
+    return re.sub(r"(https?://[^\s?]*)\?\S*", r"\1", text)
 
 
 def slug(text: str) -> str:
     """A text as the key of an artifact: small letters, digits and dashes."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def _cell(text: str) -> str:
+    # A reason names a column, which may be called anything.
+    return re.sub(r"([\\|])", r"\\\1", " ".join(text.split()))

@@ -14,8 +14,8 @@ from functions.errors import RidecastError
 from functions.rides import NEW_YORK
 from jobs.download import TLC
 from jobs.flows.months import month_before, months_between
-from jobs.flows.report import Report, failed_row, slug, title_of
-from jobs.flows.tasks import RETRY_DELAYS, score_file
+from jobs.flows.report import Report, failed_row, slug, title_of, without_queries
+from jobs.flows.tasks import RETRY_DELAYS, refuse_file, score_file
 from jobs.scoring.job import Wish, fill_in
 
 TRIPS = TLC + "{taxi_type}_tripdata_{year:04d}-{month:02d}.parquet"
@@ -102,7 +102,7 @@ def ride_duration_backfill(  # noqa: PLR0913  # as above
             reports.append(result)
             rows.append(result.row())
         else:
-            failed.append(f"{title_of(wish)}: {result}")
+            failed.append(f"{title_of(wish)}: {without_queries(str(result))}")
             rows.append(failed_row(title_of(wish), result))
     create_table_artifact(rows, slug(f"backfill {taxi_type}"), f"{taxi_type} {first} to {last}")
     if failed:
@@ -114,7 +114,9 @@ def ride_duration_backfill(  # noqa: PLR0913  # as above
 
 
 def _wish(taxi: Taxi, month: date, trips: str, output: str, model: str) -> Wish:
-    return Wish(fill_in(trips, month, taxi), fill_in(output, month, taxi), model, taxi, month)
+    place = fill_in(output, month, taxi)
+    refuse_file(place)
+    return Wish(fill_in(trips, month, taxi), place, model, taxi, month)
 
 
 def _patient(retry_delays: Sequence[float]) -> Task[..., Report]:

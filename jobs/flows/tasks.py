@@ -13,10 +13,11 @@ from prefect.runtime import task_run
 from prefect.states import Completed
 from rich.console import Console
 
-from functions.errors import RidecastError
-from functions.model import load_table_model
+from functions.artifacts import ModelFolder
+from functions.errors import RidecastError, SettingsError
+from functions.mlmodel import describe, identified
 from jobs.flows.report import Report, title_of
-from jobs.places import exists
+from jobs.places import NoPlace, exists
 from jobs.scoring.job import Wish, find_release, score_place
 from jobs.scoring.layout import month_partition, output_of
 
@@ -28,7 +29,7 @@ JITTER = 0.3
 
 def _worth_another_try(_task: object, _run: TaskRun, state: State[Any]) -> bool:
     """An outage and a month that is not published yet look alike; a bug and a missing setting do not."""
-    return isinstance(state.data, RidecastError)
+    return isinstance(state.data, RidecastError) and not isinstance(state.data, SettingsError)
 
 
 def _run_name() -> str:
@@ -52,13 +53,13 @@ def score_file(wish: Wish, again: bool = True) -> Report:
     Args:
         wish: trips, or any table whose columns the model takes.
         again: False leaves a month that this version of the model has predicted before as it is; the
-            wish must name taxi and month then.
+            wish must name taxi and month then, and a folder.
 
     Raises:
         RidecastError: it cannot be scored, also after the last try.
     """
     log = get_run_logger()
-    if not again and (finished := _finished_before(wish)):
+    if not again and (finished := finished_before(wish)):
         log.info(finished.line())
         # A state of its own name, so that one sees what was left out.
         return Completed(name="Finished before", message=finished.line(), data=finished)  # type: ignore[return-value]
@@ -69,15 +70,32 @@ def score_file(wish: Wish, again: bool = True) -> Report:
     return report
 
 
-def _finished_before(wish: Wish) -> Report | None:
+def finished_before(wish: Wish) -> Report | None:
+    """What there is of a month that this version of the model has predicted; None if it has not.
+
+    Raises:
+        NoPlace: the output is a file, or cannot be looked at.
+        ModelUnavailable: there is no such model.
+    """
     assert wish.month, "only a month's file is known before its input is read"
-    # Loaded, because a folder says in its MLmodel which version it is.
-    release = load_table_model(find_release(wish.model), allow_pickle=wish.allow_pickle).release
+    refuse_file(wish.output)
+    release = find_release(wish.model)
+    if not release.version:
+        release = identified(release, describe(ModelFolder(release)))
     output = output_of(wish.output, month_partition(wish.taxi, wish.month), release)
     # The predictions are the last that a run writes.
     if not exists(output.predictions):
         return None
     return Report(title_of(wish), wish.trips, output, release.name, release.version)
+
+
+def refuse_file(output: str) -> None:
+    """Raises NoPlace where an output is a file: it would be taken for finished, whatever wrote it."""
+    if output.endswith(".parquet"):
+        raise NoPlace(
+            f"{output} is a file, whose name does not tell which months and which version of the model are "
+            "finished: give a folder, local or gs://…"
+        )
 
 
 class _Lines(io.StringIO):

@@ -5,17 +5,20 @@ from collections import Counter
 from datetime import date
 from pathlib import Path
 
-import click
 import pytest
 from click.testing import CliRunner
 
+from functions.errors import SettingsError
+from functions.model import load_table_model
+from functions.registry import resolve
 from jobs.flows.months import NoMonth, month_before, months_between
 from jobs.flows.report import Report, failed_row, link, slug, title_of
 from jobs.places import NoPlace
 from jobs.schedule import command
-from jobs.scoring.job import Wish, fill_in
-from jobs.scoring.layout import Output
+from jobs.scoring.job import Wish, fill_in, find_release
+from jobs.scoring.layout import Output, month_partition, output_of
 from jobs.scoring.outcome import Outcome
+from tests.models import save_course_onnx
 
 OUTPUT = Output("gs://b/out/taxi_type=green/year=2021/month=03/r.parquet", "gs://b/out/rejected/r.parquet")
 
@@ -101,6 +104,22 @@ def test_a_report_has_every_count_and_a_link() -> None:
     assert "RMSE" not in report(unknown).markdown() + report(unknown).line()
 
 
+def test_a_reason_may_hold_what_ends_a_cell() -> None:
+    rejected = Counter({"a|b is missing": 2, "c\\|d\ne is no number": 1})
+    rows = report(Outcome(rejected=rejected)).markdown().splitlines()
+    assert r"| – a\|b is missing | 2 |" in rows
+    assert r"| – c\\\|d e is no number | 1 |" in rows
+
+
+def test_a_signature_does_not_stand_where_everybody_reads() -> None:
+    signed = "https://storage/customers.parquet?sign=s3cr.et/x"
+    assert link(signed) == "<https://storage/customers.parquet>"
+    assert title_of(Wish(signed, "out")) == "customers"
+    failed = failed_row("customers", NoPlace(f"{signed} answered 403: check the address"))
+    assert failed["predictions"] == "https://storage/customers.parquet answered 403: check the address"
+    assert link("gs://b/what?/x.parquet").startswith("[gs://b/what?/x.parquet]")
+
+
 def test_rows_of_a_backfill_have_the_same_columns() -> None:
     scored, before = report(Outcome(predicted=10, total=50.0)).row(), report(None).row()
     failed = failed_row("green 2021-04", NoPlace("in.parquet does not exist"))
@@ -126,9 +145,50 @@ def test_only_what_may_pass_is_tried_again() -> None:
     again = score_file.retry_condition_fn
     assert again
     assert again(score_file, None, Failed(data=NoPlace("does not exist")))
-    assert not again(score_file, None, Failed(data=click.UsageError("MODEL_BUCKET is not set")))
+    for model in ("", "models:/ride-duration@champion"):
+        with pytest.raises(SettingsError) as missing:
+            find_release(model, {})
+        assert not again(score_file, None, Failed(data=missing.value))
     assert not again(score_file, None, Failed(data=TypeError("a bug")))
     assert list(RETRY_DELAYS) == sorted(RETRY_DELAYS)
+
+
+def test_what_is_finished_is_known_without_loading_the_model(tmp_path: Path) -> None:
+    from jobs.flows.tasks import finished_before
+
+    model, month = save_course_onnx(tmp_path / "model"), date(2021, 3, 1)
+    description = model / "MLmodel"
+    description.write_text(description.read_text().replace("model_id: null", "model_id: m-1f2e"))
+    release = load_table_model(resolve(str(model))).release
+    wish = Wish("in.parquet", str(tmp_path / "out"), str(model), "green", month)
+    (model / "model.onnx").unlink()
+    assert finished_before(wish) is None
+    output = output_of(wish.output, month_partition("green", month), release)
+    file = Path(output.predictions)
+    file.parent.mkdir(parents=True)
+    file.touch()
+    assert finished_before(wish) == Report("green 2021-03", "in.parquet", output, "model", "m-1f2e")
+
+
+def test_a_file_is_no_output_of_months(tmp_path: Path) -> None:
+    from jobs.flows.rides import ride_duration_backfill, ride_duration_prediction
+    from jobs.flows.tasks import finished_before
+
+    file = tmp_path / "2021-03.parquet"
+    file.touch()
+    month, pattern = date(2021, 3, 1), str(tmp_path / "{year:04d}-{month:02d}.parquet")
+    with pytest.raises(NoPlace, match=r"2021-03\.parquet is a file, .*: give a folder, local or gs://"):
+        finished_before(Wish("in.parquet", str(file), taxi="green", month=month))
+    with pytest.raises(NoPlace, match="give a folder"):
+        ride_duration_backfill.fn(first="2021-03", last="2021-03", output=pattern)
+    with pytest.raises(NoPlace, match="give a folder"):
+        ride_duration_prediction.fn(run_date=date(2021, 4, 2), output=pattern)
+
+
+def test_what_the_homework_left_in_the_environment_is_no_output() -> None:
+    result = CliRunner(env={"OUTPUT_FILE_PATTERN": "homework.parquet"}).invoke(command, [])
+    assert result.exit_code == 2
+    assert "Missing option '--output'" in result.output
 
 
 def test_without_prefect_the_command_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,6 +206,7 @@ def test_without_prefect_the_command_says_what_to_install(monkeypatch: pytest.Mo
         ("", [], "PREFECT_API_URL is not set"),
         ("http://127.0.0.1:9/api", [], "no Prefect server answers at http://127.0.0.1:9/api"),
         ("", ["--cron=at night"], "write it like '0 3 2 * *'"),
+        ("", ["--output=all.parquet"], "Invalid value for --output: all.parquet is a file"),
     ],
 )
 def test_what_keeps_the_command_from_serving(
