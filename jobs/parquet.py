@@ -93,7 +93,11 @@ def numbers_of(column: pa.Array) -> npt.NDArray[np.float64]:
 
 
 def times_of(column: pa.Array) -> npt.NDArray[np.datetime64]:
-    """A column of times, or of text that holds them: microseconds on New York's clock, or NaT."""
+    """A column of times, or of text that holds them: microseconds on New York's clock, or NaT.
+
+    Raises:
+        pyarrow.ArrowException: the type holds no times.
+    """
     kind = column.type
     if is_text(kind):
         return np.array([_time_of(text) for text in column.to_pylist()], "datetime64[us]")
@@ -104,6 +108,8 @@ def times_of(column: pa.Array) -> npt.NDArray[np.datetime64]:
         utc = column.cast(pa.timestamp("us", "UTC"), safe=False).to_numpy(zero_copy_only=False)
         local = pd.DatetimeIndex(utc, tz="UTC").tz_convert(NEW_YORK).tz_localize(None)
         return local.to_numpy("datetime64[us]")
+    if not (pa.types.is_temporal(kind) or pa.types.is_null(kind)):
+        raise pa.ArrowTypeError(f"{kind} where times must be")
     times: npt.NDArray[np.datetime64] = column.cast(pa.timestamp("us"), safe=False).to_numpy(
         zero_copy_only=False
     )

@@ -91,26 +91,27 @@ def trouble_with(place: str) -> Iterator[None]:
     Raises:
         NoPlace: for whatever the system and Google's and Arrow's libraries raise.
     """
+    named = without_query(place)
     try:
         yield
     except FileNotFoundError as error:
-        raise NoPlace(f"{place} does not exist: give the path of a file") from error
+        raise NoPlace(f"{named} does not exist: give the path of a file") from error
     except OSError as error:
         if isinstance(error, requests.RequestException):
-            raise NoPlace(f"{place} cannot be reached ({error}): try again") from error
-        raise NoPlace(f"{place} cannot be used ({error.strerror or error})") from error
+            raise NoPlace(f"{named} cannot be reached ({error}): try again") from error
+        raise NoPlace(f"{named} cannot be used ({error.strerror or error})") from error
     except pa.ArrowException as error:
-        raise NoPlace(f"{place} cannot be read ({error}): give a whole Parquet file") from error
+        raise NoPlace(f"{named} cannot be read ({error}): give a whole Parquet file") from error
     except GoogleAuthError as error:
         raise NoPlace(
-            f"{place} needs credentials ({error}): run `gcloud auth application-default login`"
+            f"{named} needs credentials ({error}): run `gcloud auth application-default login`"
         ) from error
     except InvalidResponse as error:
-        raise NoPlace(_refusal(place, error.response.status_code, error)) from error
+        raise NoPlace(_refusal(named, error.response.status_code, error)) from error
     except GoogleAPICallError as error:
-        raise NoPlace(_refusal(place, error.code or 0, error)) from error
+        raise NoPlace(_refusal(named, error.code or 0, error)) from error
     except GoogleAPIError as error:
-        raise NoPlace(_refusal(place, 0, error)) from error
+        raise NoPlace(_refusal(named, 0, error)) from error
 
 
 def _refusal(place: str, status: int, error: Exception) -> str:
@@ -145,6 +146,11 @@ def same(place: str, other: str) -> bool:
     if "://" in place or "://" in other:
         return place == other
     return Path(place).resolve() == Path(other).resolve()
+
+
+def without_query(place: str) -> str:
+    """For people to see: what stands behind the ? of a web address may be its signature."""
+    return place.partition("?")[0] if place.startswith(("https://", "http://")) else place
 
 
 def name_of(place: str) -> str:
@@ -219,6 +225,7 @@ def _remove_left_over(path: Path) -> None:
 
 
 def _fetch(place: str, file: BinaryIO) -> None:
+    named = without_query(place)
     try:
         with requests.get(place, stream=True, timeout=(CONNECT_SECONDS, SILENCE_SECONDS)) as answer:
             answer.raise_for_status()
@@ -228,13 +235,13 @@ def _fetch(place: str, file: BinaryIO) -> None:
         status = error.response.status_code
         # TLC's CDN answers 403, not 404, for a month it does not have.
         raise OutOfReach(
-            f"{place} answered {status}: check the address in a browser;"
+            f"{named} answered {status}: check the address in a browser;"
             " TLC publishes a month about two months later"
             if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
-            else f"{place} answered {status}: try again later, or give a downloaded file"
+            else f"{named} answered {status}: try again later, or give a downloaded file"
         ) from error
     except requests.RequestException as error:
         raise OutOfReach(
-            f"{place} cannot be reached ({type(error).__name__}): check the connection, or give a"
+            f"{named} cannot be reached ({type(error).__name__}): check the connection, or give a"
             " downloaded file"
         ) from error

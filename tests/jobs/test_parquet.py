@@ -58,6 +58,12 @@ def test_times_in_text_are_read_as_the_functions_read_them() -> None:
     assert times_of(texts.dictionary_encode()).astype(str).tolist() == times.astype(str).tolist()
 
 
+def test_numbers_are_no_times() -> None:
+    with pytest.raises(pa.ArrowTypeError, match="int64 where times must be"):
+        times_of(pa.array([1614586800000000]))
+    assert np.isnat(times_of(pa.nulls(2))).all()
+
+
 def test_text_is_told_from_numbers() -> None:
     assert is_text(pa.string())
     assert is_text(pa.dictionary(pa.int8(), pa.large_string()))
