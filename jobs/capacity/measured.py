@@ -21,9 +21,9 @@ class Measured:
 
 FUNCTIONS = {
     "predict_event": Measured(
-        service_ms=0.37, wait_ms=1.0, event_bytes=1000.0, start_s=0.81, memory_mb=131.0
+        service_ms=0.31, wait_ms=1.0, event_bytes=1000.0, start_s=0.41, memory_mb=127.0
     ),
-    "predict": Measured(service_ms=0.12, wait_ms=0.0, event_bytes=0.0, start_s=0.56, memory_mb=123.0),
+    "predict": Measured(service_ms=0.11, wait_ms=0.0, event_bytes=0.0, start_s=0.35, memory_mb=118.0),
 }
 """The one place of the measured figures; every plan rests on them. From docs/performance.md: a thousandth of
 what one process does in a second at 8 connections, p50 at one in flight without the service, first answer."""
