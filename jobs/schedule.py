@@ -1,5 +1,7 @@
 """python -m jobs schedule: months predicted by the clock, with Prefect."""
 
+import signal
+
 import click
 
 from functions.rides import NEW_YORK
@@ -108,6 +110,8 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     )
     assert isinstance(by_the_clock, RunnerDeployment)
     assert isinstance(when_asked_to, RunnerDeployment)
+    # What a shell starts in the background ignores Ctrl-C; but only that leaves the deployments paused.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     serve(by_the_clock, when_asked_to)
 
 
