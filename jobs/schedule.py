@@ -5,6 +5,7 @@ import signal
 import click
 
 from functions.rides import NEW_YORK
+from jobs.options import model_option
 from jobs.places import NoPlace
 
 SECOND_OF_MONTH = "0 3 2 * *"
@@ -25,13 +26,7 @@ SECOND_OF_MONTH = "0 3 2 * *"
     metavar="PLACE",
     help="A folder, local or gs://…, for the layout taxi_type=…/year=…/month=….",
 )
-@click.option(
-    "--model",
-    metavar="URI",
-    default="",
-    help="A release pointer, an MLflow model's folder, models:/NAME@ALIAS or models:/NAME/7; the champion's "
-    "release if not given.",
-)
+@model_option
 @click.option("--cron", default=SECOND_OF_MONTH, show_default=True, help="When, on New York's clock.")
 @click.option(
     "--every", type=click.FloatRange(min=1), metavar="SECONDS", help="Instead of --cron, to see it work."

@@ -6,6 +6,7 @@ import click
 from rich.console import Console
 
 from functions.errors import RidecastError
+from jobs.options import model_option
 from jobs.scoring.job import Done, Wish, fill_in, score_place
 
 HOMEWORK = ("ride_id", "predicted_duration")
@@ -30,13 +31,7 @@ HOMEWORK = ("ride_id", "predicted_duration")
     metavar="PLACE",
     help="A folder, local or gs://…, for the layout taxi_type=…/year=…/month=…; or a file named ….parquet.",
 )
-@click.option(
-    "--model",
-    metavar="URI",
-    default="",
-    help="A release pointer, an MLflow model's folder, models:/NAME@ALIAS or models:/NAME/7; the champion's "
-    "release if not given.",
-)
+@model_option
 @click.option(
     "--taxi", type=click.Choice(["green", "yellow"]), help="What the file's columns say if not given."
 )
