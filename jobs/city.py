@@ -75,24 +75,25 @@ Numbers = npt.NDArray[np.float64]
 Indexes = npt.NDArray[np.int64]
 
 
-def write_month(month: date, path: Path, rides: int = RIDES_A_MONTH) -> None:
+def write_month(month: date, path: Path, rides: int = RIDES_A_MONTH, pace: float = 1.0) -> None:
     """Writes `generate_month` as a Parquet file."""
-    pq.write_table(generate_month(month, rides), path)
+    pq.write_table(generate_month(month, rides, pace), path)
 
 
-def generate_month(month: date, rides: int = RIDES_A_MONTH) -> pa.Table:
+def generate_month(month: date, rides: int = RIDES_A_MONTH, pace: float = 1.0) -> pa.Table:
     """One month of trips, dirt included, in the columns of TLC's green months, by pick-up time.
 
     Args:
         month: its first day.
         rides: number of rows.
+        pace: of the traffic; at 0.5 the same ways take twice the time.
     """
     city = City()
     draw = np.random.default_rng([SEED, month.toordinal()])
     start, end = city.draw_ways(rides, draw)
     pickup = _draw_pickups(month, rides, draw)
     miles = city.miles[start, end] * draw.lognormal(0, 0.08, rides) + draw.gamma(2, 0.25, rides)
-    under_way = 60 * miles / city.speeds(start, end, miles, pickup)
+    under_way = 60 * miles / (pace * city.speeds(start, end, miles, pickup))
     minutes = MINUTES_AT_ENDS + under_way * draw.lognormal(0, LUCK, rides)
     trips = {
         "pickup": pickup,

@@ -34,18 +34,41 @@ def command(version: int | None, name: str, tolerance: float, force: bool) -> No
     A version that was champion before comes back as a roll-back: its error is shown but not gated.
     """
     settings = Settings.read()
+    console = Console(highlight=False, soft_wrap=True)
     try:
         with reachable(settings):
-            promote(settings, name, version, tolerance, force=force)
+            promote(settings, name, version, console, tolerance, force=force)
     except RidecastError as error:
         raise click.ClickException(str(error)) from error
 
 
-def promote(settings: Settings, name: str, version: int | None, tolerance: float, *, force: bool) -> None:
+class StaysOut(RidecastError):
+    """A version did not become champion; the text says which gates are closed."""
+
+
+class HalfPromoted(RidecastError):
+    """A version has the alias, but the release pointer cannot be written."""
+
+
+def promote(  # noqa: PLR0913  # one for each thing that a person may want otherwise
+    settings: Settings,
+    name: str,
+    version: int | None,
+    console: Console,
+    tolerance: float = TOLERANCE_MINUTES,
+    *,
+    force: bool = False,
+) -> None:
     """Gates, then the alias, and last the release pointer, so that functions never see half of it.
 
+    Args:
+        version: None is the newest.
+        tolerance: minutes by which the RMSE may exceed the champion's.
+        force: promotes whatever the gates say.
+
     Raises:
-        click.ClickException: a gate is closed and nobody forced it; nothing was changed.
+        StaysOut: a gate is closed and nobody forced it; nothing was changed.
+        HalfPromoted: `sync` does the rest.
         RidecastError: the version cannot be read or judged; nothing was changed.
     """
     registry = Registry(settings.tracking_uri, name)
@@ -69,12 +92,12 @@ def promote(settings: Settings, name: str, version: int | None, tolerance: float
     )
     if broken:
         gates.append(Gate("champion can be judged", "–", "no", "yes", passed=False))
-        click.echo(f"version {champion} cannot be judged: {broken}", err=True)
-    _print(gates, release.version, champion, len(minutes), rolls_back=rolls_back)
+        console.print(f"version {champion} cannot be judged: {broken}", markup=False)
+    _print(console, gates, release.version, champion, len(minutes), rolls_back=rolls_back)
 
     closed = [gate.name for gate in gates if not gate.passed]
     if closed and not force:
-        raise click.ClickException(
+        raise StaysOut(
             f"version {version} stays out: {', '.join(closed)}. --force overrides, and is recorded"
         )
     tags = {PROMOTED_AT: datetime.now(UTC).isoformat(timespec="seconds")}
@@ -85,15 +108,25 @@ def promote(settings: Settings, name: str, version: int | None, tolerance: float
     try:
         point_at(pointer, release)
     except (GoogleAPIError, GoogleAuthError, OSError) as error:
-        raise click.ClickException(
+        raise HalfPromoted(
             f"version {version} has the alias {ALIAS}, but {pointer} cannot be written ({error}); "
             "when it can, `python -m jobs sync` makes it follow"
         ) from error
     forced = " (forced)" if closed else ""
-    click.echo(f"{name} version {version} is the {ALIAS}{forced}; the functions follow {pointer}")
+    console.print(
+        f"{name} version {version} is the {ALIAS}{forced}; the functions follow {pointer}", markup=False
+    )
 
 
-def _print(gates: list[Gate], version: str, champion: int | None, rides: int, *, rolls_back: bool) -> None:
+def _print(  # noqa: PLR0913  # what stands in the table and above it
+    console: Console,
+    gates: list[Gate],
+    version: str,
+    champion: int | None,
+    rides: int,
+    *,
+    rolls_back: bool,
+) -> None:
     title = f"version {version} on {rides:,} held-out rides" + (" (roll-back)" if rolls_back else "")
     table = Table(title=title, title_justify="left")
     table.add_column("gate")
@@ -104,4 +137,4 @@ def _print(gates: list[Gate], version: str, champion: int | None, rides: int, *,
     for gate in gates:
         mark = "[green]✓[/]" if gate.passed else "[red]✗[/]"
         table.add_row(gate.name, gate.candidate, gate.champion, gate.asked, mark)
-    Console().print(table)
+    console.print(table)

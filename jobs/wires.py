@@ -20,7 +20,7 @@ import grpc  # type: ignore[import-untyped]
 import msgspec
 import requests
 from google.api_core.exceptions import DeadlineExceeded, GoogleAPICallError
-from google.cloud import pubsub_v1
+from google.cloud import pubsub_v1  # type: ignore[attr-defined]  # it brings no types
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 

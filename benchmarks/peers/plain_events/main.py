@@ -7,7 +7,7 @@ import os
 
 import functions_framework
 from flask import Request
-from google.cloud import pubsub_v1
+from google.cloud import pubsub_v1  # type: ignore[attr-defined]  # it brings no types
 
 from benchmarks.peers.model import load
 
