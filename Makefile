@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install run up lint test check faults load bench lock
+.PHONY: help install run up retrain lint test check faults load bench lock
 PYTHON ?= python3
 BIN := .venv/bin
 UV_VERSION := 0.13.9
@@ -17,6 +17,9 @@ run: install ## the main job: train, promote, serve, replay rides, collect predi
 
 up: install ## the local cloud stays up, with addresses and commands to try
 	@$(BIN)/python -m jobs local up
+
+retrain: install ## a month drifts, a new champion takes over, and the rides stream on (RATE=… PICTURE=…; two minutes)
+	@$(BIN)/python -m jobs local retrain
 
 lint: install ## style and types
 	@$(BIN)/ruff check --quiet

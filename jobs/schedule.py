@@ -1,6 +1,7 @@
 """python -m jobs schedule: months predicted by the clock, with Prefect."""
 
 import signal
+from typing import cast
 
 import click
 
@@ -46,6 +47,11 @@ SECOND_OF_MONTH = "0 3 2 * *"
     metavar="SECONDS",
     help="Before a further try of a month that failed; once for each try.  [default: 60, 300, 1500]",
 )
+@click.option(
+    "--retrain",
+    is_flag=True,
+    help="By the same clock, learn and promote anew where a month has drifted.",
+)
 def command(  # noqa: PLR0913, PLR0917  # one for each option
     taxi: str,
     trips: str | None,
@@ -55,14 +61,15 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     every: float | None,
     months_back: int,
     retry_delays: tuple[float, ...],
+    retrain: bool,
 ) -> None:
     """Predict a month by the clock, and past months when asked to, with Prefect.
 
-    Serves two deployments to the server at PREFECT_API_URL, until it is stopped: ride-duration-prediction,
-    by the clock, and ride-duration-backfill.
+    Serves three deployments to the server at PREFECT_API_URL, until it is stopped: ride-duration-prediction,
+    by the clock; ride-duration-backfill; and ride-duration-retraining, by the clock with --retrain.
     """
     try:
-        from jobs.flows import rides
+        from jobs.flows import retraining, rides
         from jobs.flows.tasks import RETRY_DELAYS, refuse_file
     except ModuleNotFoundError as error:
         if error.name != "prefect":
@@ -86,28 +93,26 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     except NoPlace as error:
         raise click.BadParameter(str(error), param_hint="--output") from error
     _ask_server()
-    parameters = {
+    of_all = {
         "taxi_type": taxi,
-        "output": output,
         "trips": trips or rides.TRIPS,
-        "model": model,
         "retry_delays": retry_delays or RETRY_DELAYS,
     }
-    by_name = EntrypointType.MODULE_PATH
-    by_the_clock = rides.ride_duration_prediction.to_deployment(
-        taxi,
-        schedule=schedule,
-        parameters=parameters | {"months_back": months_back},
-        entrypoint_type=by_name,
-    )
-    when_asked_to = rides.ride_duration_backfill.to_deployment(
-        taxi, parameters=parameters, entrypoint_type=by_name
-    )
-    assert isinstance(by_the_clock, RunnerDeployment)
-    assert isinstance(when_asked_to, RunnerDeployment)
+    scoring = {"output": output, "model": model}
+    back = {"months_back": months_back}
+    served = [
+        flow.to_deployment(
+            taxi, schedule=when, parameters=of_all | its_own, entrypoint_type=EntrypointType.MODULE_PATH
+        )
+        for flow, when, its_own in (
+            (rides.ride_duration_prediction, schedule, scoring | back),
+            (retraining.ride_duration_retraining, schedule if retrain else None, back),
+            (rides.ride_duration_backfill, None, scoring),
+        )
+    ]
     # What a shell starts in the background ignores Ctrl-C; but only that leaves the deployments paused.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    serve(by_the_clock, when_asked_to)
+    serve(*cast(list[RunnerDeployment], served))
 
 
 def _ask_server() -> None:

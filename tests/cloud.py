@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from jobs.local.emulators import BUCKET, NoPubSub, PubSub, start_mlflow, start_pubsub, start_storage
+from jobs.local.emulators import (
+    BUCKET,
+    NoPubSub,
+    PubSub,
+    start_mlflow,
+    start_prefect,
+    start_pubsub,
+    start_storage,
+)
 from jobs.local.processes import Programs, answers
 from jobs.local.topics import Topics
 
@@ -64,7 +72,6 @@ def prefect_environment(
     environment = plain_environment | {
         "PREFECT_HOME": str(folder / "prefect"),
         "DO_NOT_TRACK": "1",
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_UI_ENABLED": "false",
         # It looks for new schedules once a second, and its clients for due runs.
         "PREFECT_SERVER_SERVICES_SCHEDULER_RECENT_DEPLOYMENTS_LOOP_SECONDS": "1",
@@ -72,17 +79,7 @@ def prefect_environment(
         # A flow run that is due soon has its process already, which takes seconds of a core.
         "PREFECT_RUNNER_PROCESS_LIMIT": "1",
     }
-    port = programs.start_on_free_port(
-        "Prefect server",
-        lambda port: [
-            *(sys.executable, "-m", "prefect", "server", "start"),
-            *("--host=127.0.0.1", f"--port={port}"),
-        ],
-        environment,
-        lambda port: answers(f"http://127.0.0.1:{port}/api/health"),
-        60,
-    )
-    return environment | {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
+    return environment | {"PREFECT_API_URL": start_prefect(programs, folder, environment)}
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """The task that scores one file, trips or any table: for the flows here, and for your own."""
 
-import io
-from collections.abc import Callable
 from typing import Any
 
 from prefect import task
@@ -11,11 +9,11 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.logging import get_run_logger
 from prefect.runtime import task_run
 from prefect.states import Completed
-from rich.console import Console
 
 from functions.artifacts import ModelFolder
 from functions.errors import RidecastError, SettingsError
 from functions.mlmodel import describe, identified
+from jobs.flows.log import logged_console
 from jobs.flows.report import Report, title_of
 from jobs.places import NoPlace, exists
 from jobs.scoring.job import Wish, find_release, score_place
@@ -27,7 +25,7 @@ JITTER = 0.3
 """Each delay is longer or shorter by up to about this part, so that many do not come back at once."""
 
 
-def _worth_another_try(_task: object, _run: TaskRun, state: State[Any]) -> bool:
+def worth_another_try(_task: object, _run: TaskRun, state: State[Any]) -> bool:
     """An outage and a month that is not published yet look alike; a bug and a missing setting do not."""
     return isinstance(state.data, RidecastError) and not isinstance(state.data, SettingsError)
 
@@ -42,7 +40,7 @@ def _run_name() -> str:
     retries=len(RETRY_DELAYS),
     retry_delay_seconds=list(RETRY_DELAYS),
     retry_jitter_factor=JITTER,
-    retry_condition_fn=_worth_another_try,
+    retry_condition_fn=worth_another_try,
     cache_policy=NO_CACHE,  # what is finished is told by the files, which anybody may remove
 )
 def score_file(wish: Wish, again: bool = True) -> Report:
@@ -63,7 +61,7 @@ def score_file(wish: Wish, again: bool = True) -> Report:
         log.info(finished.line())
         # A state of its own name, so that one sees what was left out.
         return Completed(name="Finished before", message=finished.line(), data=finished)  # type: ignore[return-value]
-    done = score_place(wish, Console(file=_Lines(log.info), soft_wrap=True))
+    done = score_place(wish, logged_console())
     report = Report.of(wish, done)
     log.info(report.line())
     create_markdown_artifact(report.markdown(), report.key, report.line())
@@ -96,16 +94,3 @@ def refuse_file(output: str) -> None:
             f"{output} is a file, whose name does not tell which months and which version of the model are "
             "finished: give a folder, local or gs://…"
         )
-
-
-class _Lines(io.StringIO):
-    """A file whose lines are said in a log."""
-
-    def __init__(self, say: Callable[[str], object]) -> None:
-        super().__init__()
-        self._say = say
-
-    def write(self, text: str) -> int:
-        for line in text.splitlines():
-            self._say(line)
-        return len(text)

@@ -66,6 +66,31 @@ def run_command(wanted: tuple[str, ...], rides: int, rate: float, picture: Path 
         sys.exit(0 if run(Screen(), wanted, rides, rate, picture) else 1)
 
 
+@command.command("retrain")
+@click.option(
+    "--rate",
+    envvar="RATE",
+    type=click.FloatRange(min=0, min_open=True),
+    default=25,
+    show_default=True,
+    show_envvar=True,
+    help="Ride events a second.",
+)
+@click.option(
+    "--picture",
+    envvar="PICTURE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Save what happened as a PNG file.",
+)
+def retrain_command(rate: float, picture: Path | None) -> None:
+    """A generated city's traffic slows down: report, train and promote anew, while rides stream on."""
+    with ending_well():
+        from jobs.local.retrain import retrain
+        from jobs.local.screen import Screen
+
+        sys.exit(0 if retrain(Screen(), rate, picture) else 1)
+
+
 @command.command("up")
 @_trips
 def up_command(wanted: tuple[str, ...]) -> None:

@@ -18,9 +18,11 @@ from jobs.local.emulators import (
     NoPubSub,
     PubSub,
     start_mlflow,
+    start_prefect,
     start_pubsub,
     start_storage,
 )
+from jobs.local.flows import Flows
 from jobs.local.processes import HOUSE, PartFailed, Programs, answers, in_background, undisturbed
 from jobs.local.screen import Screen
 from jobs.local.topics import Topics
@@ -35,7 +37,7 @@ REMOVE_TRIES = 10
 REFRESH_SECONDS = 5
 """Between two looks of the functions for a newer release: who promotes wants to see it."""
 
-_NOT_OURS = ("FUNCTION_", "AIP_", "MLFLOW_")
+_NOT_OURS = ("FUNCTION_", "AIP_", "MLFLOW_", "PREFECT_")
 """Prefixes of variables that mean another cloud and would change what our programs do …"""
 _NOT_OURS_EITHER = {"ALLOW_PICKLE", "DEBUG", "LOG_LEVEL", "THREADS", "WORKERS"}
 """… and whole names."""
@@ -70,6 +72,7 @@ class LocalCloud:
         """The Cloud Storage emulator's address."""
         self.mlflow = ""
         """The MLflow server's address."""
+        self._prefect = ""
         self._functions: dict[str, int] = {}
         # For a signal that falls between the last line of the work and the first of the closing.
         atexit.register(self.close)
@@ -135,6 +138,26 @@ class LocalCloud:
         with self._screen.step("MLflow server") as step:
             self.mlflow = start_mlflow(self._programs, self.folder, self._whole_environment())
             step.detail = self.mlflow
+
+    def start_flows(self, trips: str) -> Flows:
+        """Starts a Prefect server, and `python -m jobs schedule`, which serves it our flows.
+
+        Args:
+            trips: a pattern, as `schedule` takes it.
+
+        Raises:
+            PartFailed: one of them does not answer.
+        """
+        with self._screen.step("Prefect server") as step:
+            self._prefect = start_prefect(self._programs, self.folder, self._whole_environment())
+            step.detail = self._prefect
+            flows = Flows(self._prefect)
+            options = [f"--trips={trips}", f"--output={self.folder / 'predicted'}"]
+            command = [sys.executable, "-m", "jobs", "schedule", *options]
+            schedule = self._programs.start("schedule", command, self._whole_environment())
+            # The last that it makes.
+            schedule.wait_until(lambda: flows.served("ride-duration-backfill/green"), START_SECONDS)
+        return flows
 
     def run(self, name: str, *command: str) -> None:
         """Runs `python -m jobs <command>` in this cloud; its output goes to ours.
@@ -212,6 +235,8 @@ class LocalCloud:
             "MODEL_REFRESH_SECONDS": str(REFRESH_SECONDS),
             "RIDE_EVENTS_TOPIC": self.doors.ride_events,
         }
+        if self._prefect:
+            variables |= {"PREFECT_API_URL": self._prefect}
         if self._topics:
             variables |= {
                 "PUBSUB_EMULATOR_HOST": self._topics.emulator,
@@ -241,6 +266,7 @@ class LocalCloud:
         local = "127.0.0.1,localhost"
         return ours | {
             "TMPDIR": str(self.folder),
+            "DO_NOT_TRACK": "1",
             "MPLCONFIGDIR": str(HOUSE / ".cache" / "matplotlib"),
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "NO_PROXY": ",".join(filter(None, [os.environ.get("NO_PROXY"), local])),

@@ -1,8 +1,9 @@
 """Rides go in, predictions come out, and nothing may be lost on the way."""
 
+import itertools
 import queue
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -39,8 +40,17 @@ class Replayed(NamedTuple):
     """From publish to prediction of the first event, which went alone and found everything cold."""
 
 
-def replay(cloud: LocalCloud, screen: Screen, rides: Sequence[RecordedRide], rate: float) -> Replayed:
+def replay(
+    cloud: LocalCloud,
+    screen: Screen,
+    rides: Sequence[RecordedRide],
+    rate: float,
+    enough: Callable[[], bool] = lambda: False,
+) -> Replayed:
     """Sends the rides through the cloud at `rate` a second and collects what comes out.
+
+    Args:
+        enough: whether no more are to be sent; asked before each.
 
     Raises:
         PartFailed: a part of the cloud has ended.
@@ -58,7 +68,7 @@ def replay(cloud: LocalCloud, screen: Screen, rides: Sequence[RecordedRide], rat
     inlet = open_inlet(doors.ride_events, cloud.emulator)
 
     def send(some: Sequence[RecordedRide]) -> None:
-        for ride in paced(some, rate):
+        for ride in itertools.takewhile(lambda _: not enough(), paced(some, rate)):
             news.put(_Sent(ride.ride_id, time.time()))
             inlet.send(ride.event())
 

@@ -186,6 +186,25 @@ def start_mlflow(programs: Programs, folder: Path, environment: Mapping[str, str
     return f"http://127.0.0.1:{port}"
 
 
+def start_prefect(programs: Programs, folder: Path, environment: Mapping[str, str]) -> str:
+    """A Prefect server that forgets all at its end; returns its address for PREFECT_API_URL.
+
+    Raises:
+        PartFailed: it does not answer.
+    """
+    port = programs.start_on_free_port(
+        "Prefect server",
+        lambda port: [
+            *(sys.executable, "-m", "prefect", "server", "start"),
+            *("--host=127.0.0.1", f"--port={port}"),
+        ],
+        {**environment, "PREFECT_HOME": str(folder / "prefect"), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"},
+        lambda port: answers(f"http://127.0.0.1:{port}/api/health"),
+        START_SECONDS,
+    )
+    return f"http://127.0.0.1:{port}/api"
+
+
 def last_line(log: Path | None) -> str:
     """The last thing that a program said, which is mostly why it ended."""
     lines = log.read_text(errors="replace").split("\n") if log and log.is_file() else []

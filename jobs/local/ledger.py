@@ -18,6 +18,8 @@ class Predicted(NamedTuple):
     """Version of the model that made it."""
     seconds: float
     """From our publish call to the prediction's own publish time."""
+    at: float
+    """That time, in seconds since 1970."""
 
 
 class Ledger:
@@ -45,6 +47,7 @@ class Ledger:
             event["prediction"]["ride_duration"],
             event["version"],
             arrival.published - self._sent[ride_id],
+            arrival.published,
         )
         return ride_id  # type: ignore[no-any-return]
 

@@ -13,11 +13,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import requests
 
 from functions.rides import NEW_YORK
 from jobs.city import generate_month, write_month
 from jobs.flows.months import month_before
+from jobs.local.flows import Flows
 from jobs.local.processes import Program, Programs
 from tests.models import save_course_onnx
 
@@ -46,31 +46,8 @@ print(own())
 """
 
 
-class Server:
-    """What the server's API says."""
-
-    def __init__(self, address: str) -> None:
-        self._address = address
-        self._session = requests.Session()
-        self._session.trust_env = False
-
-    def ask(self, method: str, path: str, **body: Any) -> Any:
-        answer = self._session.request(method, f"{self._address}/{path}", json=body or None, timeout=10)
-        answer.raise_for_status()
-        return answer.json()
-
-    def knows(self, deployment: str) -> bool:
-        """Whether it knows a deployment, and that somebody serves it."""
-        try:
-            return not self.ask("GET", f"deployments/name/{deployment}")["paused"]
-        except requests.HTTPError:
-            return False
-
-    def start(self, deployment: str, **parameters: Any) -> str:
-        """Asks for a run, as Prefect's page and `prefect deployment run` do; its id."""
-        found = self.ask("GET", f"deployments/name/{deployment}")
-        run = self.ask("POST", f"deployments/{found['id']}/create_flow_run", parameters=parameters)
-        return str(run["id"])
+class Server(Flows):
+    """What the server's API says, in the forms that the tests ask for."""
 
     def run(self, run: str) -> dict[str, Any]:
         found: dict[str, Any] = self.ask("GET", f"flow_runs/{run}")
@@ -83,12 +60,12 @@ class Server:
 
     def tasks(self, run: str) -> dict[str, dict[str, Any]]:
         """A run's task runs by their names."""
-        found = self.ask("POST", "task_runs/filter", flow_runs={"id": {"any_": [run]}})
+        found = self.ask("POST", "task_runs/filter", {"flow_runs": {"id": {"any_": [run]}}})
         return {each["name"]: each for each in found}
 
     def artifacts(self, run: str) -> dict[str, Any]:
         """What a run left to be seen: key → data."""
-        found = self.ask("POST", "artifacts/filter", flow_runs={"id": {"any_": [run]}})
+        found = self.ask("POST", "artifacts/filter", {"flow_runs": {"id": {"any_": [run]}}})
         return {each["key"]: each["data"] for each in found if each["key"]}
 
 
@@ -123,7 +100,7 @@ def serve(
         program = programs.start("schedule", command, prefect_environment)
         started.append(program)
         # The backfill's deployment is made last.
-        program.wait_until(lambda: server.knows("ride-duration-backfill/green"), SECONDS)
+        program.wait_until(lambda: server.served("ride-duration-backfill/green"), SECONDS)
         return program
 
     yield start
@@ -155,8 +132,8 @@ def test_a_scheduled_run_fires_by_itself(serve: Serve, server: Server, tmp_path:
 
     of_the_flow = {"flows": {"name": {"any_": ["ride-duration-prediction"]}}, "sort": "START_TIME_ASC"}
     finished = of_the_flow | {"flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}}
-    wait_for(lambda: server.ask("POST", "flow_runs/filter", **finished))
-    run = server.ask("POST", "flow_runs/filter", **finished)[0]
+    wait_for(lambda: server.ask("POST", "flow_runs/filter", finished))
+    run = server.ask("POST", "flow_runs/filter", finished)[0]
     assert run["auto_scheduled"]
     ((month, path),) = predictions(tmp_path).items()
     assert month in months

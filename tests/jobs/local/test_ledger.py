@@ -27,7 +27,7 @@ def test_what_goes_in_comes_out():
 
     assert ledger.predict(prediction(256, published=100.25)) == 256
 
-    assert ledger.predicted[256] == (21.3, "1", 0.25)
+    assert ledger.predicted[256] == (21.3, "1", 0.25, 100.25)
     assert (ledger.sent, ledger.lost, ledger.duplicates) == (1, 0, 0)
 
 

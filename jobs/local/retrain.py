@@ -1,0 +1,94 @@
+"""A month drifts, a new champion takes over, and the rides stream on: shown as it happens."""
+
+import time
+from datetime import date
+from pathlib import Path
+from typing import NamedTuple
+
+from functions.errors import RidecastError
+from jobs.city import write_month
+from jobs.local.cloud import LocalCloud
+from jobs.local.collect import replay
+from jobs.local.flows import ENDED, Flows, Span
+from jobs.local.processes import in_background
+from jobs.local.ready import make_ready
+from jobs.local.screen import Screen
+from jobs.local.takeover import Takeover
+from jobs.replay import sample_rides
+
+LEARNED, JUDGED, DRIFTED, STREAMED = (date(2021, month, 1) for month in (1, 2, 3, 4))
+PACE = 0.7
+"""Of the traffic from March on: roadworks everywhere, and what took 10 minutes takes 14."""
+BEFORE_SECONDS = AFTER_SECONDS = 10.0
+"""Of the stream, around the flow: long enough to see how far predictions were off, and are."""
+LONGEST_SECONDS = 600
+"""For which there are rides to stream; the flow takes one or two minutes."""
+LOOK_SECONDS = 0.5
+DEPLOYMENT = "ride-duration-retraining/green"
+
+
+class NotRetrained(RidecastError):
+    """The flow did not end well; the text says how it did."""
+
+
+class _Flow(NamedTuple):
+    """The flow's run, when it has ended."""
+
+    spans: dict[str, Span]
+    ended: float
+    """Seconds since 1970."""
+
+
+def retrain(screen: Screen, rate: float, picture: Path | None) -> bool:
+    """Shows it; returns whether no event was lost, and versions changed once, for the better.
+
+    Args:
+        rate: ride events a second.
+        picture: where to save what was shown, as PNG.
+
+    Raises:
+        RidecastError: a step failed; the message names it.
+    """
+    with LocalCloud(screen) as cloud:
+        months = cloud.folder / "months"
+        months.mkdir()
+        of_month = {month: months / f"green_tripdata_{month:%Y-%m}.parquet" for month in _PACES}
+        for month, path in of_month.items():
+            write_month(month, path, pace=_PACES[month])
+        make_ready(cloud, screen, [str(of_month[LEARNED]), str(of_month[JUDGED])], rides=1)
+        rides = sample_rides([str(of_month[DRIFTED]), str(of_month[STREAMED])], int(rate * LONGEST_SECONDS))
+        flows = cloud.start_flows(str(months / "{taxi_type}_tripdata_{year:04d}-{month:02d}.parquet"))
+        with screen.moving(), screen.step("stream") as step:
+            step.detail = f"rides at {rate:g} a second, while the flow runs"
+            retraining = in_background(lambda: _retrain(flows, screen))
+            replayed = replay(
+                cloud, screen, rides, rate, lambda: retraining.done() and _over(retraining.result())
+            )
+        flow = retraining.result()
+    takeover = Takeover.of(replayed.ledger, rides, flow.spans)
+    screen.show(takeover, takeover.line())
+    if picture:
+        takeover.draw().savefig(picture)
+    return takeover.good
+
+
+_PACES = {LEARNED: 1.0, JUDGED: 1.0, DRIFTED: PACE, STREAMED: PACE}
+
+
+def _retrain(flows: Flows, screen: Screen) -> _Flow:
+    time.sleep(BEFORE_SECONDS)
+    with screen.step("retraining") as step:
+        run = flows.start(DEPLOYMENT, run_date=STREAMED.isoformat())
+        while True:
+            state, says = flows.state(run)
+            step.detail = says
+            if state in ENDED:
+                break
+            time.sleep(LOOK_SECONDS)
+        if state != "COMPLETED":
+            raise NotRetrained(f"the flow {DEPLOYMENT} did not retrain: {says}")
+        return _Flow(flows.spans(run), time.time())
+
+
+def _over(flow: _Flow) -> bool:
+    return time.time() > flow.ended + AFTER_SECONDS

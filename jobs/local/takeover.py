@@ -1,0 +1,146 @@
+"""How one champion took over from another under way: in numbers, and as a picture."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
+from rich import box
+from rich.console import RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from jobs.local.flows import Span
+from jobs.local.ledger import Ledger
+from jobs.plots import BLUE, GREY, ORANGE
+from jobs.replay import RecordedRide
+
+RUNNING_RIDES = 101
+"""Whose median error the picture draws, so that luck does not show."""
+
+
+@dataclass(frozen=True)
+class Takeover:
+    """A stream of predictions, in the order in which they were published, [n] each."""
+
+    at: npt.NDArray[np.float64]
+    """When, in seconds since the first."""
+    off: npt.NDArray[np.float64]
+    """Minutes between prediction and ride, without sign."""
+    versions: list[str]
+    """The model's."""
+    spans: Mapping[str, Span]
+    """What the flow did meanwhile, in the same seconds."""
+    sent: int
+    lost: int
+
+    @classmethod
+    def of(cls, ledger: Ledger, rides: Sequence[RecordedRide], spans: Mapping[str, Span]) -> Self:
+        actual = {ride.ride_id: ride.actual_minutes for ride in rides}
+        stream = sorted(ledger.predicted.items(), key=lambda item: item[1].at)
+        began = stream[0][1].at
+        return cls(
+            np.array([each.at - began for _, each in stream]),
+            np.array([abs(each.minutes - actual[ride_id]) for ride_id, each in stream]),
+            [each.version for _, each in stream],
+            {name: Span(span.began - began, span.ended - began) for name, span in spans.items()},
+            ledger.sent,
+            ledger.lost,
+        )
+
+    @property
+    def changes(self) -> int:
+        """How often a prediction is by another version than the one before."""
+        return sum(before != after for before, after in pairwise(self.versions))
+
+    @property
+    def errors(self) -> dict[str, float]:
+        """Mean absolute error in minutes by version, in their order of appearance."""
+        return {
+            version: float(self.off[np.array(self.versions) == version].mean())
+            for version in dict.fromkeys(self.versions)
+        }
+
+    @property
+    def good(self) -> bool:
+        """Nothing lost, and one change, for the better."""
+        first, *later = self.errors.values()
+        return self.lost == 0 and self.changes == len(later) == 1 and later[0] < first
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Each number under its name."""
+        flow = ", ".join(f"{name} {span.ended - span.began:.1f} s" for name, span in self.spans.items())
+        seconds = self.at[-1]
+        return [
+            ("events", f"{self.sent} in {seconds:.0f} s, {len(self.versions)} predicted, {self.lost} lost"),
+            ("versions", f"{' → '.join(self.errors)}, {self.changes} change of version in the stream"),
+            *(
+                (f"version {version}", f"off by {error:.2f} minutes on average")
+                for version, error in self.errors.items()
+            ),
+            ("flow", flow),
+        ]
+
+    def title(self) -> str:
+        """The outcome in a line."""
+        if not self.good:
+            return "The month drifted, and something is wrong with what came of it"
+        first, last = self.errors.values()
+        return (
+            f"The month drifted, a new champion took over: off by {last:.1f} minutes instead of {first:.1f}, "
+            f"{self.lost} events lost"
+        )
+
+    def line(self) -> str:
+        """All of it as plain text."""
+        return "\n".join([self.title(), *(f"  {name:<10} {value}" for name, value in self.rows())])
+
+    def __rich__(self) -> RenderableType:
+        grid = Table.grid(padding=(0, 2))
+        grid.add_column(style="bold", no_wrap=True)
+        grid.add_column()
+        for name, value in self.rows():
+            grid.add_row(name, Text(value))
+        colour = "green" if self.good else "red"
+        title = Text(self.title(), f"bold {colour}")
+        return Panel(grid, title=title, border_style=colour, box=box.ROUNDED, padding=(1, 2))
+
+    def draw(self) -> Figure:
+        """Each ride's error as a point, in its version's colour, over what the flow did meanwhile."""
+        figure = Figure(figsize=(10, 4.4), dpi=110, layout="constrained")
+        axes, below = figure.subplots(2, 1, sharex=True, height_ratios=[5, 1])
+        versions = np.array(self.versions)
+        for version, colour in zip(self.errors, (ORANGE, BLUE), strict=False):
+            by_it = versions == version
+            axes.scatter(self.at[by_it], self.off[by_it], s=5, color=colour, alpha=0.35, linewidths=0)
+            axes.plot(
+                self.at[by_it],
+                _running_median(self.off[by_it]),
+                color=colour,
+                linewidth=2.5,
+                label=f"version {version}, off by {self.errors[version]:.1f} minutes on average",
+            )
+        axes.set(title=self.title(), ylabel="minutes off", ylim=(0, np.quantile(self.off, 0.985)))
+        axes.legend(frameon=False, loc="upper right")
+        for name, span in self.spans.items():
+            below.barh(0, span.ended - span.began, left=span.began, height=0.6, color=GREY, alpha=0.35)
+            below.text(span.began, 0, f" {name}", va="center", ha="left", clip_on=False)
+        below.set(xlabel="seconds of the stream", yticks=[], ylim=(-0.5, 0.5))
+        for each in (axes, below):
+            each.spines[["top", "right", "left"]].set_visible(False)
+            if len(self.errors) > 1:
+                each.axvline(
+                    float(self.at[versions == versions[-1]][0]), color=BLUE, linewidth=1, linestyle=":"
+                )
+        return figure
+
+
+def _running_median(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    reach = RUNNING_RIDES // 2
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(values, reach, mode="reflect"), RUNNING_RIDES)
+    medians: npt.NDArray[np.float64] = np.median(windows, axis=1)
+    return medians
