@@ -26,7 +26,7 @@ from functions.model import Model
 from functions.onnx_model import OnnxScorer, open_session
 from functions.releases import Release
 from jobs.cleaning import clean_trips, read_trips
-from jobs.evaluate import Errors
+from jobs.errors import Errors
 from jobs.export import export
 from jobs.pipeline import COLUMNS, Minutes, Parameters, fit_pipeline, new_pipeline
 from jobs.trips import columns_of, without_pickup_time

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import duckdb
+import numpy.typing as npt
 
 import functions.zones
 from functions.errors import RidecastError
@@ -83,6 +84,12 @@ class Database:
             self._connection.execute(statements[0])
             columns = [column[0] for column in self._connection.description or ()]
         return Answer(columns, self._rows())
+
+    def columns(self, sql: str) -> dict[str, npt.NDArray[Any]]:
+        """The answer to a query of our own as columns, which take less time and memory than rows."""
+        with _trouble():
+            columns: dict[str, npt.NDArray[Any]] = self._connection.execute(sql).fetchnumpy()  # type: ignore[assignment]
+        return columns
 
     def _rows(self) -> Iterator[tuple[Any, ...]]:
         while True:

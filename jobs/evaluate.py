@@ -5,36 +5,17 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
 from functions.features import RideColumns
 from functions.zones import ZONES
+from jobs.errors import Errors, Minutes, errors_by
 from jobs.pipeline import COLUMNS, SEED, feature_frame
 from jobs.trips import columns_of, without_pickup_time
 
-Minutes = npt.NDArray[np.float64]
-
 IMPORTANCE_RIDES = 5_000
 """A sample is enough to rank columns."""
-
-
-@dataclass(frozen=True)
-class Errors:
-    """How far predictions are off, in minutes."""
-
-    rmse: float
-    """Root of the mean squared error."""
-    mae: float
-    """Mean absolute error."""
-    p90: float
-    """Nine of ten rides are off by this or less."""
-
-    @classmethod
-    def of(cls, predicted: Minutes, actual: Minutes) -> Self:
-        off = np.abs(predicted - actual)
-        return cls(float(np.sqrt(np.mean(off**2))), float(off.mean()), float(np.quantile(off, 0.9)))
 
 
 @dataclass(frozen=True)
@@ -65,26 +46,18 @@ class Evaluation:
         }
 
     def by_borough(self) -> pd.DataFrame:
-        """One row for each borough in which rides begin: see `errors_by`."""
+        """One row for each borough in which rides begin: `errors_by`, and rmse_without_pickup_time."""
         boroughs = {zone: place.borough for zone, place in ZONES.items()}
-        return errors_by(self.trips.PULocationID.map(boroughs), self.timed, self.untimed, self.actual)
+        return self._by(self.trips.PULocationID.map(boroughs))
 
     def by_hour(self) -> pd.DataFrame:
         """One row for each hour of the day at the pick-up."""
-        return errors_by(self.trips.pickup_datetime.dt.hour, self.timed, self.untimed, self.actual)
+        return self._by(self.trips.pickup_datetime.dt.hour)
 
-
-def errors_by(groups: "pd.Series[Any]", timed: Minutes, untimed: Minutes, actual: Minutes) -> pd.DataFrame:
-    """By group: rides, rmse, mae, p90, bias (predicted − actual), rmse_without_pickup_time."""
-    rows = {}
-    for group, places in groups.reset_index(drop=True).groupby(groups.to_numpy()).indices.items():
-        rows[group] = {
-            "rides": len(places),
-            **asdict(Errors.of(timed[places], actual[places])),
-            "bias": float(np.mean(timed[places] - actual[places])),
-            "rmse_without_pickup_time": Errors.of(untimed[places], actual[places]).rmse,
-        }
-    return pd.DataFrame.from_dict(rows, orient="index")
+    def _by(self, groups: "pd.Series[Any]") -> pd.DataFrame:
+        untimed = errors_by(groups, self.untimed, self.actual)
+        timed = errors_by(groups, self.timed, self.actual)
+        return timed.assign(rmse_without_pickup_time=untimed.rmse)
 
 
 def importance(pipeline: Pipeline, trips: pd.DataFrame) -> "pd.Series[float]":

@@ -9,3 +9,24 @@ model_option = click.option(
     help="A release pointer, an MLflow model's folder, models:/NAME@ALIAS or models:/NAME/7; the champion's "
     "release if not given.",
 )
+
+
+class ListsCommand(click.Command):
+    """Takes `--trips A B` for `--trips A --trips B`: so a shell writes out `--trips *.parquet`."""
+
+    lists = ("--trips", "--validate", "--reference")
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        words: list[str] = []
+        current = ""
+        for word in args:
+            option, _, value = word.partition("=")
+            if word.startswith("-"):
+                current = option if option in self.lists else ""
+                if not current:
+                    words.append(word)
+                elif value:
+                    words += [current, value]
+            else:
+                words += [current, word] if current else [word]
+        return super().parse_args(ctx, words)

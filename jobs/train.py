@@ -15,9 +15,11 @@ from rich.table import Table
 
 from functions.errors import RidecastError
 from jobs.cleaning import clean_trips, read_trips
-from jobs.evaluate import Errors, Evaluation, importance
+from jobs.errors import Errors
+from jobs.evaluate import Evaluation, importance
 from jobs.export import check, export, predictor
 from jobs.logged import EXPERIMENT, log_evaluation, log_models
+from jobs.options import ListsCommand
 from jobs.pipeline import (
     Parameters,
     feature_frame,
@@ -58,27 +60,6 @@ class Trained:
     run_id: str
     version: int
     metrics: dict[str, float]
-
-
-class ListsCommand(click.Command):
-    """Takes `--trips A B` for `--trips A --trips B`: so a shell writes out `--trips *.parquet`."""
-
-    lists = ("--trips", "--validate")
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        words: list[str] = []
-        current = ""
-        for word in args:
-            option, _, value = word.partition("=")
-            if word.startswith("-"):
-                current = option if option in self.lists else ""
-                if not current:
-                    words.append(word)
-                elif value:
-                    words += [current, value]
-            else:
-                words += [current, word] if current else [word]
-        return super().parse_args(ctx, words)
 
 
 @click.command(cls=ListsCommand)

@@ -145,10 +145,11 @@ def _trips(wish: Wish, model: Model, file: TripFile) -> ScoredTrips:
         raise NoPlace(f"the columns of {wish.trips} are those of {file.taxi} taxis, not of {taxi} ones")
     if not taxi:
         raise NoPlace(f"the columns of {wish.trips} do not say which taxis it is about: give --taxi")
-    return ScoredTrips(file, model, taxi, wish.month or _month_of(wish.trips), wish.columns)
+    return ScoredTrips(file, model, taxi, wish.month or month_of(wish.trips), wish.columns)
 
 
-def _month_of(place: str) -> date:
+def month_of(place: str) -> date:
+    """The month that a file's name says it is of; raises NoPlace where it says none."""
     found = set(_MONTH.findall(name_of(place)))
     try:
         ((year, month),) = found

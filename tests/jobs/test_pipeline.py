@@ -13,7 +13,8 @@ from sklearn.pipeline import Pipeline
 from functions.features import RideColumns
 from jobs.city import write_month
 from jobs.cleaning import clean_trips, read_trips
-from jobs.evaluate import Errors, Evaluation
+from jobs.errors import Errors
+from jobs.evaluate import Evaluation
 from jobs.export import Predict, check, export, predictor
 from jobs.pipeline import Parameters, feature_frame, fit_pipeline, new_pipeline
 from jobs.trips import columns_of, without_pickup_time
@@ -93,7 +94,7 @@ def test_the_model_is_small(fitted: Fitted) -> None:
 
 def test_errors_are_what_they_are_called() -> None:
     errors = Errors.of(np.array([1.0, 2.0, 3.0, 10.0]), np.array([1.0, 2.0, 5.0, 6.0]))
-    assert errors == Errors(rmse=float(np.sqrt(5)), mae=1.5, p90=pytest.approx(3.4))
+    assert errors == Errors(rmse=float(np.sqrt(5)), mae=1.5, p90=pytest.approx(3.4), bias=0.5)
 
 
 def test_a_clock_that_runs_ahead_does_not_silence_the_others(real_months: dict[str, Path]) -> None:

@@ -1,0 +1,86 @@
+"""A report as it was asked for: which rides, beside which, by which model; told, drawn and logged."""
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import NamedTuple
+
+from rich.console import Console
+
+from functions.model import Model, load_model
+from jobs.database import open_database
+from jobs.monitoring.findings import CannotReport, Findings, compare
+from jobs.monitoring.limits import Limits
+from jobs.monitoring.months import read_months
+from jobs.monitoring.summary import print_summary
+from jobs.monitoring.trained import Training, training_of
+from jobs.places import name_of
+from jobs.scoring.job import find_release
+from jobs.scoring.trips import DURATION
+from jobs.settings import Settings
+
+
+class Wish(NamedTuple):
+    """What is to be reported on, and beside what."""
+
+    trips: tuple[str, ...] = ()
+    """This month's rides: Parquet of green or yellow trips at places that `score` takes."""
+    reference: tuple[str, ...] = ()
+    """The months that the model learned from; if empty, those that its training named."""
+    predictions: str = ""
+    """What `score --output` was given; if empty, the model predicts now."""
+    model: str = ""
+    """As MODEL_URI in a function; if empty, the champion's release."""
+    page: str = ""
+    """Where the page goes, a path or `gs://`; if empty, only to MLflow."""
+    limits: Limits = Limits()
+
+
+def make_report(wish: Wish, console: Console, environ: Mapping[str, str] = os.environ) -> Findings:
+    """Compares, says so on the console, writes the page, and logs to MLflow where the environment names one.
+
+    Raises:
+        CannotReport: nothing is there to compare.
+        NoPlace: a place cannot be read, or the page not be written.
+        ModelUnavailable, NoSuchVersion, SettingsError, TrackingFailed: there is no model.
+    """
+    settings = _settings(environ)
+    model = _model(wish, environ)
+    training = training_of(model.release, settings) if model and settings else Training()
+    reference_places = wish.reference or training.places
+    if not reference_places:
+        raise CannotReport(
+            "which months did the model learn from? Its training does not say: give --reference"
+        )
+    with ExitStack() as stack:
+        predictions = stack.enter_context(open_database(wish.predictions)) if wish.predictions else None
+        now = read_months(wish.trips, predictions, model)
+        reference = read_months(reference_places, predictions, model)
+    findings = compare(now, reference, wish.limits, training.rmse)
+    findings = replace(findings, subject=_names(wish.trips), reference=_names(reference_places))
+    print_summary(findings, console)
+    return findings
+
+
+def _settings(environ: Mapping[str, str]) -> Settings | None:
+    """None where the environment names no MLflow, or no bucket for what is logged there."""
+    if environ.get("MLFLOW_TRACKING_URI") and environ.get("MODEL_BUCKET"):
+        return Settings.read(environ)
+    return None
+
+
+def _model(wish: Wish, environ: Mapping[str, str]) -> Model | None:
+    """None only where it is not needed, because predictions are there, and nothing says which."""
+    if wish.predictions and not (wish.model or environ.get("MODEL_BUCKET")):
+        return None
+    model = load_model(find_release(wish.model, environ))
+    if model.target.target != DURATION:
+        raise CannotReport(
+            f"{model.release.name} predicts {model.target.target}, a report is about {DURATION}"
+        )
+    return model
+
+
+def _names(places: Sequence[str]) -> str:
+    return ", ".join(name_of(place) for place in places)
