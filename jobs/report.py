@@ -43,12 +43,18 @@ WIDEST = 200
     metavar="NAME=NUMBER",
     help="Another limit than the usual one: psi, rmse_factor, bias, unseen_zones, unseen_pairs or rejected.",
 )
-def command(
-    trips: tuple[str, ...], reference: tuple[str, ...], predictions: str, model: str, limits: tuple[str, ...]
+@click.option("--page", default="", metavar="FILE", help="Write the report as HTML: a path or gs://….")
+def command(  # noqa: PLR0913, PLR0917  # one for each option
+    trips: tuple[str, ...],
+    reference: tuple[str, ...],
+    predictions: str,
+    model: str,
+    limits: tuple[str, ...],
+    page: str,
 ) -> None:
     """Compare predictions with rides, and these with the training's; exit code 3 tells drift.
 
-    A limit that is passed is named first. MLFLOW_TRACKING_URI and MODEL_BUCKET say where the report is logged.
+    A limit that is passed is named first. It is logged where MLFLOW_TRACKING_URI and MODEL_BUCKET say.
     """
     # They take a second to import, which `--help` does without.
     from jobs.monitoring.limits import Limits
@@ -58,7 +64,7 @@ def command(
     if not console.is_terminal:
         console.width = WIDEST
     try:
-        wish = Wish(trips, reference, predictions, model, limits=Limits.read(limits))
+        wish = Wish(trips, reference, predictions, model, page, Limits.read(limits))
         findings = make_report(wish, console)
     except RidecastError as error:
         raise click.ClickException(str(error)) from error

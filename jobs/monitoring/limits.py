@@ -26,8 +26,8 @@ class Limits:
 
     psi: float = 0.1
     """Of each feature's drift. The field takes up to 0.1 for no change, from 0.2 for a large one. Green
-    taxis' months from January to March 2021 are at most 0.041 apart, and that is the calendar's weekdays; a day
-    under a blizzard is 0.3 from usual ones, distances that are half as much again 0.17."""
+    taxis' months from January to March 2021 are at most 0.041 apart, by the calendar's weekdays; a day under
+    a blizzard is 0.3 from usual ones, distances that are half as much again 0.17."""
     rmse_factor: float = 1.25
     """Times the RMSE that the model had on its held-out rides. Two months later it was 1.12 to 1.16 times as
     much; what a linear model has is 1.5 times as much."""

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from rich.console import Console
@@ -12,10 +13,12 @@ from functions.model import Model, load_model
 from jobs.database import open_database
 from jobs.monitoring.findings import CannotReport, Findings, compare
 from jobs.monitoring.limits import Limits
+from jobs.monitoring.logged import EXPERIMENT, log_report
 from jobs.monitoring.months import read_months
+from jobs.monitoring.page import page_of
 from jobs.monitoring.summary import print_summary
 from jobs.monitoring.trained import Training, training_of
-from jobs.places import name_of
+from jobs.places import name_of, trouble_with, writing
 from jobs.scoring.job import find_release
 from jobs.scoring.trips import DURATION
 from jobs.settings import Settings
@@ -59,7 +62,17 @@ def make_report(wish: Wish, console: Console, environ: Mapping[str, str] = os.en
         reference = read_months(reference_places, predictions, model)
     findings = compare(now, reference, wish.limits, training.rmse)
     findings = replace(findings, subject=_names(wish.trips), reference=_names(reference_places))
+    page = page_of(findings, datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"))
+    if settings:
+        findings = replace(findings, run_id=log_report(findings, page, settings))
+    if wish.page:
+        with writing(wish.page) as file, trouble_with(wish.page):
+            file.write(page.encode())
     print_summary(findings, console)
+    if settings:
+        console.print(f"logged     {EXPERIMENT}, run {findings.run_id}")
+    if wish.page:
+        console.print(f"page       {wish.page}")
     return findings
 
 

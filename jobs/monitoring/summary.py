@@ -10,7 +10,7 @@ from rich.text import Text
 from jobs.monitoring.drift import FEWEST_RIDES
 from jobs.monitoring.findings import Findings
 
-MOST_EXCEEDED = 4
+MOST_EXCEEDED = 3
 """That are told in a sentence each; the table marks them all."""
 WIDTH = 80
 
@@ -21,7 +21,7 @@ def print_summary(findings: Findings, console: Console) -> None:
         Text(f"{findings.subject} beside {findings.reference}", "bold"), overflow="ellipsis", no_wrap=True
     )
     for sentence in _verdict(findings):
-        console.print(sentence)
+        console.print(sentence, overflow="ellipsis", no_wrap=True)
     console.print(_drift_table(findings))
     for line in _lines(findings):
         console.print(Text(line), overflow="ellipsis", no_wrap=True)
@@ -84,14 +84,15 @@ def _lines(findings: Findings) -> Iterator[str]:
         f"{coverage.without_rides} zones without rides"
     )
     before = f" (was {coverage.rejected_share_before:.1%})" if coverage.rejected_share_before >= 0 else ""
-    yield f"rejected   {coverage.rejected_share:.1%}{before}" + "".join(
-        f"; {count:,} {reason}" for reason, count in coverage.rejected.most_common()
+    yield (
+        f"rides      {findings.rides:,} beside {findings.reference_rides:,}; "
+        f"{coverage.rejected_share:.1%} rejected{before}"
     )
+    if findings.compared != (findings.rides, findings.reference_rides):
+        ours, theirs = findings.compared
+        yield f"           drift is that of {ours:,} beside {theirs:,}, in the same hours of the week"
     if coverage.waiting:
-        yield "waiting    " + "; ".join(f"{count:,} {what}" for what, count in coverage.waiting.items())
-    like = findings.compared != (findings.rides, findings.reference_rides)
-    hours = f"; drift in the same hours of the week: {findings.compared[0]:,} and {findings.compared[1]:,}"
-    yield f"rides      {findings.rides:,} beside {findings.reference_rides:,}{hours if like else ''}"
+        yield "           " + "; ".join(f"{count:,} {what}" for what, count in coverage.waiting.items())
 
 
 def _worst(errors: pd.DataFrame) -> str:
