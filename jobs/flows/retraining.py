@@ -19,7 +19,8 @@ from jobs.flows.months import month_before
 from jobs.flows.report import slug
 from jobs.flows.rides import TRIPS, Taxi
 from jobs.flows.tasks import JITTER, RETRY_DELAYS, worth_another_try
-from jobs.monitoring.report import Findings, Wish, make_report
+from jobs.monitoring.findings import Findings
+from jobs.monitoring.report import Wish, make_report
 from jobs.pipeline import Parameters
 from jobs.promote import promote
 from jobs.reachable import TrackingFailed, reachable
@@ -56,9 +57,9 @@ def _worth_another_promotion(_task: object, _run: TaskRun, state: State[Any]) ->
 
 
 @task(name="report", retry_condition_fn=worth_another_try, retry_jitter_factor=JITTER, cache_policy=NO_CACHE)
-def report_month(place: str, taxi: Taxi) -> Findings:
+def report_month(place: str) -> Findings:
     """Compares a month with those that the champion learned from."""
-    return make_report(Wish(trips=(place,), taxi=taxi), logged_console())
+    return make_report(Wish(trips=(place,)), logged_console())
 
 
 @task(name="train", retry_condition_fn=worth_another_try, retry_jitter_factor=JITTER, cache_policy=NO_CACHE)
@@ -115,7 +116,7 @@ def ride_duration_retraining(  # noqa: PLR0913  # one for each thing that a pers
     places = [fill_in(trips, month_before(newest, back), taxi_type) for back in reversed(range(months))]
     patience: dict[str, Any] = {"retries": len(retry_delays), "retry_delay_seconds": list(retry_delays)}
 
-    findings = report_month.with_options(**patience)(places[-1], taxi_type)
+    findings = report_month.with_options(**patience)(places[-1])
     exceeded = tuple(map(str, findings.exceeded))
     if not exceeded and not always:
         result = Retraining(title, exceeded)
@@ -124,4 +125,4 @@ def ride_duration_retraining(  # noqa: PLR0913  # one for each thing that a pers
     promote_version.with_options(**patience)(version)
     result = Retraining(title, exceeded, version)
     create_markdown_artifact(result.line(), slug(f"retraining {taxi_type}"), result.line())
-    return result
+    return Completed(message=result.line(), data=result)  # type: ignore[return-value]

@@ -24,9 +24,11 @@ CLOSE_MINUTES = 5.0
 class Board:
     """Shows a ledger while it fills."""
 
-    def __init__(self, ledger: Ledger, total: int) -> None:
+    def __init__(self, ledger: Ledger, total: int | None) -> None:
+        """Of so many rides; None is nobody knows how many."""
         self._ledger = ledger
         self._total = total
+        self._of = "" if total is None else f" of {total}"
         self._last: deque[tuple[RecordedRide, Predicted]] = deque(maxlen=LAST)
         self._began = time.monotonic()
         self._next_line = self._began + PLAIN_SECONDS
@@ -43,7 +45,7 @@ class Board:
         ride, predicted = self._last[0]
         start, end = _zones(ride)
         return (
-            f"  {len(self._ledger.predicted)} of {self._total} rides predicted, the last: "
+            f"  {len(self._ledger.predicted)}{self._of} rides predicted, the last: "
             f"{start} to {end} {predicted.minutes:.1f} min (was {ride.actual_minutes:.1f})"
         )
 
@@ -57,7 +59,7 @@ class Board:
         row.add_row(
             "  rides predicted",
             ProgressBar(total=self._total, completed=done, width=40),
-            Text(f"{done} of {self._total}, {rate:.0f} a second", "cyan"),
+            Text(f"{done}{self._of}, {rate:.0f} a second", "cyan"),
         )
         return row
 

@@ -1,6 +1,5 @@
 """Rides go in, predictions come out, and nothing may be lost on the way."""
 
-import itertools
 import queue
 import time
 from collections.abc import Callable, Sequence
@@ -45,19 +44,19 @@ def replay(
     screen: Screen,
     rides: Sequence[RecordedRide],
     rate: float,
-    enough: Callable[[], bool] = lambda: False,
+    enough: Callable[[], bool] | None = None,
 ) -> Replayed:
     """Sends the rides through the cloud at `rate` a second and collects what comes out.
 
     Args:
-        enough: whether no more are to be sent; asked before each.
+        enough: whether no more are to be sent, asked before each; if None, all are.
 
     Raises:
         PartFailed: a part of the cloud has ended.
         NotDelivered: an event was never confirmed.
     """
     ledger = Ledger()
-    board = Board(ledger, len(rides))
+    board = Board(ledger, None if enough else len(rides))
     by_id: dict[RideId, RecordedRide] = {ride.ride_id: ride for ride in rides}
     news: queue.SimpleQueue[_Sent | Arrival | _Dead] = queue.SimpleQueue()
     doors = cloud.doors
@@ -68,7 +67,9 @@ def replay(
     inlet = open_inlet(doors.ride_events, cloud.emulator)
 
     def send(some: Sequence[RecordedRide]) -> None:
-        for ride in itertools.takewhile(lambda _: not enough(), paced(some, rate)):
+        for ride in paced(some, rate):
+            if enough and enough():
+                return
             news.put(_Sent(ride.ride_id, time.time()))
             inlet.send(ride.event())
 

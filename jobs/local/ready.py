@@ -1,7 +1,7 @@
 """From nothing to both functions answering: what `run` and `up` have in common."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,11 +21,11 @@ class Found(NamedTuple):
     rides: list[RecordedRide]
 
 
-def make_ready(cloud: LocalCloud, screen: Screen, wanted: Sequence[str], rides: int) -> Found:
+def make_ready(cloud: LocalCloud, screen: Screen, find: Callable[[], Trips], rides: int) -> Found:
     """Starts all parts, trains on all months but the last, promotes, and starts the functions.
 
     Args:
-        wanted: places of trips, see `find_trips`.
+        find: gives the trips.
         rides: how many to take for a replay.
 
     Raises:
@@ -33,7 +33,7 @@ def make_ready(cloud: LocalCloud, screen: Screen, wanted: Sequence[str], rides: 
         PartFailed: a part did not start or reported a failure.
     """
     with screen.moving():
-        finding = in_background(lambda: _find(cloud, screen, wanted, rides))
+        finding = in_background(lambda: _find(screen, find, rides))
         first_failure(
             finding,
             in_background(cloud.start_pubsub),
@@ -54,9 +54,14 @@ def make_ready(cloud: LocalCloud, screen: Screen, wanted: Sequence[str], rides: 
     return found
 
 
-def _find(cloud: LocalCloud, screen: Screen, wanted: Sequence[str], rides: int) -> Found:
+def wanted_trips(wanted: Sequence[str], cloud: LocalCloud) -> Callable[[], Trips]:
+    """Finds the trips at these places, see `find_trips`."""
+    return lambda: find_trips(wanted, CACHE, cloud.folder)
+
+
+def _find(screen: Screen, find: Callable[[], Trips], rides: int) -> Found:
     with screen.step("trips") as step:
-        trips = find_trips(wanted, CACHE, cloud.folder)
+        trips = find()
         step.detail = trips.source
         return Found(trips, sample_rides(trips.files, rides))
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from functions.errors import RidecastError
 from jobs.city import write_month
+from jobs.download import Trips
 from jobs.local.cloud import LocalCloud
 from jobs.local.collect import replay
 from jobs.local.flows import ENDED, Flows, Span
@@ -17,12 +18,13 @@ from jobs.local.takeover import Takeover
 from jobs.replay import sample_rides
 
 LEARNED, JUDGED, DRIFTED, STREAMED = (date(2021, month, 1) for month in (1, 2, 3, 4))
-PACE = 0.7
-"""Of the traffic from March on: roadworks everywhere, and what took 10 minutes takes 14."""
-BEFORE_SECONDS = AFTER_SECONDS = 10.0
+PACES = {LEARNED: 1.0, JUDGED: 1.0, DRIFTED: 0.7, STREAMED: 0.7}
+"""Of the traffic: from March on there are roadworks everywhere, and what took 10 minutes takes 14."""
+BEFORE_SECONDS = 10.0
+AFTER_SECONDS = 20.0
 """Of the stream, around the flow: long enough to see how far predictions were off, and are."""
 LONGEST_SECONDS = 600
-"""For which there are rides to stream; the flow takes one or two minutes."""
+"""For which there are rides to stream; the flow takes half a minute."""
 LOOK_SECONDS = 0.5
 DEPLOYMENT = "ride-duration-retraining/green"
 
@@ -50,14 +52,9 @@ def retrain(screen: Screen, rate: float, picture: Path | None) -> bool:
         RidecastError: a step failed; the message names it.
     """
     with LocalCloud(screen) as cloud:
-        months = cloud.folder / "months"
-        months.mkdir()
-        of_month = {month: months / f"green_tripdata_{month:%Y-%m}.parquet" for month in _PACES}
-        for month, path in of_month.items():
-            write_month(month, path, pace=_PACES[month])
-        make_ready(cloud, screen, [str(of_month[LEARNED]), str(of_month[JUDGED])], rides=1)
-        rides = sample_rides([str(of_month[DRIFTED]), str(of_month[STREAMED])], int(rate * LONGEST_SECONDS))
-        flows = cloud.start_flows(str(months / "{taxi_type}_tripdata_{year:04d}-{month:02d}.parquet"))
+        make_ready(cloud, screen, lambda: _generate(cloud.folder), rides=1)
+        rides = sample_rides(_files(cloud.folder, DRIFTED, STREAMED), int(rate * LONGEST_SECONDS))
+        flows = cloud.start_flows(str(cloud.folder / "{taxi_type}_tripdata_{year:04d}-{month:02d}.parquet"))
         with screen.moving(), screen.step("stream") as step:
             step.detail = f"rides at {rate:g} a second, while the flow runs"
             retraining = in_background(lambda: _retrain(flows, screen))
@@ -72,7 +69,14 @@ def retrain(screen: Screen, rate: float, picture: Path | None) -> bool:
     return takeover.good
 
 
-_PACES = {LEARNED: 1.0, JUDGED: 1.0, DRIFTED: PACE, STREAMED: PACE}
+def _generate(folder: Path) -> Trips:
+    for month, pace in PACES.items():
+        write_month(month, Path(*_files(folder, month)), pace=pace)
+    return Trips(_files(folder, LEARNED, JUDGED), "generated city, whose traffic is slow from March on")
+
+
+def _files(folder: Path, *months: date) -> list[str]:
+    return [str(folder / f"green_tripdata_{month:%Y-%m}.parquet") for month in months]
 
 
 def _retrain(flows: Flows, screen: Screen) -> _Flow:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jobs.local.cloud import LocalCloud
 from jobs.local.collect import ask_again, replay
-from jobs.local.ready import make_ready
+from jobs.local.ready import make_ready, wanted_trips
 from jobs.local.screen import Screen
 from jobs.local.summary import Summary, read_champion, read_handling
 
@@ -28,7 +28,7 @@ def run(screen: Screen, wanted: Sequence[str], rides: int, rate: float, picture:
     """
     began = time.monotonic()
     with LocalCloud(screen) as cloud:
-        found = make_ready(cloud, screen, wanted, rides)
+        found = make_ready(cloud, screen, wanted_trips(wanted, cloud), rides)
         with screen.moving(), screen.step("replay") as step:
             step.detail = f"{len(found.rides)} ride events at {rate:g} a second to {cloud.doors.ride_events}"
             replayed = replay(cloud, screen, found.rides, rate)

@@ -14,6 +14,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from functions.rides import RideId
 from jobs.local.flows import Span
 from jobs.local.ledger import Ledger
 from jobs.plots import BLUE, GREY, ORANGE
@@ -40,7 +41,7 @@ class Takeover:
 
     @classmethod
     def of(cls, ledger: Ledger, rides: Sequence[RecordedRide], spans: Mapping[str, Span]) -> Self:
-        actual = {ride.ride_id: ride.actual_minutes for ride in rides}
+        actual: dict[RideId, float] = {ride.ride_id: ride.actual_minutes for ride in rides}
         stream = sorted(ledger.predicted.items(), key=lambda item: item[1].at)
         began = stream[0][1].at
         return cls(
@@ -110,32 +111,26 @@ class Takeover:
         return Panel(grid, title=title, border_style=colour, box=box.ROUNDED, padding=(1, 2))
 
     def draw(self) -> Figure:
-        """Each ride's error as a point, in its version's colour, over what the flow did meanwhile."""
-        figure = Figure(figsize=(10, 4.4), dpi=110, layout="constrained")
-        axes, below = figure.subplots(2, 1, sharex=True, height_ratios=[5, 1])
+        """Each ride's error as a point in its version's colour, over what the flow did meanwhile."""
+        figure = Figure(figsize=(10, 4.8), dpi=110, layout="constrained")
+        above, below = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
+        above.set(ylabel="minutes off", ylim=(0, np.quantile(self.off, 0.95)))
+        figure.suptitle(self.title())
         versions = np.array(self.versions)
-        for version, colour in zip(self.errors, (ORANGE, BLUE), strict=False):
-            by_it = versions == version
-            axes.scatter(self.at[by_it], self.off[by_it], s=5, color=colour, alpha=0.35, linewidths=0)
-            axes.plot(
-                self.at[by_it],
-                _running_median(self.off[by_it]),
-                color=colour,
-                linewidth=2.5,
-                label=f"version {version}, off by {self.errors[version]:.1f} minutes on average",
-            )
-        axes.set(title=self.title(), ylabel="minutes off", ylim=(0, np.quantile(self.off, 0.985)))
-        axes.legend(frameon=False, loc="upper right")
-        for name, span in self.spans.items():
-            below.barh(0, span.ended - span.began, left=span.began, height=0.6, color=GREY, alpha=0.35)
-            below.text(span.began, 0, f" {name}", va="center", ha="left", clip_on=False)
-        below.set(xlabel="seconds of the stream", yticks=[], ylim=(-0.5, 0.5))
-        for each in (axes, below):
-            each.spines[["top", "right", "left"]].set_visible(False)
-            if len(self.errors) > 1:
-                each.axvline(
-                    float(self.at[versions == versions[-1]][0]), color=BLUE, linewidth=1, linestyle=":"
-                )
+        for (version, error), colour in zip(self.errors.items(), (ORANGE, BLUE), strict=False):
+            at, off = self.at[versions == version], self.off[versions == version]
+            above.scatter(at, off, s=6, color=colour, alpha=0.3, linewidths=0)
+            label = f"version {version}: {error:.1f} minutes off on average"
+            above.plot(at, _running_median(off), color=colour, linewidth=2.5, label=label)
+        above.legend(loc="upper left", ncols=2)
+        names = list(self.spans)
+        began = [span.began for span in self.spans.values()]
+        below.barh(names, [span.ended - span.began for span in self.spans.values()], left=began, color=GREY)
+        below.invert_yaxis()
+        below.set(xlabel="seconds of the stream")
+        for axes in (above, below):
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.axvline(self.at[versions == self.versions[-1]][0], color=BLUE, linewidth=1, linestyle=":")
         return figure
 
 

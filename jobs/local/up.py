@@ -9,7 +9,7 @@ from typing import NoReturn
 import msgspec
 
 from jobs.local.cloud import LocalCloud
-from jobs.local.ready import make_ready, short
+from jobs.local.ready import make_ready, short, wanted_trips
 from jobs.local.screen import Screen
 from jobs.replay import RecordedRide
 
@@ -27,7 +27,7 @@ def up(screen: Screen, wanted: Sequence[str]) -> NoReturn:
         RidecastError: a part did not start, or has ended.
     """
     with LocalCloud(screen) as cloud:
-        found = make_ready(cloud, screen, wanted, rides=1)
+        found = make_ready(cloud, screen, wanted_trips(wanted, cloud), rides=1)
         screen.say(description(cloud, found.trips.files[-1], found.rides[0]))
         while True:
             cloud.check()

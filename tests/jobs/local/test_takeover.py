@@ -63,10 +63,10 @@ def test_the_picture_has_both_versions_and_what_the_flow_did() -> None:
 
     labels = [text.get_text() for text in above.get_legend().get_texts()]
     assert labels == [
-        "version 1, off by 5.0 minutes on average",
-        "version 2, off by 1.0 minutes on average",
+        "version 1: 5.0 minutes off on average",
+        "version 2: 1.0 minutes off on average",
     ]
-    (first, second, *_) = above.lines
+    first, second, _ = above.lines
     assert np.all(first.get_ydata() == 5.0)
     assert np.all(second.get_ydata() == 1.0)
-    assert [text.get_text().strip() for text in below.texts] == ["report", "train"]
+    assert [label.get_text() for label in below.get_yticklabels()] == ["report", "train"]
