@@ -121,6 +121,19 @@ def test_rides_become_predictions_through_the_whole_cloud(start, trips, tmp_path
     assert local.left_behind() == []
 
 
+def test_a_new_champion_takes_over_while_rides_stream_on(start, tmp_path):
+    picture = tmp_path / "retrain.png"
+    local = start("retrain", "--picture", str(picture))
+
+    assert local.end() == 0, local.said
+    assert "actual_duration" in local.said, "the report names what has drifted"
+    assert re.search(r"events +(\d+) in \d+ s, \1 predicted, 0 lost", local.said)
+    assert "1 → 2, 1 change of version in the stream" in local.said
+    assert re.search(r"flow +report [\d.]+ s, train [\d.]+ s, promote [\d.]+ s", local.said)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert local.left_behind() == []
+
+
 def test_without_an_emulator_it_says_how_to_get_one_and_works_all_the_same(start, trips, tmp_path):
     tools = tmp_path / "tools"
     tools.mkdir()
