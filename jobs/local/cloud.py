@@ -34,6 +34,8 @@ START_SECONDS = 60.0
 """For a function to load its model; it takes one or two."""
 REMOVE_TRIES = 10
 """A thread of ours may still write into the folder while it is being removed."""
+DEPLOYMENT = "ride-duration-retraining/green"
+"""The flow that learns anew, as the Prefect server knows it."""
 REFRESH_SECONDS = 5
 """Between two looks of the functions for a newer release: who promotes wants to see it."""
 
@@ -139,24 +141,32 @@ class LocalCloud:
             self.mlflow = start_mlflow(self._programs, self.folder, self._whole_environment())
             step.detail = self.mlflow
 
-    def start_flows(self, trips: str) -> Flows:
-        """Starts a Prefect server, and `python -m jobs schedule`, which serves it our flows.
+    def start_prefect(self) -> None:
+        """Starts a Prefect server.
+
+        Raises:
+            PartFailed: it does not answer.
+        """
+        with self._screen.step("Prefect server") as step:
+            self._prefect = start_prefect(self._programs, self.folder, self._inherited())
+            step.detail = self._prefect
+
+    def serve_flows(self, trips: str) -> Flows:
+        """Starts `python -m jobs schedule`, which serves our flows to the Prefect server.
 
         Args:
             trips: a pattern, as `schedule` takes it.
 
         Raises:
-            PartFailed: one of them does not answer.
+            PartFailed: it ends before they are served.
         """
-        with self._screen.step("Prefect server") as step:
-            self._prefect = start_prefect(self._programs, self.folder, self._whole_environment())
-            step.detail = self._prefect
-            flows = Flows(self._prefect)
+        flows = Flows(self._prefect)
+        with self._screen.step("schedule") as step:
+            step.detail = DEPLOYMENT
             options = [f"--trips={trips}", f"--output={self.folder / 'predicted'}"]
             command = [sys.executable, "-m", "jobs", "schedule", *options]
             schedule = self._programs.start("schedule", command, self._whole_environment())
-            # The last that it makes.
-            schedule.wait_until(lambda: flows.served("ride-duration-backfill/green"), START_SECONDS)
+            schedule.wait_until(lambda: flows.served(DEPLOYMENT), START_SECONDS)
         return flows
 
     def run(self, name: str, *command: str) -> None:

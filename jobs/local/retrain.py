@@ -8,7 +8,7 @@ from typing import NamedTuple
 from functions.errors import RidecastError
 from jobs.city import write_month
 from jobs.download import Trips
-from jobs.local.cloud import LocalCloud
+from jobs.local.cloud import DEPLOYMENT, LocalCloud
 from jobs.local.collect import replay
 from jobs.local.flows import ENDED, Flows, Span
 from jobs.local.processes import in_background
@@ -21,12 +21,11 @@ LEARNED, JUDGED, DRIFTED, STREAMED = (date(2021, month, 1) for month in (1, 2, 3
 PACES = {LEARNED: 1.0, JUDGED: 1.0, DRIFTED: 0.7, STREAMED: 0.7}
 """Of the traffic: from March on there are roadworks everywhere, and what took 10 minutes takes 14."""
 BEFORE_SECONDS = 10.0
-AFTER_SECONDS = 20.0
+AFTER_SECONDS = 15.0
 """Of the stream, around the flow: long enough to see how far predictions were off, and are."""
 LONGEST_SECONDS = 600
 """For which there are rides to stream; the flow takes half a minute."""
 LOOK_SECONDS = 0.5
-DEPLOYMENT = "ride-duration-retraining/green"
 
 
 class NotRetrained(RidecastError):
@@ -52,9 +51,11 @@ def retrain(screen: Screen, rate: float, picture: Path | None) -> bool:
         RidecastError: a step failed; the message names it.
     """
     with LocalCloud(screen) as cloud:
+        prefect = in_background(cloud.start_prefect)
         make_ready(cloud, screen, lambda: _generate(cloud.folder), rides=1)
         rides = sample_rides(_files(cloud.folder, DRIFTED, STREAMED), int(rate * LONGEST_SECONDS))
-        flows = cloud.start_flows(str(cloud.folder / "{taxi_type}_tripdata_{year:04d}-{month:02d}.parquet"))
+        prefect.result()
+        flows = cloud.serve_flows(str(cloud.folder / "{taxi_type}_tripdata_{year:04d}-{month:02d}.parquet"))
         with screen.moving(), screen.step("stream") as step:
             step.detail = f"rides at {rate:g} a second, while the flow runs"
             retraining = in_background(lambda: _retrain(flows, screen))
