@@ -15,7 +15,6 @@ from jobs.monitoring.findings import CannotReport, Findings, compare
 from jobs.monitoring.limits import Limits
 from jobs.monitoring.logged import EXPERIMENT, log_report
 from jobs.monitoring.months import read_months
-from jobs.monitoring.page import page_of
 from jobs.monitoring.stream import read_stream
 from jobs.monitoring.summary import print_summary
 from jobs.monitoring.trained import Training, training_of
@@ -70,20 +69,27 @@ def make_report(wish: Wish, console: Console, environ: Mapping[str, str] = os.en
         else:
             now, subject = read_months(wish.trips, predictions, model), _names(wish.trips)
         reference = read_months(reference_places, predictions, model)
-    findings = compare(now, reference, wish.limits, training.rmse)
+    findings = compare(now, reference, wish.limits, training.held_out)
     findings = replace(findings, subject=subject, reference=_names(reference_places))
-    page = page_of(findings, datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"))
-    if settings:
-        findings = replace(findings, run_id=log_report(findings, page, settings))
-    if wish.page:
-        with writing(wish.page) as file, trouble_with(wish.page):
-            file.write(page.encode())
+    if settings or wish.page:
+        findings = _publish(findings, wish.page, settings)
     print_summary(findings, console)
     if settings:
         console.print(f"logged     {EXPERIMENT}, run {findings.run_id}")
     if wish.page:
         console.print(f"page       {wish.page}")
     return findings
+
+
+def _publish(findings: Findings, place: str, settings: Settings | None) -> Findings:
+    # Matplotlib takes half a second to import: a report that is only told does without.
+    from jobs.monitoring.page import page_of
+
+    page = page_of(findings, datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"))
+    if place:
+        with writing(place) as file, trouble_with(place):
+            file.write(page.encode())
+    return replace(findings, run_id=log_report(findings, page, settings)) if settings else findings
 
 
 def _settings(environ: Mapping[str, str]) -> Settings | None:

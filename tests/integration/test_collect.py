@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
@@ -74,7 +75,10 @@ def test_what_comes_in_any_order_again_and_spoilt_is_joined_once(topics: Topics,
     known = rows(file, f"select ride_id, model_version, predicted_duration {ALL} order by all")
     assert known == [("1", "1", 20.0), ("1", "2", 25.0), ("2", None, None), ("4", "1", 20.0)]
     reasons = rows(file, "select kind, reason, data from bad_events order by kind, reason")
-    assert [(kind, bytes(data)) for kind, _, data in reasons][0] == ("predictions", b"[]")
+    assert {(kind, bytes(data)) for kind, _, data in reasons} >= {
+        ("predictions", b"[]"),
+        ("ride_ended", b"{"),
+    }
     assert any("#/ride/PULocationID: must be a taxi zone, 1 to 265" in reason for _, reason, _ in reasons)
 
 
@@ -84,32 +88,44 @@ def test_killed_in_the_middle_nothing_is_lost_and_nothing_counts_twice(
     count = 1500
     publish(topics, [prediction(each) for each in range(count)], [ended(each) for each in range(count)])
     file = tmp_path / "stream.duckdb"
-    process = subprocess.Popen([sys.executable, "-m", "jobs", "collect", *words(topics, file, 60)])
+    process = start(words(topics, file, 60))
     try:
-        deadline = time.monotonic() + 30
-        while kept(file) < 300:
-            assert time.monotonic() < deadline, "nothing was kept"
-            time.sleep(0.01)
+        wait_for(lambda: kept(file) >= 300)
     finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.kill()
+        process.communicate()
     assert kept(file) < 2 * count, "it was killed too late to lose anything"
 
     # What was not acknowledged comes again after the subscription's ten seconds.
-    result = CliRunner().invoke(command, words(topics, file, 12))
+    process = start(words(topics, file, 60))
+    try:
+        wait_for(lambda: kept(file) == 2 * count)
+    finally:
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=20)
 
-    assert result.exit_code == 0, result.output
+    assert process.returncode == 0
+    assert said.splitlines()[0].split() == ["1,500", "joined"]
     assert rows(file, f"select count(*), count(distinct ride_id) {ALL}") == [(count, count)]
-    assert rows(
-        file, f"select count(*) {ALL} where predicted_duration is null or dropoff_datetime is null"
-    ) == [(0,)]
+
+
+def start(words: list[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "jobs", "collect", *words], stdout=subprocess.PIPE, text=True
+    )
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 40
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
 
 
 def kept(file: Path) -> int:
     try:
-        return sum(
-            rows(file, f"select count(*) from {table}")[0][0] for table in ("predictions", "ride_ended")
-        )
+        counted = "select (select count(*) from predictions) + (select count(*) from ride_ended)"
+        return int(rows(file, counted)[0][0])
     except duckdb.Error:  # not there yet, or open for writing
         return 0
 

@@ -157,5 +157,5 @@ def test_what_goes_into_a_file_comes_out_of_it(tmp_path):
     outlet = open_outlet(str(tmp_path / "events.jsonl"), seen.append, keep=lambda: kept.append(len(seen)))
     wait_for(lambda: kept)
     outlet.close()
-    assert [arrival.data for arrival in seen] == [b'{"ride_id": 256}', b"no message"]
+    assert [arrival.data for arrival in seen] == [b'{"ride_id":256}', b"no message"]
     assert kept == [2]
