@@ -82,7 +82,7 @@ def _of_file(place: str) -> list[pa.RecordBatch]:
         )
     with opened(path, read_only=True) as connection:
         # Read at once: while it is open, nothing can be collected.
-        table: pa.Table = connection.execute(f"select {', '.join(COLUMNS)} from {VIEW}").to_arrow_table()  # noqa: S608
+        table: pa.Table = connection.sql(f"select {', '.join(COLUMNS)} from {VIEW}").to_arrow_table()  # noqa: S608
     batches: list[pa.RecordBatch] = table.to_batches()
     return batches or [pa.RecordBatch.from_pylist([], table.schema)]
 

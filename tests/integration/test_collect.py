@@ -136,8 +136,8 @@ def test_what_cannot_be_kept_ends_it_with_a_sentence(topics: Topics, tmp_path: P
     with duckdb.connect(file) as connection:
         connection.execute("drop view rides_of_the_stream; drop table predictions")
         connection.execute(
-            "create table predictions (ride_id varchar, model_version varchar, predicted_duration double check "
-            "(predicted_duration < 0), published timestamp, primary key (ride_id, model_version))"
+            "create table predictions (ride_id varchar, model_version varchar, predicted_duration double "
+            "check (predicted_duration < 0), published timestamp, primary key (ride_id, model_version))"
         )
     publish(topics, [prediction(1)], [])
 
