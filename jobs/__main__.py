@@ -12,6 +12,7 @@ COMMANDS = {
     "schedule": "Predict a month by the clock, and past months when asked to, with Prefect.",
     "query": "Ask the database of predictions, in DuckDB's SQL.",
     "report": "Compare predictions with rides, and these with the training's; exit code 3 tells drift.",
+    "collect": "Join predictions with the ends of their rides, for a report on the stream.",
     "replay": "Publish ride events, made from recorded trips, at a set rate.",
     "redrive": "Publish dead letters back to their topic.",
     "capacity": "Simulate the functions on Cloud Run: instances, waits, cost, and what breaks first.",

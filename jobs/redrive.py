@@ -5,7 +5,7 @@ import re
 import shlex
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import click
 from google.api_core.exceptions import (
@@ -22,6 +22,7 @@ from google.pubsub_v1.types import PubsubMessage
 from rich.console import Console
 
 from jobs.dead_letters import GIVEN_UP, Letter
+from jobs.stopping import stopping
 from jobs.tally import Tally, showing
 from jobs.wires import MOST_AT_ONCE, subscriber_client
 
@@ -297,7 +298,7 @@ def command(
     except GoogleAuthError as error:
         raise click.ClickException(f"Google Cloud does not know who we are: {error}") from error
     tally = redrive.tally
-    with _stopping() as stopped:
+    with stopping() as stopped:
         try:
             with showing(tally, console) as show, contextlib.closing(redrive):
                 redrive.run(show, stopped)
@@ -316,23 +317,3 @@ def command(
         words = ["--from", subscription, *(["--to", topic] if topic else [])]
         words += [word for reason in reasons for word in ("--reason", reason)]
         click.echo(f"Nothing was changed. To send:\n\n{context.command_path} {shlex.join(words)} --send")
-
-
-@contextlib.contextmanager
-def _stopping() -> Iterator[list[int]]:
-    """Within this, a first SIGINT or SIGTERM is only noted, so that what was published is acknowledged.
-
-    A second one interrupts.
-    """
-    asked: list[int] = []
-
-    def note(number: int, _frame: object) -> None:
-        asked.append(number)
-        signal.signal(number, signal.default_int_handler)
-
-    before = {each: signal.signal(each, note) for each in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)

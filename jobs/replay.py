@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 
 import click
@@ -33,6 +34,14 @@ class RecordedRide(NamedTuple):
     def event(self) -> bytes:
         """The body of its ride event, in the course's form."""
         return msgspec.json.encode({"ride": self.ride, "ride_id": self.ride_id})
+
+    def ended(self) -> bytes:
+        """The body of the event that it is over."""
+        pickup = datetime.fromisoformat(self.ride["pickup_datetime"])
+        dropoff = pickup + timedelta(minutes=self.actual_minutes)
+        return msgspec.json.encode(
+            {"ride_id": self.ride_id, "ride": self.ride, "dropoff_datetime": dropoff.isoformat()}
+        )
 
 
 def sample_rides(places: Sequence[str], count: int, seed: int = SEED) -> list[RecordedRide]:
@@ -98,6 +107,12 @@ def paced(items: Iterable[Item], rate: float) -> Iterator[Item]:
     help="projects/P/topics/T, or the predict_event function's http:// address.",
 )
 @click.option(
+    "--ended-topic",
+    envvar="RIDE_ENDED_TOPIC",
+    show_envvar=True,
+    help="Publish the ends of recorded rides, too: to projects/P/topics/T, or a file.",
+)
+@click.option(
     "--watch",
     metavar="SUBSCRIPTION",
     help="Print what comes out of projects/P/subscriptions/S, or of a file, for each event.",
@@ -109,6 +124,7 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     rate: float,
     seed: int,
     topic: str,
+    ended_topic: str | None,
     watch: str | None,
 ) -> None:
     """Publish ride events, made from recorded trips, at a set rate.
@@ -120,9 +136,23 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     try:
         recorded = sample_rides(places, rides, seed) if places else []
         bodies = [event.encode()] if event else [ride.event() for ride in recorded]
+        ends = [ride.ended() for ride in recorded] if ended_topic else []
         _send(bodies, rate, topic, watch)
+        _send_ends(ends, ended_topic or "")
     except RidecastError as error:
         raise click.ClickException(str(error)) from error
+
+
+def _send_ends(ends: Sequence[bytes], topic: str) -> None:
+    if not ends:
+        return
+    from jobs.wires import open_inlet
+
+    inlet = open_inlet(topic)
+    for body in ends:
+        inlet.send(body)
+    inlet.finish()
+    click.echo(f"{len(ends)} ends of rides sent to {topic}", err=True)
 
 
 def _send(bodies: Sequence[bytes], rate: float, topic: str, watch: str | None) -> None:

@@ -1,6 +1,7 @@
 """Where ride events go in and prediction events come out.
 
-In:  `projects/P/topics/T`, or the function's own `http://` address, which is given Pub/Sub push envelopes.
+In:  `projects/P/topics/T`, or the function's own `http://` address, which is given Pub/Sub push envelopes, or
+     a file.
 Out: `projects/P/subscriptions/S`, or the file that the function writes where there is no Pub/Sub.
 """
 
@@ -35,6 +36,8 @@ IN_FLIGHT = 2
 PULL_SECONDS = 1.0
 """For one pull, which waits for a first message."""
 MOST_AT_ONCE = 100
+MOST_BYTES_AT_ONCE = 1 << 20
+"""Of a file, before what was taken of it is kept."""
 LOOK_SECONDS = 0.002
 """Between two looks into a file for new lines."""
 
@@ -69,24 +72,45 @@ class Inlet(Protocol):
 class Outlet(Protocol):
     """Gives messages to a function, from a thread of its own, until it is closed."""
 
+    trouble: str
+    """Why nothing comes at present; empty where nothing is known of it."""
+    failure: RidecastError | None
+    """Why no more is given."""
+
     def close(self) -> None:
-        """Gives no more messages."""
+        """Gives no more messages.
+
+        Raises:
+            RidecastError: what was taken could not be kept, and no more was given since.
+        """
 
 
 def open_inlet(place: str, emulator: str = "") -> Inlet:
-    """An inlet to a topic, or to the function at an `http://` address.
+    """An inlet to a topic, to the function at an `http://` address, or to a file.
 
     Args:
         emulator: the Pub/Sub emulator's `host:port`; empty leaves it to the environment.
     """
-    return FunctionInlet(place) if "://" in place else TopicInlet(place, emulator)
+    if "://" in place:
+        return FunctionInlet(place)
+    return TopicInlet(place, emulator) if place.startswith("projects/") else FileInlet(Path(place))
 
 
-def open_outlet(place: str, take: Callable[[Arrival], None], emulator: str = "") -> Outlet:
-    """An outlet from a subscription, or from a file that may not be there yet; see `open_inlet`."""
+def open_outlet(
+    place: str,
+    take: Callable[[Arrival], None],
+    emulator: str = "",
+    keep: Callable[[], None] = lambda: None,
+) -> Outlet:
+    """An outlet from a subscription, or from a file that may not be there yet; see `open_inlet`.
+
+    Args:
+        keep: is called when some have been taken, and before they are acknowledged; if it raises a
+            RidecastError, they are not, and the outlet gives no more.
+    """
     if place.startswith("projects/"):
-        return SubscriptionOutlet(place, take, emulator)
-    return FileOutlet(Path(place), take)
+        return SubscriptionOutlet(place, take, keep, emulator)
+    return FileOutlet(Path(place), take, keep)
 
 
 def publisher_client(emulator: str = "") -> pubsub_v1.PublisherClient:
@@ -178,6 +202,19 @@ class FunctionInlet:
             time.sleep(AGAIN_SECONDS)
 
 
+class FileInlet:
+    """Appends lines, as the function does where there is no Pub/Sub."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("ab")
+
+    def send(self, body: bytes) -> None:
+        self._file.write(msgspec.json.encode({"attributes": {}, "data": msgspec.Raw(body)}) + b"\n")
+
+    def finish(self) -> None:
+        self._file.close()
+
+
 def push_envelope(body: bytes, message_id: str) -> bytes:
     """What Pub/Sub would post for a message with this body."""
     message = {
@@ -197,9 +234,18 @@ class SubscriptionOutlet:
     reader has left, and the next reader misses them.
     """
 
-    def __init__(self, subscription: str, take: Callable[[Arrival], None], emulator: str) -> None:
+    def __init__(
+        self,
+        subscription: str,
+        take: Callable[[Arrival], None],
+        keep: Callable[[], None],
+        emulator: str,
+    ) -> None:
         self._subscription = subscription
         self._take = take
+        self._keep = keep
+        self.failure: RidecastError | None = None
+        self.trouble = ""
         self._client = subscriber_client(emulator)
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._pull_all, daemon=True)
@@ -209,10 +255,15 @@ class SubscriptionOutlet:
         while not self._closed.is_set():
             try:
                 self._pull()
+                self.trouble = ""
             except DeadlineExceeded:
-                pass  # nothing came
-            except GoogleAPICallError:
+                self.trouble = ""  # nothing came
+            except GoogleAPICallError as error:
+                self.trouble = f"{self._subscription} gives nothing: {error.message}"
                 self._closed.wait(AGAIN_SECONDS)
+            except RidecastError as error:
+                self.failure = error
+                return
 
     def _pull(self) -> None:
         answer = self._client.pull(
@@ -223,19 +274,25 @@ class SubscriptionOutlet:
             published = message.publish_time.timestamp()
             self._take(Arrival(message.data, dict(message.attributes), published))
         if ack_ids := [received.ack_id for received in answer.received_messages]:
+            self._keep()
             self._client.acknowledge(subscription=self._subscription, ack_ids=ack_ids)
 
     def close(self) -> None:
         self._closed.set()
         self._thread.join()
         self._client.close()
+        if self.failure:
+            raise self.failure
 
 
 class FileOutlet:
     """Reads the lines that the function appends: `{"attributes": {…}, "data": …}`."""
 
-    def __init__(self, path: Path, take: Callable[[Arrival], None]) -> None:
+    def __init__(self, path: Path, take: Callable[[Arrival], None], keep: Callable[[], None]) -> None:
         self._take = take
+        self._keep = keep
+        self.failure: RidecastError | None = None
+        self.trouble = ""
         self._closed = threading.Event()
         path.touch()
         self._thread = threading.Thread(target=self._follow, args=[path], daemon=True)
@@ -245,16 +302,32 @@ class FileOutlet:
         unfinished = b""
         with path.open("rb") as file:
             while not self._closed.wait(LOOK_SECONDS):
-                *lines, unfinished = (unfinished + file.read()).split(b"\n")
+                *lines, unfinished = (unfinished + file.read(MOST_BYTES_AT_ONCE)).split(b"\n")
                 now = time.time()
-                for line in lines:
-                    message = msgspec.json.decode(line)
-                    if "data_base64" in message:
-                        data = base64.b64decode(message["data_base64"])
-                    else:
-                        data = msgspec.json.encode(message["data"])
-                    self._take(Arrival(data, message["attributes"], now))
+                try:
+                    for line in lines:
+                        self._take(_arrival(line, now))
+                    if lines:
+                        self._keep()
+                except RidecastError as error:
+                    self.failure = error
+                    return
 
     def close(self) -> None:
         self._closed.set()
         self._thread.join()
+        if self.failure:
+            raise self.failure
+
+
+def _arrival(line: bytes, now: float) -> Arrival:
+    """A line's message; a line that is none is one itself, which its reader may judge."""
+    try:
+        message = msgspec.json.decode(line)
+        if "data_base64" in message:
+            data = base64.b64decode(message["data_base64"])
+        else:
+            data = msgspec.json.encode(message["data"])
+        return Arrival(data, message["attributes"], now)
+    except (msgspec.MsgspecError, UnicodeDecodeError, LookupError, TypeError, ValueError):
+        return Arrival(line, {}, now)

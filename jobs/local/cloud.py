@@ -254,11 +254,17 @@ class LocalCloud:
                 "PREDICTIONS_TOPIC": self._topics.predictions,
                 "DEAD_LETTER_TOPIC": self._topics.dead_letters,
                 "DEAD_LETTER_SUBSCRIPTION": self._topics.dead_letters_pull,
+                "PREDICTIONS_SUBSCRIPTION": self._topics.predictions_collect,
+                "RIDE_ENDED_TOPIC": self._topics.ride_ended,
+                "RIDE_ENDED_SUBSCRIPTION": self._topics.ride_ended_collect,
             }
         else:
             variables |= {
                 "PREDICTIONS_TOPIC": self.doors.predictions,
                 "DEAD_LETTER_TOPIC": self.doors.dead_letters,
+                "PREDICTIONS_SUBSCRIPTION": self.doors.predictions,
+                "RIDE_ENDED_TOPIC": self._file("ride-ended"),
+                "RIDE_ENDED_SUBSCRIPTION": self._file("ride-ended"),
             }
         return variables
 

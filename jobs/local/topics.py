@@ -39,6 +39,11 @@ class Topics:
         return f"projects/{self.project}/topics/ride-events-dead-letter"
 
     @property
+    def ride_ended(self) -> str:
+        """Topic of the ends of rides."""
+        return f"projects/{self.project}/topics/ride-ended"
+
+    @property
     def push(self) -> str:
         """Subscription that pushes ride events to the function."""
         return f"projects/{self.project}/subscriptions/ride-events-predict"
@@ -53,17 +58,38 @@ class Topics:
         """Subscription from which dead letters can be pulled."""
         return f"projects/{self.project}/subscriptions/ride-events-dead-letter"
 
+    @property
+    def predictions_collect(self) -> str:
+        """Subscription for those who join predictions with the ends of rides, and take none from others."""
+        return f"projects/{self.project}/subscriptions/predictions-collect"
+
+    @property
+    def ride_ended_collect(self) -> str:
+        """Subscription from which the ends of rides can be pulled."""
+        return f"projects/{self.project}/subscriptions/ride-ended-collect"
+
+    @property
+    def _topics(self) -> tuple[str, ...]:
+        return self.ride_events, self.predictions, self.dead_letters, self.ride_ended
+
+    @property
+    def _pulled(self) -> dict[str, str]:
+        """Subscription to pull from → its topic."""
+        return {
+            self.predictions_pull: self.predictions,
+            self.predictions_collect: self.predictions,
+            self.dead_letters_pull: self.dead_letters,
+            self.ride_ended_collect: self.ride_ended,
+        }
+
     def create(self) -> None:
-        """Makes the topics and the two subscriptions to pull from."""
+        """Makes the topics and the subscriptions to pull from."""
         client = publisher_client(self.emulator)
-        for topic in (self.ride_events, self.predictions, self.dead_letters):
+        for topic in self._topics:
             client.create_topic(name=topic)
         client.stop()
         with subscriber_client(self.emulator) as subscriber:
-            for name, topic in (
-                (self.predictions_pull, self.predictions),
-                (self.dead_letters_pull, self.dead_letters),
-            ):
+            for name, topic in self._pulled.items():
                 subscriber.create_subscription(name=name, topic=topic)
 
     def push_to(self, url: str) -> None:
@@ -90,10 +116,10 @@ class Topics:
         """Removes everything that is there, unless the emulator is gone itself."""
         publisher = publisher_client(self.emulator)
         with contextlib.suppress(GoogleAPIError), subscriber_client(self.emulator) as subscriber:
-            for name in (self.push, self.predictions_pull, self.dead_letters_pull):
+            for name in (self.push, *self._pulled):
                 with contextlib.suppress(NotFound):
                     subscriber.delete_subscription(subscription=name, retry=None, timeout=2)
-            for topic in (self.ride_events, self.predictions, self.dead_letters):
+            for topic in self._topics:
                 with contextlib.suppress(NotFound):
                     publisher.delete_topic(topic=topic, retry=None, timeout=2)
         publisher.stop()

@@ -64,6 +64,10 @@ def description(cloud: LocalCloud, trips: str, ride: RecordedRide) -> str:
             f"{python} -m jobs replay --trips {shlex.quote(short(trips))} --rides 20 {watch}"
         ),
     }
+    commands["join predictions with the ends of these rides, and see whether the model still fits"] = (
+        f"{python} -m jobs collect --database stream.duckdb --idle 5\n"
+        f"{python} -m jobs report --stream stream.duckdb"
+    )
     if cloud.emulator:
         commands["see what dead letters there are"] = f"{python} -m jobs redrive"
     return "\n".join(

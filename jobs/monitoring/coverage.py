@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from functions.features import Ids
 from functions.zones import ZONES
 from jobs.monitoring.rides import Rides
 
@@ -21,6 +22,9 @@ class Coverage:
     """Share of rides that begin or end in a zone where none did in the reference."""
     unseen_pairs: float
     """Share of rides between two zones between which none went in the reference."""
+    expected_zones: float
+    expected_pairs: float
+    """Of both, what is to be expected of rides like the reference's: see `_expected`."""
     without_rides: int
     """Zones in which no ride begins now."""
     silent: list[str]
@@ -43,6 +47,8 @@ def coverage_of(now: Rides, reference: Rides) -> Coverage:
         len(now),
         float((~seen).mean()),
         float((~np.isin(pairs, known)).mean()),
+        _expected(theirs.PULocationID) + _expected(theirs.DOLocationID),
+        _expected(known),
         sum(int(begun[zone] == 0) for zone in ZONES),
         [ZONES[zone].name for zone in ZONES if begun[zone] == 0 and before[zone] >= FEWEST_OF_A_ZONE],
         now.rejected,
@@ -50,3 +56,9 @@ def coverage_of(now: Rides, reference: Rides) -> Coverage:
         reference.rejected_share,
         now.waiting,
     )
+
+
+def _expected(seen: Ids) -> float:
+    """Of new ones, by Good and Turing: as likely as one of those before was the only one of its kind."""
+    _, counts = np.unique(seen, return_counts=True)
+    return float((counts == 1).sum() / len(seen))

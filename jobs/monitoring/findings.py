@@ -1,14 +1,13 @@
 """What a report finds: rides now beside those that the model learned from, and what is beyond its limit."""
 
 from dataclasses import dataclass
-
-import numpy as np
+from math import isfinite
 
 from functions.errors import RidecastError
 from jobs.monitoring.accuracy import Accuracy, accuracy_of
 from jobs.monitoring.coverage import Coverage, coverage_of
 from jobs.monitoring.drift import FEATURES, Drift, drift_of, like_with_like
-from jobs.monitoring.limits import LEARNED_BY_HEART, Limits, Measure, measure
+from jobs.monitoring.limits import LEARNED_BY_HEART, UNKNOWN, Limits, Measure, Usual, measure
 from jobs.monitoring.rides import Rides
 
 
@@ -33,8 +32,8 @@ class Findings:
     drifts: list[Drift]
     accuracy: Accuracy | None
     """None where no ride was both predicted and has ended."""
-    usual_rmse: float
-    """What is to be expected, in minutes; NaN if nobody knows."""
+    usual: Usual
+    """Errors that are to be expected."""
     coverage: Coverage
     limits: Limits
     measures: list[Measure]
@@ -54,11 +53,11 @@ class Findings:
         return not self.exceeded
 
 
-def compare(now: Rides, reference: Rides, limits: Limits, held_out_rmse: float = float("nan")) -> Findings:
+def compare(now: Rides, reference: Rides, limits: Limits, held_out: Usual = UNKNOWN) -> Findings:
     """What a report finds in rides.
 
     Args:
-        held_out_rmse: of the model, in minutes; if it is not known, its RMSE on the reference serves.
+        held_out: errors of the model; where they are not known, those on the reference serve.
 
     Raises:
         CannotReport: on one of the sides there are no rides.
@@ -67,9 +66,10 @@ def compare(now: Rides, reference: Rides, limits: Limits, held_out_rmse: float =
         if not len(rides):
             raise CannotReport(f"there is no ride to {what}: {rides.rejected.total():,} came, all rejected")
     accuracy, before = accuracy_of(now), accuracy_of(reference)
-    usual = held_out_rmse
-    if np.isnan(usual) and before:
-        usual = before.overall.rmse * LEARNED_BY_HEART
+    known = Usual(before.overall.rmse * LEARNED_BY_HEART, before.overall.bias) if before else UNKNOWN
+    usual = Usual._make(
+        ours if isfinite(ours) else theirs for ours, theirs in zip(held_out, known, strict=True)
+    )
     ours, theirs = like_with_like(now, reference)
     drifts = [drift_of(feature, ours, theirs) for feature in FEATURES]
     coverage = coverage_of(now, reference)
@@ -82,7 +82,7 @@ def compare(now: Rides, reference: Rides, limits: Limits, held_out_rmse: float =
         compared=(len(ours), len(theirs)),
         drifts=drifts,
         accuracy=accuracy,
-        usual_rmse=usual,
+        usual=usual,
         coverage=coverage,
         limits=limits,
         measures=measure(limits, drifts, accuracy, coverage, usual),

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from math import isfinite, nan, sqrt
-from typing import Self
+from typing import NamedTuple, Self
 
 from functions.errors import RidecastError
 from jobs.monitoring.accuracy import Accuracy
@@ -14,6 +14,16 @@ SIGMAS = 3.0
 """Standard errors that an error or a share may be beyond its limit by the chance of few rides."""
 LEARNED_BY_HEART = 1.2
 """Of rides that it learned from, a model's RMSE is less than of others by this factor at most."""
+
+
+class Usual(NamedTuple):
+    """Errors that are to be expected of a model, in minutes; NaN where nobody knows."""
+
+    rmse: float = nan
+    bias: float = nan
+
+
+UNKNOWN = Usual()
 
 
 class NoLimit(RidecastError):
@@ -32,11 +42,13 @@ class Limits:
     """Times the RMSE that the model had on its held-out rides. Two months later it was 1.12 to 1.16 times as
     much; what a linear model has is 1.5 times as much."""
     bias: float = 2.0
-    """Minutes, up or down, on average: a tenth of a ride. Two months later it was 1.3."""
+    """Minutes by which the mean of predicted − actual may have moved, up or down: a tenth of a ride. Two
+    months later it was 1.0."""
     unseen_zones: float = 0.01
-    """Share of rides; usual are 0.0002."""
-    unseen_pairs: float = 0.25
-    """Share of rides; usual are 0.09, for there are 70,000 pairs and a month has as many rides."""
+    """Share of rides from or to zones that are new, beyond what chance brings; usual are 0.0002."""
+    unseen_pairs: float = 0.1
+    """The same of pairs of zones. Of these 9 % are new in a usual month, as many as chance brings: there are
+    70,000 pairs, and a month has as many rides."""
     rejected: float = 0.05
     """By which the share of rejected rides may be more than in the reference; usual are 0.01."""
 
@@ -88,12 +100,12 @@ def measure(
     drifts: list[Drift],
     accuracy: Accuracy | None,
     coverage: Coverage,
-    usual: float,
+    usual: Usual,
 ) -> list[Measure]:
     """All that has a limit, whether it is passed or not.
 
     Args:
-        usual: RMSE that is to be expected, in minutes; NaN if nobody knows.
+        usual: errors that are to be expected.
     """
     return [
         *_of_drift(limits, drifts),
@@ -108,21 +120,23 @@ def _of_drift(limits: Limits, drifts: list[Drift]) -> Iterator[Measure]:
             yield Measure(f"drift/psi/{drift.name}", drift.psi, limits.psi + drift.chance, "", drift.most)
 
 
-def _of_errors(limits: Limits, accuracy: Accuracy, usual: float) -> Iterator[Measure]:
+def _of_errors(limits: Limits, accuracy: Accuracy, usual: Usual) -> Iterator[Measure]:
     if accuracy.rides < FEWEST_RIDES:
         return
-    most = limits.rmse_factor * usual + SIGMAS * accuracy.rmse_noise
+    most = limits.rmse_factor * usual.rmse + SIGMAS * accuracy.rmse_noise
     if isfinite(most):
         yield Measure("rmse", accuracy.overall.rmse, most, "minutes")
-    most = limits.bias + SIGMAS * accuracy.bias_noise
-    what = f"predictions are {'more' if accuracy.overall.bias > 0 else 'less'} than rides took"
-    yield Measure("bias", abs(accuracy.overall.bias), most, "minutes", what)
+    if isfinite(usual.bias):
+        bias = accuracy.overall.bias
+        most = limits.bias + SIGMAS * accuracy.bias_noise
+        what = f"predicted − actual was {usual.bias:+.2f}, is {bias:+.2f}"
+        yield Measure("bias", abs(bias - usual.bias), most, "minutes", what)
 
 
 def _of_coverage(limits: Limits, coverage: Coverage) -> Iterator[Measure]:
     shares = {
-        "coverage/unseen_zones": (coverage.unseen_zones, limits.unseen_zones),
-        "coverage/unseen_pairs": (coverage.unseen_pairs, limits.unseen_pairs),
+        "coverage/unseen_zones": (coverage.unseen_zones, limits.unseen_zones + coverage.expected_zones),
+        "coverage/unseen_pairs": (coverage.unseen_pairs, limits.unseen_pairs + coverage.expected_pairs),
         "rejected": (coverage.rejected_share, limits.rejected + coverage.rejected_share_before),
     }
     for name, (share, most) in shares.items():

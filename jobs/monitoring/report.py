@@ -15,7 +15,7 @@ from jobs.monitoring.findings import CannotReport, Findings, compare
 from jobs.monitoring.limits import Limits
 from jobs.monitoring.logged import EXPERIMENT, log_report
 from jobs.monitoring.months import read_months
-from jobs.monitoring.page import page_of
+from jobs.monitoring.stream import read_stream
 from jobs.monitoring.summary import print_summary
 from jobs.monitoring.trained import Training, training_of
 from jobs.places import name_of, trouble_with, writing
@@ -35,6 +35,10 @@ class Wish(NamedTuple):
     """What `score --output` was given; if empty, the model predicts now."""
     model: str = ""
     """As MODEL_URI in a function; if empty, the champion's release."""
+    stream: str = ""
+    """Instead of trips and predictions: events that `collect` joined, its file or Parquet of its view."""
+    hours: float = 24.0
+    """Of the stream, up to its newest event."""
     page: str = ""
     """Where the page goes, a path or `gs://`; if empty, only to MLflow."""
     limits: Limits = Limits()
@@ -48,6 +52,8 @@ def make_report(wish: Wish, console: Console, environ: Mapping[str, str] = os.en
         NoPlace: a place cannot be read, or the page not be written.
         ModelUnavailable, NoSuchVersion, SettingsError, TrackingFailed: there is no model.
     """
+    if bool(wish.trips) == bool(wish.stream):
+        raise CannotReport("what is the report about? Give --trips or --stream")
     settings = _settings(environ)
     model = _model(wish, environ)
     training = training_of(model.release, settings) if model and settings else Training()
@@ -58,22 +64,32 @@ def make_report(wish: Wish, console: Console, environ: Mapping[str, str] = os.en
         )
     with ExitStack() as stack:
         predictions = stack.enter_context(open_database(wish.predictions)) if wish.predictions else None
-        now = read_months(wish.trips, predictions, model)
+        if wish.stream:
+            now, subject = read_stream(wish.stream, wish.hours)
+        else:
+            now, subject = read_months(wish.trips, predictions, model), _names(wish.trips)
         reference = read_months(reference_places, predictions, model)
-    findings = compare(now, reference, wish.limits, training.rmse)
-    findings = replace(findings, subject=_names(wish.trips), reference=_names(reference_places))
-    page = page_of(findings, datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"))
-    if settings:
-        findings = replace(findings, run_id=log_report(findings, page, settings))
-    if wish.page:
-        with writing(wish.page) as file, trouble_with(wish.page):
-            file.write(page.encode())
+    findings = compare(now, reference, wish.limits, training.held_out)
+    findings = replace(findings, subject=subject, reference=_names(reference_places))
+    if settings or wish.page:
+        findings = _publish(findings, wish.page, settings)
     print_summary(findings, console)
     if settings:
         console.print(f"logged     {EXPERIMENT}, run {findings.run_id}")
     if wish.page:
         console.print(f"page       {wish.page}")
     return findings
+
+
+def _publish(findings: Findings, place: str, settings: Settings | None) -> Findings:
+    # Matplotlib takes half a second to import: a report that is only told does without.
+    from jobs.monitoring.page import page_of
+
+    page = page_of(findings, datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"))
+    if place:
+        with writing(place) as file, trouble_with(place):
+            file.write(page.encode())
+    return replace(findings, run_id=log_report(findings, page, settings)) if settings else findings
 
 
 def _settings(environ: Mapping[str, str]) -> Settings | None:
@@ -85,7 +101,7 @@ def _settings(environ: Mapping[str, str]) -> Settings | None:
 
 def _model(wish: Wish, environ: Mapping[str, str]) -> Model | None:
     """None only where it is not needed, because predictions are there, and nothing says which."""
-    if wish.predictions and not (wish.model or environ.get("MODEL_BUCKET")):
+    if (wish.predictions or wish.stream) and not (wish.model or environ.get("MODEL_BUCKET")):
         return None
     model = load_model(find_release(wish.model, environ))
     if model.target.target != DURATION:

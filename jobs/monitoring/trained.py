@@ -1,8 +1,10 @@
 """What the training of a model left in MLflow, for those who ask later whether it still fits."""
 
+from math import nan
 from typing import NamedTuple
 
 from functions.releases import Release
+from jobs.monitoring.limits import UNKNOWN, Usual
 from jobs.settings import Settings
 
 
@@ -11,8 +13,8 @@ class Training(NamedTuple):
 
     places: tuple[str, ...] = ()
     """Of the trips that it learned from, as they were named then."""
-    rmse: float = float("nan")
-    """On rides that were held out, in minutes; NaN if it is not known."""
+    held_out: Usual = UNKNOWN
+    """Its errors on rides that were held out."""
 
 
 def training_of(release: Release, settings: Settings) -> Training:
@@ -41,6 +43,6 @@ def training_of(release: Release, settings: Settings) -> Training:
             cleaning = mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/cleaning.json")
         except (MlflowException, OSError):  # whichever store it is asked of
             cleaning = {}
-    return Training(
-        tuple(cleaning.get("trips", {}).get("places", ())), run.data.metrics.get("rmse", float("nan"))
-    )
+    metrics = run.data.metrics
+    held_out = Usual(metrics.get("rmse", nan), metrics.get("bias", nan))
+    return Training(tuple(cleaning.get("trips", {}).get("places", ())), held_out)

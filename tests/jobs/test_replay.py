@@ -1,11 +1,14 @@
 import json
 import time
 from datetime import date
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from functions.rides import parse_ride
 from jobs import city
+from jobs.monitoring.events import parse_ride_ended
 from jobs.replay import command, paced, sample_rides
 
 
@@ -58,6 +61,31 @@ def test_an_event_has_the_courses_form(months):
         "pickup_datetime",
     }
     assert event["ride_id"] == ride.ride_id
+
+
+def test_the_end_of_a_ride_is_an_event_that_says_how_long_it_was(months):
+    (ride,) = sample_rides(months, 1)
+
+    event = parse_ride_ended(json.loads(ride.ended()))
+
+    assert (event.ride_id, event.ride) == (ride.ride_id, parse_ride(ride.ride))
+    minutes = (event.dropoff_datetime - event.ride.pickup_datetime).total_seconds() / 60
+    assert minutes == pytest.approx(ride.actual_minutes, abs=1e-7)
+
+
+def test_rides_and_their_ends_are_sent(months, tmp_path):
+    events, ends = str(tmp_path / "events.jsonl"), str(tmp_path / "ends.jsonl")
+    words = ["--trips", months[0], "--rides", "7", "--rate", "1000", "--topic", events, "--ended-topic", ends]
+
+    result = CliRunner().invoke(command, words)
+
+    assert result.exit_code == 0, result.output
+    sent, over = (
+        [json.loads(line)["data"]["ride_id"] for line in Path(file).read_text().splitlines()]
+        for file in (events, ends)
+    )
+    assert sent == over
+    assert len(sent) == 7
 
 
 def test_the_pace_is_kept_by_the_clock():

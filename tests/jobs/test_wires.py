@@ -2,10 +2,13 @@ import base64
 import json
 import threading
 import time
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from google.pubsub_v1.types import PubsubMessage, PullResponse, ReceivedMessage
 
+from functions.errors import RidecastError
 from jobs import wires
 from jobs.wires import NotDelivered, open_inlet, open_outlet
 
@@ -97,3 +100,62 @@ def test_a_file_gives_its_lines_as_they_come(tmp_path):
     assert arrived[0].attributes == {"version": "1"}
     assert time.time() - 10 < arrived[0].published <= time.time()
     assert arrived[1].data == b"\xff"
+
+
+class Subscriber:
+    """Gives one message, again and again until it is acknowledged, and notes what happens."""
+
+    def __init__(self, story):
+        self.story = story
+
+    def pull(self, **_):
+        message = PubsubMessage(data=b"1", publish_time=datetime.now(UTC))
+        left = "acknowledged" not in self.story
+        return PullResponse(received_messages=[ReceivedMessage(ack_id="a", message=message)] * left)
+
+    def acknowledge(self, **_):
+        self.story.append("acknowledged")
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def story(monkeypatch):
+    story = []
+    monkeypatch.setattr(wires, "subscriber_client", lambda _: Subscriber(story))
+    return story
+
+
+def test_messages_are_kept_before_they_are_acknowledged(story):
+    outlet = open_outlet(
+        "projects/p/subscriptions/s", lambda _: story.append("taken"), keep=lambda: story.append("kept")
+    )
+    wait_for(lambda: "acknowledged" in story)
+    outlet.close()
+    assert story == ["taken", "kept", "acknowledged"]
+
+
+def test_what_cannot_be_kept_is_not_acknowledged_and_no_more_is_given(story):
+    def keep():
+        raise RidecastError("the disk is full")
+
+    outlet = open_outlet("projects/p/subscriptions/s", lambda _: story.append("taken"), keep=keep)
+    wait_for(lambda: outlet.failure)
+    with pytest.raises(RidecastError, match="the disk is full"):
+        outlet.close()
+    assert story == ["taken"]
+
+
+def test_what_goes_into_a_file_comes_out_of_it(tmp_path):
+    inlet = open_inlet(str(tmp_path / "events.jsonl"))
+    inlet.send(b'{"ride_id": 256}')
+    inlet.finish()
+    with (tmp_path / "events.jsonl").open("ab") as file:
+        file.write(b"no message\n")
+    seen, kept = [], []
+    outlet = open_outlet(str(tmp_path / "events.jsonl"), seen.append, keep=lambda: kept.append(len(seen)))
+    wait_for(lambda: kept)
+    outlet.close()
+    assert [arrival.data for arrival in seen] == [b'{"ride_id":256}', b"no message"]
+    assert kept == [2]

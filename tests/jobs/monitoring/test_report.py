@@ -1,0 +1,229 @@
+"""The whole of `python -m jobs report`, on real months and on generated ones."""
+
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from mlflow.tracking import MlflowClient
+from rich.console import Console
+
+from jobs import train as train_module
+from jobs.monitoring.limits import Limits
+from jobs.monitoring.report import Wish, make_report
+from jobs.promote import command as promote
+from jobs.report import command
+from jobs.score import command as score
+from tests.jobs.monitoring.conftest import SHIFTS, rewritten
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+QUIET = Console(quiet=True)
+
+
+def beyond(output: str) -> set[str]:
+    return set(re.findall(r"✗ (\S+) is ", output))
+
+
+@pytest.fixture(params=["real", "city"])
+def months(request: pytest.FixtureRequest) -> dict[str, Path]:
+    found: dict[str, Path] = request.getfixturevalue("real_months" if request.param == "real" else "city")
+    return found
+
+
+def test_the_next_month_passes(months, report) -> None:
+    result = report("--trips", months["2021-03"], "--reference", months["2021-02"])
+    assert result.exit_code == 0, result.output
+    assert "✓ all 13 measures are within their limits" in result.output
+    assert f"{months['2021-03'].name} beside {months['2021-02'].name}" in result.output
+
+
+@pytest.mark.parametrize("shift", SHIFTS)
+def test_a_shifted_month_is_flagged_and_the_feature_named(shift, months, report, tmp_path) -> None:
+    change, named = SHIFTS[shift]
+    trips = rewritten(months["2021-03"], tmp_path, change)
+    result = report("--trips", trips, "--reference", months["2021-02"])
+    assert result.exit_code == 3, result.output
+    first = result.output.splitlines()[1]
+    assert first.startswith("✗ ")
+    assert re.search(r"is [\d.]+( minutes)?, more than [\d.]+", first)
+    assert named <= beyond(result.output)
+
+
+def test_the_halves_of_a_month_are_the_same(months, report, tmp_path) -> None:
+    halves = []
+    for half in range(2):
+        (tmp_path / str(half)).mkdir()
+        every_other = np.random.default_rng(1).permutation(len(pd.read_parquet(months["2021-03"])))[half::2]
+        halves.append(
+            rewritten(
+                months["2021-03"], tmp_path / str(half), lambda trips, rows=every_other: trips.iloc[rows]
+            )
+        )
+    result = report("--trips", halves[0], "--reference", halves[1])
+    assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_day_of_a_few_hundred_rides_raises_no_alarm(seed, months, report, tmp_path) -> None:
+    def some_of_a_day(trips: pd.DataFrame) -> pd.DataFrame:
+        day = trips[trips.lpep_pickup_datetime.dt.date == pd.Timestamp(2021, 3, 10 + 3 * seed).date()]
+        return day.sample(300, random_state=seed)
+
+    result = report(
+        "--trips", rewritten(months["2021-03"], tmp_path, some_of_a_day), "--reference", months["2021-02"]
+    )
+    assert result.exit_code == 0, result.output
+    assert "in the same hours of the week" in result.output
+
+
+def test_of_next_to_no_rides_nothing_is_said(city, report, tmp_path) -> None:
+    trips = rewritten(city["2021-03"], tmp_path, lambda trips: trips.head(60))
+    result = report("--trips", trips, "--reference", city["2021-02"])
+    assert result.exit_code == 0, result.output
+    assert "of 100 rides that are needed" in result.output
+
+
+@pytest.fixture(scope="module")
+def trained(city, tmp_path_factory) -> dict[str, str]:
+    """Where a champion was trained on January."""
+    folder = tmp_path_factory.mktemp("trained")
+    environment = {
+        "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
+        "MODEL_BUCKET": str(folder / "bucket"),
+    }
+    runner = CliRunner(env=environment)
+    for step, words in (
+        (train_module.command, ["--trips", str(city["2021-01"]), "--trees", "20"]),
+        (promote, []),
+    ):
+        result = runner.invoke(step, words)
+        assert result.exit_code == 0, result.output
+    return environment
+
+
+def test_the_champion_its_months_and_its_errors_are_found_in_mlflow(trained, city, tmp_path) -> None:
+    page = tmp_path / "report.html"
+    result = CliRunner(env=trained).invoke(
+        command, ["--trips", str(city["2021-03"]), "--page", str(page), "--limit", "psi=0.3"]
+    )
+    assert result.exit_code == 0, result.output
+    assert f"{city['2021-03'].name} beside {city['2021-01'].name}" in result.output
+    client = MlflowClient(trained["MLFLOW_TRACKING_URI"], registry_uri=trained["MLFLOW_TRACKING_URI"])
+    experiment = client.get_experiment_by_name("ride-duration-monitoring")
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert run.info.run_id in result.output
+    training = client.get_run(client.get_model_version("ride-duration", "1").run_id).data.metrics
+    shown = re.search(r"RMSE ([\d.]+) min \(limit ([\d.]+)\)", result.output)
+    assert float(shown[1]) == pytest.approx(run.data.metrics["rmse"], abs=0.0051)
+    assert float(shown[2]) == pytest.approx(1.25 * training["rmse"], rel=0.05)
+    assert {
+        "drift/psi/trip_distance",
+        "drift/moved/trip_distance",
+        "rmse_by_hour/08",
+        "bias",
+        "rejected",
+    } <= set(run.data.metrics)
+    assert run.data.metrics["rmse_by_version/1"] == run.data.metrics["rmse"]
+    assert run.data.params["reference"] == city["2021-01"].name
+    assert run.data.params["limit_psi"] == "0.3"
+    assert run.data.params["model_versions"] == "1"
+    assert run.data.tags["exceeded"] == ""
+    logged = Path(run.info.artifact_uri.removeprefix("file://")) / "report.html"
+    assert logged.read_bytes() == page.read_bytes()
+
+
+def test_predictions_of_several_versions_that_score_wrote(
+    city, report, onnx_folder, other_onnx_folder, tmp_path
+) -> None:
+    out = tmp_path / "out"
+    for model in (onnx_folder, other_onnx_folder):
+        words = ["--trips", city["2021-03"], "--output", out, "--model", model]
+        assert CliRunner().invoke(score, [str(word) for word in words]).exit_code == 0
+    result = report("--trips", city["2021-03"], "--reference", city["2021-02"], "--predictions", out)
+    versions = re.search(r"version  (.*)", result.output)[1]
+    said = {name: float(rmse) for name, rmse in re.findall(r"(\S+): ([\d.]+) \(", versions)}
+    files = {path.stem: pd.read_parquet(path, partitioning=None) for path in out.glob("taxi_type=*/*/*/*")}
+    assert said == {
+        frame.model_version[0]: pytest.approx((frame["diff"] ** 2).mean() ** 0.5, abs=0.0051)
+        for frame in files.values()
+    }
+    assert len(said) == 2
+
+    other = rewritten(city["2021-03"], tmp_path, lambda trips: trips.iloc[::-1])
+    result = report("--trips", other, "--reference", city["2021-02"], "--predictions", out)
+    assert result.exit_code == 1
+    assert "are not those of" in result.output
+
+
+def test_the_page_needs_nothing_else_and_runs_no_script(city, report, tmp_path) -> None:
+    odd = tmp_path / "<b>green_tripdata_2021-03.parquet"
+    odd.write_bytes(city["2021-03"].read_bytes())
+    page = tmp_path / "report.html"
+    report("--trips", odd, "--reference", city["2021-02"], "--page", page)
+    html = page.read_text()
+    assert "&lt;b&gt;green" in html
+    assert "<b>green" not in html
+    assert "<script" not in html
+    assert set(re.findall(r"https?://[^\s\"')]+", html)) == {
+        "http://www.w3.org/2000/svg",
+        "http://www.w3.org/1999/xlink",
+    }
+    pictures = re.findall(r'<svg [^>]*role="img" aria-label="[^"]{20,}"', html)
+    assert len(pictures) == html.count("<svg") == 10
+    assert "<title>Fits: " in html
+    assert len(html) < 400_000
+
+
+def test_it_fits_on_one_screen(city, tmp_path, onnx_folder) -> None:
+    trips = rewritten(
+        city["2021-03"], tmp_path, lambda trips: SHIFTS["durations"][0](SHIFTS["hours"][0](trips))
+    )
+    console = Console(record=True, width=80, force_terminal=True, file=io.StringIO())
+    wish = Wish((str(trips),), (str(city["2021-02"]),), model=str(onnx_folder), page=str(tmp_path / "p.html"))
+    findings = make_report(wish, console, {})
+    lines = console.export_text().splitlines()
+    assert len(lines) < 24, lines
+    assert all(len(line) <= 80 for line in lines)
+    assert lines[1].startswith(f"✗ {findings.exceeded[0].name} is ")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        ([], 2, "give --trips or --stream"),
+        (["--trips", "{march}", "--stream", "s.duckdb"], 2, "give --trips or --stream"),
+        (["--trips", "{march}"], 1, "which months did the model learn from?"),
+        (["--trips", "nowhere.parquet", "--reference", "{march}"], 1, "nowhere.parquet does not exist"),
+        (
+            ["--trips", "{march}", "--reference", "{march}", "--limit", "psi"],
+            1,
+            "psi is no limit: write NAME=NUMBER",
+        ),
+        (["--trips", "{march}", "--since", "1w"], 2, "1w is no time"),
+        (["--stream", "nowhere.duckdb", "--reference", "{march}"], 1, "nowhere.duckdb does not exist"),
+        (
+            ["--trips", "{march}", "--reference", "{march}", "--page", "{march}/page.html"],
+            1,
+            "page.html cannot be used (Not a directory)",
+        ),
+    ],
+)
+def test_what_is_missing_is_said(words, code, sentence, city, report) -> None:
+    result = report(*(word.format(march=city["2021-03"]) for word in words))
+    assert result.exit_code == code
+    assert sentence in " ".join(result.output.split())
+
+
+def test_a_flow_may_set_its_own_limits(city, onnx_folder) -> None:
+    wish = Wish(
+        (str(city["2021-03"]),),
+        (str(city["2021-02"]),),
+        model=str(onnx_folder),
+        limits=Limits(psi=0, rmse_factor=0.1),
+    )
+    findings = make_report(wish, QUIET, {})
+    assert "rmse" in {measure.name for measure in findings.exceeded}
+    assert findings.exceeded == sorted(findings.exceeded, key=lambda each: each.limit / each.value)
