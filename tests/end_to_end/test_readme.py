@@ -15,7 +15,7 @@ def test_the_blocks_do_what_they_say(
 ) -> None:
     blocks = blocks_of("README.md")
     write_month(date(2021, 1, 1), tmp_path / "green_tripdata_2021-01.parquet", 6000)
-    script = script_of(blocks, ("8080", "8081"), without=("make run",))
+    script = script_of(blocks, ("8080", "8081"), without=("make run", "make retrain"))
     out = paste(programs, script, checkout(tmp_path), plain_environment)
 
     answers = [
