@@ -1,0 +1,27 @@
+terraform {
+  required_version = ">= 1.11"
+
+  required_providers {
+    google = {
+      source  = "hashicorp/google"
+      version = ">= 6.50.0, < 8.0.0"
+    }
+  }
+
+  # Which bucket is told by `terraform init -backend-config=bucket=…`, because dev and prod have one each.
+  backend "gcs" {
+    prefix = "ridecast"
+  }
+}
+
+provider "google" {
+  project        = var.project_id
+  region         = var.region
+  default_labels = { app = "ridecast", environment = var.environment }
+}
+
+data "google_project" "main" {
+  project_id = var.project_id
+
+  depends_on = [google_project_service.main]
+}
