@@ -27,7 +27,27 @@ resource "google_sql_database_instance" "mlflow" {
 
     ip_configuration {
       ipv4_enabled = true
-      ssl_mode     = "ENCRYPTED_ONLY"
+      ssl_mode     = "TRUSTED_CLIENT_CERTIFICATE_REQUIRED" # the connector brings one
+    }
+    database_flags {
+      name  = "log_checkpoints"
+      value = "on"
+    }
+    database_flags {
+      name  = "log_connections"
+      value = "on"
+    }
+    database_flags {
+      name  = "log_disconnections"
+      value = "on"
+    }
+    database_flags {
+      name  = "log_lock_waits"
+      value = "on"
+    }
+    database_flags {
+      name  = "log_min_messages"
+      value = "error"
     }
     backup_configuration {
       enabled                        = true

@@ -104,6 +104,10 @@ variable "models" {
     error_message = "scored_taxis may hold green and yellow."
   }
   validation {
+    condition     = alltrue([for model in values(var.models) : can(regex("^[a-z_]+$", model.target))])
+    error_message = "target must be a column's name without predicted_, such as duration or fare."
+  }
+  validation {
     condition     = alltrue([for model in values(var.models) : model.remote_function == "" || can(regex("^[A-Za-z_][A-Za-z0-9_]*$", model.remote_function))])
     error_message = "remote_function must be a name as BigQuery has them, such as predict_duration, or empty for none."
   }
