@@ -2,13 +2,15 @@
 locals {
   planner_roles = [
     "roles/artifactregistry.reader",
-    "roles/bigquery.metadataViewer",
     "roles/bigquery.connectionUser",
+    "roles/bigquery.metadataViewer",
+    "roles/browser",
     "roles/cloudbuild.builds.viewer",
     "roles/cloudfunctions.viewer",
     "roles/cloudscheduler.viewer",
     "roles/cloudsql.viewer",
     "roles/iam.securityReviewer",
+    "roles/iam.serviceAccountViewer",
     "roles/logging.logWriter",
     "roles/logging.viewer",
     "roles/monitoring.viewer",
@@ -16,6 +18,7 @@ locals {
     "roles/run.viewer",
     "roles/secretmanager.viewer",
     "roles/serviceusage.serviceUsageViewer",
+    "roles/storage.bucketViewer",
   ]
   deployer_roles = [
     "roles/artifactregistry.admin",
@@ -85,7 +88,7 @@ resource "google_service_account_iam_member" "deployer" {
   member             = local.members["ridecast-deploy"]
 }
 
-# It may grant project-wide what this configuration grants, and nothing else: not itself more than it has.
+# Project-wide it may grant what running things have, and nothing else: other roles need a person who owns the project.
 resource "google_project_iam_member" "deployer" {
   count = local.delivered ? 1 : 0
 

@@ -15,6 +15,7 @@ locals {
       "Pub/Sub looks up the archive bucket" = { bucket = "archive", role = "roles/storage.legacyBucketReader", member = local.pubsub_agent }
     },
     local.mlflow_here ? { "ridecast-mlflow shows artifacts" = { bucket = "models", role = "roles/storage.objectViewer", member = local.members["ridecast-mlflow"] } } : {},
+    local.delivered ? { "ridecast-plan reads the source" = { bucket = "source", role = "roles/storage.objectViewer", member = local.members["ridecast-plan"] } } : {},
     { for member in var.access.data_scientists : "${member} trains and promotes" => { bucket = "models", role = "roles/storage.objectUser", member = member } },
     { for member in var.access.analysts : "${member} reads predictions" => { bucket = "predictions", role = "roles/storage.objectViewer", member = member } },
   )

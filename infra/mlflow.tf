@@ -49,6 +49,10 @@ resource "google_sql_database_instance" "mlflow" {
       name  = "log_min_messages"
       value = "error"
     }
+    database_flags {
+      name  = "log_min_error_statement"
+      value = "error"
+    }
     backup_configuration {
       enabled                        = true
       point_in_time_recovery_enabled = true

@@ -21,3 +21,9 @@ resource "google_project_service" "main" {
   # Other things in the project may use them.
   disable_on_destroy = false
 }
+
+data "google_project" "main" {
+  project_id = var.project_id
+
+  depends_on = [google_project_service.main]
+}

@@ -19,9 +19,3 @@ provider "google" {
   region         = var.region
   default_labels = { app = "ridecast", environment = var.environment }
 }
-
-data "google_project" "main" {
-  project_id = var.project_id
-
-  depends_on = [google_project_service.main]
-}
