@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # The functions and the jobs as images, for wherever a container runs:
 #
 #   docker build --target functions -t ridecast/functions .    FUNCTION_TARGET=predict | predict_event

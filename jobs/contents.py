@@ -1,4 +1,4 @@
-"""What goes into an archive or an image: the lists of .gcloudignore and .dockerignore, and one hash of it all."""
+"""What goes into an archive or an image: what .gcloudignore and .dockerignore list, and its hash."""
 
 import hashlib
 from pathlib import Path
@@ -10,7 +10,7 @@ HASH_DIGITS = 16
 
 
 class NothingListed(RidecastError):
-    """A line of a list names no file."""
+    """There is no list, or a line of it names no file."""
 
 
 def listed(ignore_file: str, folder: Path) -> list[str]:
@@ -25,10 +25,14 @@ def listed(ignore_file: str, folder: Path) -> list[str]:
         Paths from `folder`, with `/`, in the order of their bytes.
 
     Raises:
-        NothingListed: a pattern has no file, so that something is missing or misspelt.
+        NothingListed: something is missing or misspelt.
     """
     found = set()
-    for line in (folder / ignore_file).read_text(encoding="utf-8").splitlines():
+    try:
+        lines = (folder / ignore_file).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise NothingListed(f"{folder} has no {ignore_file}: this needs a checkout of Ridecast") from None
+    for line in lines:
         if not line.startswith("!") or line.endswith("/"):
             continue
         files = [path for path in folder.glob(line[1:].lstrip("/")) if path.is_file()]
