@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install run up lint test check faults load bench lock
+.PHONY: help install run up lint test check faults load bench archive lock
 PYTHON ?= python3
 BIN := .venv/bin
 UV_VERSION := 0.13.9
@@ -39,9 +39,13 @@ load: install ## minutes of mixed traffic, then overload; writes the figures int
 bench: install ## every claim about speed, beside other tools; writes docs/performance.md (20 minutes; SHORT=1 only tries, 90 s)
 	@$(BIN)/python -m benchmarks $(if $(SHORT),--short)
 
+archive: install ## the functions' source archive, .cache/ridecast-HASH.zip
+	@$(BIN)/python -m jobs archive
+
 lock: install ## requirements*.txt from pyproject.toml
 	@$(BIN)/uv pip compile -q $(LOCK) --group dev -o requirements-dev.txt
 	@$(BIN)/uv pip compile -q $(LOCK) --group serve -c requirements-dev.txt -o requirements.txt
+	@$(BIN)/uv pip compile -q $(LOCK) --group cloud -c requirements-dev.txt -o requirements-jobs.txt
 	@for peer in benchmarks/peers/*/; do $(BIN)/uv pip compile -q $(LOCK) $$peer/requirements.in -o $$peer/requirements.txt; done
 LOCK := --universal --python-version 3.11 --no-emit-index-url --no-annotate --no-header
 

@@ -5,6 +5,7 @@ Out: `projects/P/subscriptions/S`, or the file that the function writes where th
 """
 
 import base64
+import contextlib
 import itertools
 import os
 import queue
@@ -69,6 +70,9 @@ class Inlet(Protocol):
 class Outlet(Protocol):
     """Gives messages to a function, from a thread of its own, until it is closed."""
 
+    trouble: str
+    """Why nothing can be read now; empty if it can."""
+
     def close(self) -> None:
         """Gives no more messages."""
 
@@ -82,11 +86,25 @@ def open_inlet(place: str, emulator: str = "") -> Inlet:
     return FunctionInlet(place) if "://" in place else TopicInlet(place, emulator)
 
 
-def open_outlet(place: str, take: Callable[[Arrival], None], emulator: str = "") -> Outlet:
-    """An outlet from a subscription, or from a file that may not be there yet; see `open_inlet`."""
+def everything(_: Arrival) -> bool:
+    """Wants any message."""
+    return True
+
+
+def open_outlet(
+    place: str,
+    take: Callable[[Arrival], None],
+    emulator: str = "",
+    wanted: Callable[[Arrival], bool] = everything,
+) -> Outlet:
+    """An outlet from a subscription, or from a file that may not be there yet; see `open_inlet`.
+
+    Args:
+        wanted: which messages to give and to acknowledge; a subscription has the others again at the end.
+    """
     if place.startswith("projects/"):
-        return SubscriptionOutlet(place, take, emulator)
-    return FileOutlet(Path(place), take)
+        return SubscriptionOutlet(place, take, emulator, wanted)
+    return FileOutlet(Path(place), lambda arrival: take(arrival) if wanted(arrival) else None)
 
 
 def publisher_client(emulator: str = "") -> pubsub_v1.PublisherClient:
@@ -197,9 +215,19 @@ class SubscriptionOutlet:
     reader has left, and the next reader misses them.
     """
 
-    def __init__(self, subscription: str, take: Callable[[Arrival], None], emulator: str) -> None:
+    def __init__(
+        self,
+        subscription: str,
+        take: Callable[[Arrival], None],
+        emulator: str,
+        wanted: Callable[[Arrival], bool],
+    ) -> None:
+        self.trouble = ""
         self._subscription = subscription
         self._take = take
+        self._wanted = wanted
+        self._others: list[str] = []
+        """Ack ids of what was not wanted; each comes again when its lease ends."""
         self._client = subscriber_client(emulator)
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._pull_all, daemon=True)
@@ -209,25 +237,42 @@ class SubscriptionOutlet:
         while not self._closed.is_set():
             try:
                 self._pull()
+                self.trouble = ""
             except DeadlineExceeded:
-                pass  # nothing came
-            except GoogleAPICallError:
+                self.trouble = ""  # nothing came
+            except GoogleAPICallError as error:
+                self.trouble = str(error)
                 self._closed.wait(AGAIN_SECONDS)
 
     def _pull(self) -> None:
         answer = self._client.pull(
             subscription=self._subscription, max_messages=MOST_AT_ONCE, retry=None, timeout=PULL_SECONDS
         )
+        taken = []
         for received in answer.received_messages:
             message = received.message
-            published = message.publish_time.timestamp()
-            self._take(Arrival(message.data, dict(message.attributes), published))
-        if ack_ids := [received.ack_id for received in answer.received_messages]:
-            self._client.acknowledge(subscription=self._subscription, ack_ids=ack_ids)
+            arrival = Arrival(message.data, dict(message.attributes), message.publish_time.timestamp())
+            if self._wanted(arrival):
+                self._take(arrival)
+                taken.append(received.ack_id)
+            else:
+                self._others.append(received.ack_id)
+        if taken:
+            self._client.acknowledge(subscription=self._subscription, ack_ids=taken)
 
     def close(self) -> None:
         self._closed.set()
         self._thread.join()
+        # Without this they come again all the same, when their leases end.
+        with contextlib.suppress(GoogleAPICallError):
+            for begin in range(0, len(self._others), MOST_AT_ONCE):
+                some = self._others[begin : begin + MOST_AT_ONCE]
+                self._client.modify_ack_deadline(
+                    subscription=self._subscription,
+                    ack_ids=some,
+                    ack_deadline_seconds=0,
+                    timeout=PULL_SECONDS,
+                )
         self._client.close()
 
 
@@ -235,6 +280,7 @@ class FileOutlet:
     """Reads the lines that the function appends: `{"attributes": {…}, "data": …}`."""
 
     def __init__(self, path: Path, take: Callable[[Arrival], None]) -> None:
+        self.trouble = ""
         self._take = take
         self._closed = threading.Event()
         path.touch()

@@ -64,6 +64,7 @@ def description(cloud: LocalCloud, trips: str, ride: RecordedRide) -> str:
             f"{python} -m jobs replay --trips {shlex.quote(short(trips))} --rides 20 {watch}"
         ),
     }
+    commands["try all parts at once"] = f"{python} -m jobs smoke"
     if cloud.emulator:
         commands["see what dead letters there are"] = f"{python} -m jobs redrive"
     return "\n".join(
