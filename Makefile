@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install run up lint test check faults load bench archive lock
+.PHONY: help install run up lint test check infra deploy faults load bench archive lock
 PYTHON ?= python3
 BIN := .venv/bin
 UV_VERSION := 0.13.9
@@ -25,6 +25,12 @@ lint: install ## style and types
 
 test: install ## all tests
 	@$(BIN)/python -m pytest
+
+infra: install ## infra/ checked without a cloud: Terraform's tests, policies, faults that must be found, checkov
+	@$(BIN)/python -m pytest tests/infra -q
+
+deploy: install ## infra/ applied to a project of Google Cloud (PROJECT=… ENVIRONMENT=dev REGION=us-central1)
+	@infra/deploy "$(PROJECT)" "$(or $(ENVIRONMENT),dev)" "$(or $(REGION),us-central1)"
 
 check: lint ## what CI runs
 	@$(MAKE) --no-print-directory bench SHORT=1

@@ -1,5 +1,7 @@
 # Cloud Build: a pull request is planned by an account that can change nothing, a merge is applied by another.
 locals {
+  state_bucket = "${var.project_id}-ridecast-state" # made by infra/deploy, before there is a state
+
   planner_roles = [
     "roles/artifactregistry.reader",
     "roles/bigquery.connectionUser",
@@ -55,7 +57,8 @@ resource "google_cloudbuild_trigger" "main" {
   substitutions = {
     _REGION       = var.region
     _ENVIRONMENT  = var.environment
-    _STATE_BUCKET = var.state_bucket
+    _STATE_BUCKET = local.state_bucket
+    _ACCOUNT      = each.value.account
     _APPLY        = each.value.apply
   }
 
@@ -105,7 +108,7 @@ resource "google_project_iam_member" "deployer" {
 resource "google_storage_bucket_iam_member" "state" {
   for_each = local.delivered ? { "ridecast-plan" = "roles/storage.objectViewer", "ridecast-deploy" = "roles/storage.objectUser" } : {}
 
-  bucket = var.state_bucket
+  bucket = local.state_bucket
   role   = each.value
   member = local.members[each.key]
 }

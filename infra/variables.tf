@@ -225,15 +225,3 @@ variable "repository" {
     error_message = "repository must be projects/P/locations/R/connections/C/repositories/N, as `gcloud builds repositories list` shows it, or empty."
   }
 }
-
-variable "state_bucket" {
-  description = "The bucket that holds this state, which the triggers' builds read and write; needed with repository."
-  type        = string
-  nullable    = false
-  default     = ""
-
-  validation {
-    condition     = (var.repository == "") || (var.state_bucket != "")
-    error_message = "state_bucket must name the bucket of the state where there is a repository: its builds need it."
-  }
-}

@@ -8,10 +8,8 @@ terraform {
     }
   }
 
-  # Which bucket is told by `terraform init -backend-config=bucket=…`, because dev and prod have one each.
-  backend "gcs" {
-    prefix = "ridecast"
-  }
+  # infra/deploy and cloudbuild.yaml say which bucket and prefix: dev and prod have one each.
+  backend "gcs" {}
 }
 
 provider "google" {

@@ -8,7 +8,6 @@ variables {
   jobs_image     = "us-central1-docker.pkg.dev/ridecast-test/ridecast/jobs:1"
   alert_emails   = ["duty@example.com"]
   repository     = "projects/ridecast-test/locations/us-central1/connections/github/repositories/ridecast"
-  state_bucket   = "ridecast-test-state"
   models = {
     "ride-duration" = { remote_function = "predict_duration", scored_taxis = ["green", "yellow"] }
     "ride-fare"     = { target = "fare", min_instances = 1, max_instances = 3 }

@@ -221,19 +221,8 @@ run "repository" {
   command = plan
 
   variables {
-    repository   = "github.com/someone/ridecast"
-    state_bucket = "state"
+    repository = "github.com/someone/ridecast"
   }
 
   expect_failures = [var.repository]
-}
-
-run "state_bucket" {
-  command = plan
-
-  variables {
-    repository = "projects/p/locations/r/connections/c/repositories/n"
-  }
-
-  expect_failures = [var.state_bucket]
 }
