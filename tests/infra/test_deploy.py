@@ -1,4 +1,4 @@
-"""infra/deploy as it is typed, with programs in place of gcloud and terraform that write down what is asked."""
+"""infra/deploy as it is typed, with programs in place of gcloud and terraform that note what is asked."""
 
 import os
 import shutil
