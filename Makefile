@@ -1,8 +1,9 @@
 .DEFAULT_GOAL := help
-.PHONY: help install run up lint test check infra deploy faults load bench archive lock
+.PHONY: help install run up lint test check infra diagram deploy faults load bench archive lock
 PYTHON ?= python3
 BIN := .venv/bin
 UV_VERSION := 0.13.9
+D2_VERSION := 0.1.33
 # Written last. An install that was interrupted leaves .venv/.unfinished instead, and the next one begins anew.
 STAMP := .venv/.installed
 
@@ -28,6 +29,10 @@ test: install ## all tests
 
 infra: install ## infra/ checked without a cloud: Terraform's tests, policies, faults that must be found, checkov
 	@$(BIN)/python -m pytest tests/infra -q
+
+diagram: ## docs/cloud.svg from docs/cloud.d2 (needs npm)
+	@npm install --silent --no-save --prefix .cache/d2 @terrastruct/d2@$(D2_VERSION)
+	@node docs/draw.mjs
 
 deploy: install ## infra/ applied to a project of Google Cloud (PROJECT=… ENVIRONMENT=dev REGION=us-central1)
 	@infra/deploy "$(PROJECT)" "$(or $(ENVIRONMENT),dev)" "$(or $(REGION),us-central1)"
