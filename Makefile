@@ -30,7 +30,8 @@ test: install ## all tests
 infra: install ## infra/ checked without a cloud: Terraform's tests, policies, faults that must be found, checkov
 	@$(BIN)/python -m pytest tests/infra -q
 
-diagram: ## docs/cloud.svg from docs/cloud.d2 (needs npm)
+diagram: install ## docs/cloud.svg from docs/cloud.d2 (needs npm), and the tables of infra/README.md
+	@$(BIN)/python -m infra.tables
 	@npm install --silent --no-save --prefix .cache/d2 @terrastruct/d2@$(D2_VERSION)
 	@node docs/draw.mjs
 

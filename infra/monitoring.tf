@@ -85,6 +85,16 @@ resource "google_logging_metric" "main" {
   depends_on = [google_project_service.main]
 }
 
+# Cloud Run writes a line of about a kilobyte for each request, which would cost more than the prediction. What
+# was answered is counted by its own metrics; lines of what was not are kept.
+resource "google_logging_project_exclusion" "answered" {
+  name        = "ridecast-answered-requests"
+  description = "Requests that the functions answered."
+  filter      = "log_id(\"run.googleapis.com/requests\") AND httpRequest.status<400 AND resource.labels.service_name=(${join(" OR ", [for name in keys(local.functions) : "\"${name}\""])})"
+
+  depends_on = [google_project_service.main]
+}
+
 resource "google_monitoring_notification_channel" "email" {
   for_each = var.alert_emails
 

@@ -1,0 +1,76 @@
+-- Ends of rides joined with predictions: a row for each ride and each model version that predicted it; what is
+-- not there yet is null. The same columns as the view of `python -m jobs collect`, for `python -m jobs report
+-- --stream`. Times of events are UTC, those of rides are New York's clock.
+--
+-- `predictions` and `ride_ended` are what BigQuery subscriptions write with their metadata: publish_time, and
+-- the event in `data`, as STRING or JSON. A message that came twice, and what an event said before a later one
+-- of the same ride, count once.
+
+with predicted as (
+  select
+    json_value(data, '$.prediction.ride_id') as ride_id,
+    json_value(data, '$.version') as model_version,
+    safe_cast(json_value(data, '$.prediction.ride_duration') as float64) as predicted_duration,
+    publish_time
+  from `${project}.${dataset}.predictions`
+),
+
+newest_predicted as (
+  select *
+  from predicted
+  where ride_id is not null and model_version is not null and predicted_duration is not null
+  qualify row_number() over (partition by ride_id, model_version order by publish_time desc) = 1
+),
+
+said as (
+  select
+    json_value(data, '$.ride_id') as ride_id,
+    safe_cast(json_value(data, '$.ride.PULocationID') as float64) as pickup_zone,
+    safe_cast(json_value(data, '$.ride.DOLocationID') as float64) as dropoff_zone,
+    safe_cast(json_value(data, '$.ride.trip_distance') as float64) as trip_distance,
+    json_value(data, '$.ride.pickup_datetime') as pickup,
+    json_value(data, '$.dropoff_datetime') as dropoff,
+    publish_time
+  from `${project}.${dataset}.ride_ended`
+),
+
+ended as (
+  select
+    ride_id,
+    safe_cast(pickup_zone as int64) as PULocationID,
+    safe_cast(dropoff_zone as int64) as DOLocationID,
+    trip_distance,
+    -- A time with an offset is brought to New York's clock, one without is on it.
+    if(
+      regexp_contains(pickup, r'(Z|[+-]\d\d:?\d\d)$'),
+      datetime(safe_cast(pickup as timestamp), 'America/New_York'),
+      safe_cast(pickup as datetime)
+    ) as pickup_datetime,
+    if(
+      regexp_contains(dropoff, r'(Z|[+-]\d\d:?\d\d)$'),
+      datetime(safe_cast(dropoff as timestamp), 'America/New_York'),
+      safe_cast(dropoff as datetime)
+    ) as dropoff_datetime,
+    publish_time
+  from said
+  where
+    ride_id is not null
+    and pickup_zone between 1 and 265 and pickup_zone = trunc(pickup_zone)
+    and dropoff_zone between 1 and 265 and dropoff_zone = trunc(dropoff_zone)
+    and trip_distance between 0 and 100
+),
+
+newest_ended as (
+  select *
+  from ended
+  where pickup_datetime is not null and dropoff_datetime is not null
+  qualify row_number() over (partition by ride_id order by publish_time desc) = 1
+)
+
+select
+  coalesce(newest_ended.ride_id, newest_predicted.ride_id) as ride_id,
+  PULocationID, DOLocationID, trip_distance, pickup_datetime, dropoff_datetime,
+  predicted_duration, model_version,
+  datetime(coalesce(newest_ended.publish_time, newest_predicted.publish_time)) as published
+from newest_ended
+full join newest_predicted on newest_ended.ride_id = newest_predicted.ride_id
