@@ -17,8 +17,8 @@ def listed(ignore_file: str, folder: Path) -> list[str]:
     """The files that an ignore file which leaves out everything else lets through.
 
     Args:
-        ignore_file: its name; of its lines those that begin with `!` are shell patterns of files, or folders
-            that end with a slash.
+        ignore_file: its name. A line `!PATTERN` is for files, or for a folder with all that is in it but what
+            lines `**/NAME` leave out; one that ends with a slash only opens a folder for others.
         folder: where it is, and what it is about.
 
     Returns:
@@ -27,18 +27,22 @@ def listed(ignore_file: str, folder: Path) -> list[str]:
     Raises:
         NothingListed: something is missing or misspelt.
     """
-    found = set()
     try:
         lines = (folder / ignore_file).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         raise NothingListed(f"{folder} has no {ignore_file}: this needs a checkout of Ridecast") from None
+    never = {line.removeprefix("**/") for line in lines if line.startswith("**/")}
+    found = set()
     for line in lines:
         if not line.startswith("!") or line.endswith("/"):
             continue
-        files = [path for path in folder.glob(line[1:].lstrip("/")) if path.is_file()]
-        if not files:
+        matched = list(folder.glob(line[1:].lstrip("/")))
+        files = [path for each in matched for path in (each.rglob("*") if each.is_dir() else [each])]
+        names = {path.relative_to(folder) for path in files if path.is_file()}
+        names = {name for name in names if not never.intersection(name.parts)}
+        if not names:
             raise NothingListed(f"{ignore_file} lets {line[1:]} through, but {folder} has no such file")
-        found |= {path.relative_to(folder).as_posix() for path in files}
+        found |= {name.as_posix() for name in names}
     return sorted(found)
 
 

@@ -78,6 +78,20 @@ def test_what_is_not_shipped_does_not_change_the_name(house, tmp_path):
     assert write_archive(house, tmp_path) == before
 
 
+def test_a_folder_is_all_that_is_in_it_but_what_is_never_listed(house):
+    (house / ".dockerignore").write_text("*\n!main.py\n!functions\n**/__pycache__\n")
+    for name in ("functions/deep/er/a.py", "functions/deep/__pycache__/a.pyc", "functions/__pycache__/b.pyc"):
+        (house / name).parent.mkdir(parents=True, exist_ok=True)
+        (house / name).touch()
+
+    assert listed(".dockerignore", house) == [
+        "functions/deep/er/a.py",
+        "functions/notes.md",
+        "functions/rides.py",
+        "main.py",
+    ]
+
+
 def test_a_file_that_is_missing_is_named(house):
     (house / "main.py").unlink()
     with pytest.raises(NothingListed, match=r"lets /main.py through, but .* has no such file"):

@@ -24,16 +24,19 @@ TOKEN = f"{encoded({'alg': 'RS256'})}.{encoded({'exp': int(time.time()) + 3600})
 
 @pytest.fixture
 def metadata():
-    """What a machine on Google Cloud asks for identity tokens: its address, and what it was asked."""
-    asked = []
+    """What gives identity tokens on Google Cloud: its address, what it was asked, what it refuses."""
+    asked, refused = [], []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
             asked.append(self.path)
+            is_token = "/identity?" in self.path
+            if is_token and refused:
+                self.send_error(404)
+                return
             assert self.headers["Metadata-Flavor"] == "Google"
             self.send_response(200)
             self.send_header("Metadata-Flavor", "Google")
-            is_token = "/identity?" in self.path
             self.send_header("Content-Type", "application/text" if is_token else "application/json")
             self.end_headers()
             self.wfile.write(TOKEN.encode() if is_token else b'{"email": "ridecast-deploy@project"}')
@@ -44,7 +47,7 @@ def metadata():
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    yield f"127.0.0.1:{server.server_port}", asked
+    yield f"127.0.0.1:{server.server_port}", asked, refused
     server.shutdown()
     thread.join()
     server.server_close()
@@ -69,14 +72,17 @@ def asking(address, tmp_path):
 
 
 def test_the_machine_s_service_account_has_a_token_for_the_service(metadata, tmp_path):
-    address, asked = metadata
+    address, asked, _ = metadata
 
     assert asking(address, tmp_path) == TOKEN
     assert "audience=https%3A%2F%2Fpredict.example" in asked[-1]
 
 
-def test_where_there_is_no_service_account_it_says_so(tmp_path):
-    said = asking("127.0.0.1:9", tmp_path)
+def test_a_service_account_that_may_have_none_is_told_so(metadata, tmp_path):
+    address, _, refused = metadata
+    refused.append("all")
+
+    said = asking(address, tmp_path)
 
     assert said.startswith("no identity token for https://predict.example is to be had here: ")
 

@@ -106,9 +106,19 @@ def test_nothing_is_in_the_context_that_no_image_has() -> None:
     assert used | {"Dockerfile", ".dockerignore"} == set(listed(".dockerignore", HOUSE))
 
 
+def test_every_engine_understands_the_context() -> None:
+    """Some look into no folder that is not named, so that `jobs/**/*.py` would leave out most of the jobs."""
+    lines = (HOUSE / ".dockerignore").read_text().splitlines()
+    lines = [line for line in lines if not line.startswith("#")]
+    assert lines[0] == "*"
+    assert lines[-1] == "**/__pycache__", "the last word is the last line's"
+    for line in lines[1:-1]:
+        assert re.fullmatch(r"!(\w+/\*\.\w+|[\w./-]+)", line)
+
+
 def test_all_code_of_the_jobs_is_in_their_image() -> None:
-    code = {str(path.relative_to(HOUSE)) for path in HOUSE.glob("jobs/**/*") if path.is_file()}
-    assert {name for name in code if "__pycache__" not in name} <= set(copied("jobs"))
+    files = {path.relative_to(HOUSE) for path in HOUSE.glob("jobs/**/*") if path.is_file()}
+    assert {str(path) for path in files if "__pycache__" not in path.parts} <= set(copied("jobs"))
 
 
 @pytest.mark.parametrize("stage", IMAGES)
