@@ -91,6 +91,15 @@ resource "google_service_account_iam_member" "deployer" {
   member             = local.members["ridecast-deploy"]
 }
 
+# The smoke test asks the functions over HTTP, and Cloud Build gives an identity token to who may have its own.
+resource "google_service_account_iam_member" "smoke" {
+  count = local.delivered ? 1 : 0
+
+  service_account_id = google_service_account.main["ridecast-deploy"].name
+  role               = "roles/iam.serviceAccountOpenIdTokenCreator"
+  member             = local.members["ridecast-deploy"]
+}
+
 # Project-wide it may grant what running things have, and nothing else: other roles need a person who owns the project.
 resource "google_project_iam_member" "deployer" {
   count = local.delivered ? 1 : 0

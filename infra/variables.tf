@@ -150,7 +150,7 @@ variable "scored_months_back" {
 }
 
 variable "mlflow_uri" {
-  description = "Address of an MLflow server that exists already. Empty makes one, with its database."
+  description = "Address of an MLflow server that exists already and lets the account ridecast-sync in: on Cloud Run by its identity, elsewhere without a token. Empty makes one, with its database."
   type        = string
   nullable    = false
   default     = ""

@@ -63,9 +63,10 @@ _ONCE = {
     ("serviceAccount:app@example.iam.gserviceaccount.com", "pubsub.publisher", "topic ride-events"),
     ("serviceAccount:app@example.iam.gserviceaccount.com", "pubsub.publisher", "topic ride-ended"),
     # Cloud Build's
-    ("ridecast-plan", "storage.objectViewer", "bucket state"),
+    ("ridecast-plan", "storage.objectViewer", "bucket ridecast-state"),
     ("ridecast-plan", "storage.objectViewer", "bucket source"),
-    ("ridecast-deploy", "storage.objectUser", "bucket state"),
+    ("ridecast-deploy", "storage.objectUser", "bucket ridecast-state"),
+    ("ridecast-deploy", "iam.serviceAccountOpenIdTokenCreator", "account ridecast-deploy"),
 }
 _WITHIN = {
     Grant("ridecast-sync", "roles/storage.objectUser", "bucket models", "release pointers"),

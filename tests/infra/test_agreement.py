@@ -14,6 +14,8 @@ import yaml
 from functions.dialects import RIDE_FIELDS
 from functions.releases import Release
 from jobs.city import write_month
+from jobs.deployed import SMOKE_PREFIX
+from jobs.download import TLC
 from jobs.score import command as score
 from jobs.scoring.layout import output_of
 from jobs.settings import Settings
@@ -87,6 +89,11 @@ def test_bigquery_reads_the_columns_that_score_writes(
     assert list(written) == [name for name in read if name != other], "in this order"
 
 
+def test_the_monthly_job_looks_where_tlc_publishes() -> None:
+    (place,) = re.findall(r'default += "(https://\S+)"', Path("infra/variables.tf").read_text())
+    assert place == TLC + "{taxi_type}_tripdata_{year:04d}-{month:02d}.parquet"
+
+
 def test_bigquery_reads_predictions_and_nothing_that_lies_beside(made: Made) -> None:
     external = made.of("google_bigquery_table", "scores")["ride-duration"]["external_data_configuration"][0]
     job = made.of("google_cloud_run_v2_job")["score-ride-duration-green"]["template"][0]["template"][0]
@@ -129,11 +136,16 @@ def test_cloud_build_asks_for_outputs_and_accounts_that_there_are(made: Made) ->
     assert not [name for name in told if f'variable "{name}"' not in variables]
     for trigger in made.of("google_cloudbuild_trigger").values():
         assert set(trigger["substitutions"]) <= set(document["substitutions"])
-    (pattern,) = set(re.findall(r"metadata\.name ~ (\S+?)'", build))
+    (pattern,) = set(re.findall(r'metadata\.name ~ "(\S+?)"', build))
     services = {function["name"] for function in made.of("google_cloudfunctions2_function").values()}
     others = {each.values["name"] for each in made.all("google_cloud_run_v2_service")}
     assert all(re.search(pattern, name) for name in services)
     assert not [name for name in others if re.search(pattern, name)]
+
+
+def test_the_smoke_test_hears_of_its_own_rides_alone(made: Made) -> None:
+    subscription = made.of("google_pubsub_subscription", "pull")["predictions-smoke"]
+    assert subscription["filter"] == f'hasPrefix(attributes.ride_id, "{SMOKE_PREFIX}")'
 
 
 def test_each_output_says_something(made: Made) -> None:

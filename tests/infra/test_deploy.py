@@ -34,11 +34,11 @@ def deploy(folder: Path, answers: dict[str, str], *words: str) -> tuple[int, lis
     house = folder / "house"
     if not house.exists():
         house.mkdir()
-        listed = subprocess.run(["git", "ls-files"], capture_output=True, text=True, check=True).stdout
-        for name in listed.splitlines():
-            if name.startswith(("infra", "jobs", "functions", ".")) or "/" not in name:
-                (house / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(name, house / name)
+        for name in ("infra", "jobs", "functions"):
+            shutil.copytree(name, house / name, ignore=shutil.ignore_patterns("__pycache__", ".terraform*"))
+        for path in Path().iterdir():
+            if path.is_file():
+                shutil.copy(path, house)
         (house / ".venv").symlink_to(Path(sys.prefix))
         (house / ".cache").mkdir()
     log = folder / "log"
