@@ -56,8 +56,7 @@ resource "google_pubsub_subscription" "push" {
   ]
 }
 
-# Read by people and jobs: dead letters for `redrive`, ride-ended events for `collect`, and the one prediction
-# that the smoke test of a deployment waits for.
+# Read by people and jobs: dead letters for `redrive`, and the one prediction that a deployment's smoke test waits for.
 resource "google_pubsub_subscription" "pull" {
   for_each = {
     "ride-events-dead-letter" = { topic = "ride-events-dead-letter", filter = null }
