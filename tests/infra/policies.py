@@ -6,47 +6,13 @@ from collections.abc import Iterator
 from functions.settings import Settings
 from jobs.capacity.cost import memory_gib
 from jobs.capacity.measured import FUNCTIONS
-from tests.infra.expected import GRANTS, LEFT_ALONE
+from tests.infra.access import ACCESS
+from tests.infra.expected import LEFT_ALONE
 from tests.infra.grants import grants
 from tests.infra.module import Made, strings
 
 FUNCTION_SECONDS = 8
 """What the function takes for one event at the most."""
-
-
-def granted_is_what_is_needed(made: Made) -> Iterator[str]:
-    found = grants(made)
-    yield from (f"not needed: {grant}" for grant in sorted(found - GRANTS))
-    yield from (f"not granted: {grant}" for grant in sorted(GRANTS - found))
-
-
-def nothing_is_public(made: Made) -> Iterator[str]:
-    for each in made.resources:
-        if {"allUsers", "allAuthenticatedUsers", "0.0.0.0/0"} & set(strings(each.values)):
-            yield f"{each.type}.{each.name} is for everybody"
-        if each.values.get("invoker_iam_disabled"):
-            yield f"{each.type}.{each.name} does not ask who calls"
-
-
-def policies_are_added_to_not_replaced(made: Made) -> Iterator[str]:
-    for each in made.resources:
-        if each.type.endswith(("_iam_binding", "_iam_policy")):
-            yield f"{each.type}.{each.name} would take away what others granted"
-
-
-def each_program_has_its_own_account(made: Made) -> Iterator[str]:
-    functions = made.of("google_cloudfunctions2_function")
-    used = [each["service_config"][0]["service_account_email"] for each in functions.values()]
-    if len(set(used)) < len(used):
-        yield "two functions share an account"
-    for account in made.all("google_service_account"):
-        if not any(
-            text in (account.values["email"], account.values["id"])
-            for resource in made.resources
-            if not resource.type.endswith(("_iam_member", "google_service_account"))
-            for text in strings(resource.values)
-        ):
-            yield f"nothing runs as {account.key}"
 
 
 def dead_letters_are_wired(made: Made) -> Iterator[str]:
@@ -108,17 +74,6 @@ def functions_are_as_recommended(made: Made) -> Iterator[str]:
             yield f"{name} has {given}, docs/scaling.md recommends {wanted}"
 
 
-def no_secret_is_written_down(made: Made) -> Iterator[str]:
-    for each in made.resources:
-        if each.type in ("google_secret_manager_secret_version", "google_service_account_key"):
-            yield f"{each.type} would be in the state"
-        if each.values.get("password") or each.values.get("root_password"):
-            yield f"{each.type}.{each.name} has a password in the state"
-        for variable in _variables(each.values):
-            if re.search("PASSWORD|TOKEN|SECRET|KEY", variable["name"]) and variable["value"]:
-                yield f"{variable['name']} is a value, not a reference to a secret"
-
-
 def alerts_watch_what_there_is(made: Made) -> Iterator[str]:
     policies = made.of("google_monitoring_alert_policy") | made.of(
         "google_monitoring_alert_policy", "refused_release"
@@ -141,20 +96,6 @@ def alerts_watch_what_there_is(made: Made) -> Iterator[str]:
     yield from (f"no alert watches {each}" for each in sorted(there - watched - {"predictions-smoke"}))
 
 
-def _variables(values: object) -> Iterator[dict[str, str]]:
-    if isinstance(values, dict):
-        for name, value in values.items():
-            if name == "env" and isinstance(value, list):
-                yield from value
-            elif name == "environment_variables" and isinstance(value, dict):
-                yield from ({"name": key, "value": text} for key, text in value.items())
-            else:
-                yield from _variables(value)
-    elif isinstance(values, list):
-        for each in values:
-            yield from _variables(each)
-
-
 def _variables_of_a_function() -> set[str]:
     """Those that it looks for in its environment."""
     asked = set()
@@ -172,14 +113,10 @@ def _variables_of_a_function() -> set[str]:
 
 
 POLICIES = (
-    granted_is_what_is_needed,
-    nothing_is_public,
-    policies_are_added_to_not_replaced,
-    each_program_has_its_own_account,
+    *ACCESS,
     dead_letters_are_wired,
     subscriptions_wait_long_enough,
     functions_read_what_they_are_told,
     functions_are_as_recommended,
-    no_secret_is_written_down,
     alerts_watch_what_there_is,
 )
