@@ -70,6 +70,7 @@ resource "google_cloudfunctions2_function" "main" {
 
   depends_on = [
     google_project_iam_member.main,
+    google_project_iam_member.build_source,
     google_artifact_registry_repository_iam_member.build,
     google_storage_bucket_iam_member.main,
     google_pubsub_topic_iam_member.main,
