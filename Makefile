@@ -1,8 +1,9 @@
 .DEFAULT_GOAL := help
-.PHONY: help install run up retrain lint test check faults load bench lock
+.PHONY: help install run up retrain lint test check infra diagram deploy faults load bench archive lock
 PYTHON ?= python3
 BIN := .venv/bin
 UV_VERSION := 0.13.9
+D2_VERSION := 0.1.33
 # Written last. An install that was interrupted leaves .venv/.unfinished instead, and the next one begins anew.
 STAMP := .venv/.installed
 
@@ -29,6 +30,17 @@ lint: install ## style and types
 test: install ## all tests
 	@$(BIN)/python -m pytest
 
+infra: install ## infra/ checked without a cloud: Terraform's tests, policies, faults that must be found, checkov
+	@$(BIN)/python -m pytest tests/infra -q
+
+diagram: install ## docs/cloud.svg from docs/cloud.d2 (needs npm), and the tables of infra/README.md
+	@$(BIN)/python -m infra.tables
+	@npm install --silent --no-save --prefix .cache/d2 @terrastruct/d2@$(D2_VERSION)
+	@node docs/draw.mjs
+
+deploy: install ## infra/ applied to a project of Google Cloud (PROJECT=… ENVIRONMENT=dev REGION=us-central1)
+	@infra/deploy "$(PROJECT)" "$(or $(ENVIRONMENT),dev)" "$(or $(REGION),us-central1)"
+
 check: lint ## what CI runs
 	@$(MAKE) --no-print-directory bench SHORT=1
 	@$(MAKE) --no-print-directory test
@@ -42,9 +54,13 @@ load: install ## minutes of mixed traffic, then overload; writes the figures int
 bench: install ## every claim about speed, beside other tools; writes docs/performance.md (20 minutes; SHORT=1 only tries, 90 s)
 	@$(BIN)/python -m benchmarks $(if $(SHORT),--short)
 
+archive: install ## the functions' source archive, .cache/ridecast-HASH.zip
+	@$(BIN)/python -m jobs archive
+
 lock: install ## requirements*.txt from pyproject.toml
 	@$(BIN)/uv pip compile -q $(LOCK) --group dev -o requirements-dev.txt
 	@$(BIN)/uv pip compile -q $(LOCK) --group serve -c requirements-dev.txt -o requirements.txt
+	@$(BIN)/uv pip compile -q $(LOCK) --group cloud -c requirements-dev.txt -o requirements-jobs.txt
 	@for peer in benchmarks/peers/*/; do $(BIN)/uv pip compile -q $(LOCK) $$peer/requirements.in -o $$peer/requirements.txt; done
 LOCK := --universal --python-version 3.11 --no-emit-index-url --no-annotate --no-header
 

@@ -16,6 +16,9 @@ COMMANDS = {
     "replay": "Publish ride events, made from recorded trips, at a set rate.",
     "redrive": "Publish dead letters back to their topic.",
     "capacity": "Simulate the functions on Cloud Run: instances, waits, cost, and what breaks first.",
+    "smoke": "Publish a ride, wait for its prediction, ask over HTTP, and compare.",
+    "archive": "Write the functions' source archive, named by its content, and print its path.",
+    "tag": "Print the images' tag, the hash of what Dockerfile can copy and of itself.",
     "local": "Pub/Sub, Cloud Storage, MLflow and both functions on this machine, trained and connected.",
 }
 """With the first sentence of each: importing them all, to ask, takes seconds."""

@@ -1,7 +1,9 @@
 """The tracking server and the bucket, or one sentence that says which of them does not answer."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 import requests
 from google.api_core.exceptions import GoogleAPIError
@@ -10,7 +12,10 @@ from mlflow.exceptions import MlflowException
 
 from functions.errors import RidecastError
 from jobs.settings import Settings
+from jobs.tokens import NoToken, identity_token
 
+TOKEN = "MLFLOW_TRACKING_TOKEN"  # noqa: S105  # a name
+_CREDENTIALS = (TOKEN, "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_AUTH")
 ANSWER_SECONDS = 60.0
 """A server that had scaled to zero takes its time."""
 
@@ -23,16 +28,39 @@ class TrackingFailed(RidecastError):
 def reachable(settings: Settings) -> Iterator[None]:
     """For work with both.
 
+    A server on Cloud Run is shown the token of this machine's service account, unless there is another.
+
     Raises:
         TrackingFailed: one of them refuses, here or in the body.
     """
     _knock(settings.tracking_uri)
     try:
-        yield
+        with _introduced(settings.tracking_uri):
+            yield
     except (MlflowException, GoogleAPIError, GoogleAuthError) as error:
         raise TrackingFailed(
             f"MLflow at {settings.tracking_uri} with artifacts in {settings.bucket} failed: {error}"
         ) from error
+
+
+@contextmanager
+def _introduced(tracking_uri: str) -> Iterator[None]:
+    host = urlsplit(tracking_uri).hostname or ""
+    if not host.endswith(".run.app") or any(name in os.environ for name in _CREDENTIALS):
+        yield
+        return
+    try:
+        # Where MLflow's client looks for it at each request.
+        os.environ[TOKEN] = identity_token(tracking_uri.rstrip("/"))
+    except NoToken as error:
+        raise TrackingFailed(
+            f"{error}; on a machine of your own run `gcloud run services proxy SERVICE` and set "
+            "MLFLOW_TRACKING_URI to the address that it prints"
+        ) from error
+    try:
+        yield
+    finally:
+        del os.environ[TOKEN]
 
 
 def _knock(tracking_uri: str) -> None:

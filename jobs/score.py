@@ -1,11 +1,13 @@
 """python -m jobs score: a table in, predictions out."""
 
-from datetime import date
+from datetime import date, datetime
 
 import click
 from rich.console import Console
 
 from functions.errors import RidecastError
+from functions.rides import NEW_YORK
+from jobs.flows.months import month_before
 from jobs.options import model_option
 from jobs.scoring.job import Done, Wish, fill_in, score_place
 
@@ -40,6 +42,11 @@ HOMEWORK = ("ride_id", "predicted_duration")
 )
 @click.option("--month", type=click.IntRange(1, 12))
 @click.option(
+    "--months-back",
+    type=click.IntRange(0),
+    help="Instead of both: so many months before this one, on New York's clock; for runs by the clock.",
+)
+@click.option(
     "--format",
     "form",
     type=click.Choice(["full", "homework"]),
@@ -57,6 +64,7 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     taxi: str | None,
     year: int | None,
     month: int | None,
+    months_back: int | None,
     form: str,
     allow_pickle: bool,
 ) -> None:
@@ -65,9 +73,7 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     The same model again replaces its own predictions. Rows that cannot be predicted go to a file of their
     own, each with its reason.
     """
-    if (year is None) != (month is None):
-        raise click.UsageError("give --year and --month together")
-    when = date(year, month, 1) if year and month else None
+    when = month_asked_for(year, month, months_back, datetime.now(NEW_YORK).date())
     console = Console(highlight=False, markup=False, soft_wrap=True)
     try:
         places = fill_in(trips, when, taxi or ""), fill_in(output, when, taxi or "")
@@ -80,6 +86,17 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     else:
         _print(done, console)
     click.echo(f"predictions: {done.output.predictions}\nrejected: {done.output.rejected}")
+
+
+def month_asked_for(year: int | None, month: int | None, months_back: int | None, today: date) -> date | None:
+    """The month that the options name; None if they name none."""
+    if (year is None) != (month is None):
+        raise click.UsageError("give --year and --month together")
+    if months_back is not None and year is not None:
+        raise click.UsageError("give --months-back, or --year and --month")
+    if months_back is not None:
+        return month_before(today, months_back)
+    return date(year, month, 1) if year and month else None
 
 
 def _print(done: Done, console: Console) -> None:

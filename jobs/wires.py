@@ -6,6 +6,7 @@ Out: `projects/P/subscriptions/S`, or the file that the function writes where th
 """
 
 import base64
+import contextlib
 import itertools
 import os
 import queue
@@ -96,21 +97,28 @@ def open_inlet(place: str, emulator: str = "") -> Inlet:
     return TopicInlet(place, emulator) if place.startswith("projects/") else FileInlet(Path(place))
 
 
+def everything(_: Arrival) -> bool:
+    """Wants any message."""
+    return True
+
+
 def open_outlet(
     place: str,
     take: Callable[[Arrival], None],
     emulator: str = "",
     keep: Callable[[], None] = lambda: None,
+    wanted: Callable[[Arrival], bool] = everything,
 ) -> Outlet:
     """An outlet from a subscription, or from a file that may not be there yet; see `open_inlet`.
 
     Args:
         keep: is called when some have been taken, and before they are acknowledged; if it raises a
             RidecastError, they are not, and the outlet gives no more.
+        wanted: which messages to give and to acknowledge; a subscription has the others again at the end.
     """
     if place.startswith("projects/"):
-        return SubscriptionOutlet(place, take, keep, emulator)
-    return FileOutlet(Path(place), take, keep)
+        return SubscriptionOutlet(place, take, emulator, keep, wanted)
+    return FileOutlet(Path(place), lambda arrival: take(arrival) if wanted(arrival) else None, keep)
 
 
 def publisher_client(emulator: str = "") -> pubsub_v1.PublisherClient:
@@ -238,14 +246,18 @@ class SubscriptionOutlet:
         self,
         subscription: str,
         take: Callable[[Arrival], None],
-        keep: Callable[[], None],
         emulator: str,
+        keep: Callable[[], None],
+        wanted: Callable[[Arrival], bool],
     ) -> None:
+        self.trouble = ""
+        self.failure: RidecastError | None = None
         self._subscription = subscription
         self._take = take
         self._keep = keep
-        self.failure: RidecastError | None = None
-        self.trouble = ""
+        self._wanted = wanted
+        self._others: list[str] = []
+        """Ack ids of what was not wanted; each comes again when its lease ends."""
         self._client = subscriber_client(emulator)
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._pull_all, daemon=True)
@@ -269,17 +281,32 @@ class SubscriptionOutlet:
         answer = self._client.pull(
             subscription=self._subscription, max_messages=MOST_AT_ONCE, retry=None, timeout=PULL_SECONDS
         )
+        taken = []
         for received in answer.received_messages:
             message = received.message
-            published = message.publish_time.timestamp()
-            self._take(Arrival(message.data, dict(message.attributes), published))
-        if ack_ids := [received.ack_id for received in answer.received_messages]:
+            arrival = Arrival(message.data, dict(message.attributes), message.publish_time.timestamp())
+            if self._wanted(arrival):
+                self._take(arrival)
+                taken.append(received.ack_id)
+            else:
+                self._others.append(received.ack_id)
+        if taken:
             self._keep()
-            self._client.acknowledge(subscription=self._subscription, ack_ids=ack_ids)
+            self._client.acknowledge(subscription=self._subscription, ack_ids=taken)
 
     def close(self) -> None:
         self._closed.set()
         self._thread.join()
+        # Without this they come again all the same, when their leases end.
+        with contextlib.suppress(GoogleAPICallError):
+            for begin in range(0, len(self._others), MOST_AT_ONCE):
+                some = self._others[begin : begin + MOST_AT_ONCE]
+                self._client.modify_ack_deadline(
+                    subscription=self._subscription,
+                    ack_ids=some,
+                    ack_deadline_seconds=0,
+                    timeout=PULL_SECONDS,
+                )
         self._client.close()
         if self.failure:
             raise self.failure

@@ -6,14 +6,21 @@ from pathlib import Path
 import pytest
 
 TESTS = "\n".join(path.read_text() for path in Path("tests").rglob("test_*.py"))
-DOCUMENTS = [Path("README.md"), *Path("docs").rglob("*.md"), *Path("examples").rglob("*.md")]
+DOCUMENTS = [
+    Path("README.md"),
+    *Path("docs").rglob("*.md"),
+    *Path("examples").rglob("*.md"),
+    Path("infra/README.md"),
+]
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=str)
 def test_tests_and_files_that_a_document_names_exist(path: Path) -> None:
     named = re.findall(r"`([^`\n]+)`", path.read_text())
     files = {
-        name for name in named if re.fullmatch(r"(tests|functions|jobs|docs|examples)/[\w/.]+\.\w+", name)
+        name
+        for name in named
+        if re.fullmatch(r"(tests|functions|jobs|docs|examples|infra)/[\w/.]+\.\w+", name)
     }
     assert not {name for name in files if not Path(name).is_file()}
     tests = {name for name in named if re.fullmatch(r"test_\w+", name)}

@@ -127,6 +127,7 @@ class LocalCloud:
         self._topics = Topics(found.host, project)
         self._reached_at = found.reaches_us_at
         self._topics.create()
+        self._topics.watch_smoke()
 
     def start_storage_and_mlflow(self) -> None:
         """Starts Cloud Storage, and MLflow which keeps its artifacts there.
@@ -252,6 +253,7 @@ class LocalCloud:
                 "PUBSUB_EMULATOR_HOST": self._topics.emulator,
                 "PUBSUB_PROJECT_ID": self._topics.project,
                 "PREDICTIONS_TOPIC": self._topics.predictions,
+                "SMOKE_SUBSCRIPTION": self._topics.predictions_smoke,
                 "DEAD_LETTER_TOPIC": self._topics.dead_letters,
                 "DEAD_LETTER_SUBSCRIPTION": self._topics.dead_letters_pull,
                 "PREDICTIONS_SUBSCRIPTION": self._topics.predictions_collect,
@@ -261,11 +263,14 @@ class LocalCloud:
         else:
             variables |= {
                 "PREDICTIONS_TOPIC": self.doors.predictions,
+                "SMOKE_SUBSCRIPTION": self.doors.predictions,
                 "DEAD_LETTER_TOPIC": self.doors.dead_letters,
                 "PREDICTIONS_SUBSCRIPTION": self.doors.predictions,
                 "RIDE_ENDED_TOPIC": self._file("ride-ended"),
                 "RIDE_ENDED_SUBSCRIPTION": self._file("ride-ended"),
             }
+        if predict := self.function("predict"):
+            variables["PREDICT_URL"] = predict
         return variables
 
     def _whole_environment(self) -> dict[str, str]:

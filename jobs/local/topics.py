@@ -7,6 +7,7 @@ from google.api_core.exceptions import GoogleAPIError, NotFound
 from google.protobuf.duration_pb2 import Duration
 from google.pubsub_v1.types import DeadLetterPolicy, PushConfig, Subscription
 
+from jobs.deployed import SMOKE_PREFIX
 from jobs.wires import publisher_client, subscriber_client
 
 ACK_SECONDS = 30
@@ -54,6 +55,11 @@ class Topics:
         return f"projects/{self.project}/subscriptions/predictions"
 
     @property
+    def predictions_smoke(self) -> str:
+        """Subscription for `python -m jobs smoke` alone, which acknowledges all that is in it."""
+        return f"projects/{self.project}/subscriptions/predictions-smoke"
+
+    @property
     def dead_letters_pull(self) -> str:
         """Subscription from which dead letters can be pulled."""
         return f"projects/{self.project}/subscriptions/ride-events-dead-letter"
@@ -92,6 +98,17 @@ class Topics:
             for name, topic in self._pulled.items():
                 subscriber.create_subscription(name=name, topic=topic)
 
+    def watch_smoke(self) -> None:
+        """Makes the subscription of the smoke test; the emulator knows its filter and does not apply it."""
+        with subscriber_client(self.emulator) as subscriber:
+            subscriber.create_subscription(
+                Subscription(
+                    name=self.predictions_smoke,
+                    topic=self.predictions,
+                    filter=f'hasPrefix(attributes.ride_id, "{SMOKE_PREFIX}")',
+                )
+            )
+
     def push_to(self, url: str) -> None:
         """Makes the subscription that pushes ride events to the function at `url`.
 
@@ -116,7 +133,7 @@ class Topics:
         """Removes everything that is there, unless the emulator is gone itself."""
         publisher = publisher_client(self.emulator)
         with contextlib.suppress(GoogleAPIError), subscriber_client(self.emulator) as subscriber:
-            for name in (self.push, *self._pulled):
+            for name in (self.push, self.predictions_smoke, *self._pulled):
                 with contextlib.suppress(NotFound):
                     subscriber.delete_subscription(subscription=name, retry=None, timeout=2)
             for topic in self._topics:

@@ -68,6 +68,7 @@ def description(cloud: LocalCloud, trips: str, ride: RecordedRide) -> str:
         f"{python} -m jobs collect --database stream.duckdb --idle 5\n"
         f"{python} -m jobs report --stream stream.duckdb"
     )
+    commands["try all parts at once"] = f"{python} -m jobs smoke"
     if cloud.emulator:
         commands["see what dead letters there are"] = f"{python} -m jobs redrive"
     return "\n".join(

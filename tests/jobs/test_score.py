@@ -1,15 +1,17 @@
 """`python -m jobs score` as it is typed."""
 
 import re
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
+from functions.rides import NEW_YORK
 from jobs.city import write_month
-from jobs.score import command
+from jobs.flows.months import month_before
+from jobs.score import command, month_asked_for
 from tests.jobs.scoring.conftest import write_trips
 from tests.models import TARGET, save_onnx
 
@@ -63,6 +65,25 @@ def test_the_course_s_homework(months: Path, tmp_path: Path, onnx_folder: Path) 
     assert float(mean[1]) == pytest.approx(table.predicted_duration.mean(), rel=1e-12)
 
 
+def test_a_clock_that_runs_it_needs_to_name_no_month(tmp_path: Path, onnx_folder: Path) -> None:
+    month = month_before(datetime.now(NEW_YORK).date(), 3)
+    write_month(month, tmp_path / f"green_{month:%Y-%m}.parquet", 300)
+    pattern = tmp_path / "{taxi_type}_{year:04d}-{month:02d}.parquet"
+    result = score(
+        *("--trips", pattern, "--taxi", "green", "--months-back", 3),
+        *("--output", tmp_path / "out", "--model", onnx_folder),
+    )
+    assert result.exit_code == 0, result.output
+    assert len(list(tmp_path.glob(f"out/taxi_type=green/year={month:%Y}/month={month:%m}/*.parquet"))) == 1
+
+
+def test_months_back_are_counted_from_the_day_it_runs() -> None:
+    assert month_asked_for(None, None, 1, date(2021, 1, 2)) == date(2020, 12, 1)
+    assert month_asked_for(None, None, 3, date(2021, 12, 31)) == date(2021, 9, 1)
+    assert month_asked_for(None, None, 0, date(2021, 3, 1)) == date(2021, 3, 1)
+    assert month_asked_for(None, None, None, date(2021, 3, 1)) is None
+
+
 def test_what_is_wrong_is_said_in_a_sentence(months: Path, tmp_path: Path, onnx_folder: Path) -> None:
     trips, out, model = (
         ["--trips", months / "2021-03.parquet"],
@@ -72,6 +93,7 @@ def test_what_is_wrong_is_said_in_a_sentence(months: Path, tmp_path: Path, onnx_
     wrong = {
         "Give --model, or set MODEL_BUCKET": [*trips, *out],
         "--year and --month together": [*trips, *out, *model, "--year", 2021],
+        "--months-back, or --year": [*trips, *out, *model, "--year", 2021, "--month", 3, "--months-back", 1],
         "absent.parquet does not exist": ["--trips", "absent.parquet", *out, *model],
         "MLmodel cannot be read": [*trips, *out, "--model", tmp_path / "no-model"],
         "needs --year and --month": ["--trips", "{year:04d}.parquet", *out, *model],

@@ -1,0 +1,150 @@
+resource "google_bigquery_dataset" "main" {
+  dataset_id                 = "ridecast"
+  location                   = var.region
+  description                = "Predictions of the stream and of whole months."
+  delete_contents_on_destroy = !var.deletion_protection
+
+  depends_on = [google_project_service.main]
+}
+
+# A message as Pub/Sub writes it. The body stays a text: no message is refused for what it holds.
+resource "google_bigquery_table" "stream" {
+  for_each = {
+    predictions = "Prediction events as they came; a redelivered ride event leaves two."
+    ride_ended  = "Ride-ended events as they came."
+  }
+
+  dataset_id          = google_bigquery_dataset.main.dataset_id
+  table_id            = each.key
+  description         = each.value
+  deletion_protection = var.deletion_protection
+
+  time_partitioning {
+    type  = "DAY"
+    field = "publish_time"
+  }
+
+  schema = jsonencode([
+    { name = "subscription_name", type = "STRING", mode = "NULLABLE" },
+    { name = "message_id", type = "STRING", mode = "NULLABLE" },
+    { name = "publish_time", type = "TIMESTAMP", mode = "NULLABLE" },
+    { name = "attributes", type = "JSON", mode = "NULLABLE" },
+    { name = "data", type = "STRING", mode = "NULLABLE" },
+  ])
+}
+
+resource "google_bigquery_table_iam_member" "pubsub" {
+  for_each = { for pair in setproduct(keys(google_bigquery_table.stream), ["roles/bigquery.dataEditor", "roles/bigquery.metadataViewer"]) :
+    "Pub/Sub has ${pair[1]} on ${pair[0]}" => { table = pair[0], role = pair[1] }
+  }
+
+  dataset_id = google_bigquery_dataset.main.dataset_id
+  table_id   = google_bigquery_table.stream[each.value.table].table_id
+  role       = each.value.role
+  member     = local.pubsub_agent
+
+  depends_on = [google_pubsub_topic.main] # Pub/Sub's agent exists once there is a topic
+}
+
+# Each file in sql/ is a view of its name.
+resource "google_bigquery_table" "view" {
+  for_each = fileset("${path.module}/sql", "*.sql")
+
+  dataset_id          = google_bigquery_dataset.main.dataset_id
+  table_id            = trimsuffix(each.key, ".sql")
+  deletion_protection = false # a view holds nothing
+
+  view {
+    query          = templatefile("${path.module}/sql/${each.key}", { project = var.project_id, dataset = google_bigquery_dataset.main.dataset_id })
+    use_legacy_sql = false
+  }
+
+  depends_on = [google_bigquery_table.stream]
+}
+
+# What `python -m jobs score` writes, where it is. rejected/ and input=… lie beside and do not match.
+resource "google_bigquery_table" "scores" {
+  for_each = { for model, settings in var.models : model => settings if length(settings.scored_taxis) > 0 }
+
+  dataset_id          = google_bigquery_dataset.main.dataset_id
+  table_id            = "scores_${replace(each.key, "-", "_")}"
+  description         = "Months of trips with their predictions, one row for each trip and version."
+  deletion_protection = false # the files are in the bucket
+
+  external_data_configuration {
+    source_format = "PARQUET"
+    source_uris   = ["${local.scores[each.key]}/taxi_type=*"]
+    autodetect    = false
+
+    hive_partitioning_options {
+      mode              = "CUSTOM"
+      source_uri_prefix = "${local.scores[each.key]}/{taxi_type:STRING}/{year:INTEGER}/{month:INTEGER}"
+    }
+
+    schema = jsonencode([
+      { name = "ride_id", type = "STRING", mode = "NULLABLE" },
+      { name = "lpep_pickup_datetime", type = "DATETIME", mode = "NULLABLE" },
+      { name = "tpep_pickup_datetime", type = "DATETIME", mode = "NULLABLE" },
+      { name = "PULocationID", type = "INTEGER", mode = "NULLABLE" },
+      { name = "DOLocationID", type = "INTEGER", mode = "NULLABLE" },
+      { name = "actual_${each.value.target}", type = "FLOAT", mode = "NULLABLE" },
+      { name = "predicted_${each.value.target}", type = "FLOAT", mode = "NULLABLE" },
+      { name = "diff", type = "FLOAT", mode = "NULLABLE" },
+      { name = "model_version", type = "STRING", mode = "NULLABLE" },
+    ])
+  }
+}
+
+# The account as which BigQuery calls the HTTP functions.
+resource "google_bigquery_connection" "main" {
+  connection_id = "ridecast"
+  location      = var.region
+  description   = "Calls the HTTP functions for remote functions."
+  cloud_resource {}
+
+  depends_on = [google_project_service.main]
+}
+
+resource "google_bigquery_routine" "predict" {
+  for_each = { for model, settings in var.models : model => settings.remote_function if settings.remote_function != "" }
+
+  dataset_id      = google_bigquery_dataset.main.dataset_id
+  routine_id      = each.value
+  routine_type    = "SCALAR_FUNCTION"
+  definition_body = ""
+  return_type     = jsonencode({ typeKind = "FLOAT64" })
+  description     = "The prediction of ${each.key}; pickup_datetime is New York's clock and may be NULL."
+
+  dynamic "arguments" {
+    for_each = [["PULocationID", "INT64"], ["DOLocationID", "INT64"], ["trip_distance", "FLOAT64"], ["pickup_datetime", "DATETIME"]]
+    content {
+      name      = arguments.value[0]
+      data_type = jsonencode({ typeKind = arguments.value[1] })
+    }
+  }
+
+  remote_function_options {
+    connection        = google_bigquery_connection.main.name
+    endpoint          = google_cloudfunctions2_function.main["${each.key}-predict"].service_config[0].uri
+    max_batching_rows = "1000" # 80 kB of the 1 MiB that the function takes
+  }
+
+  depends_on = [google_cloud_run_v2_service_iam_member.main]
+}
+
+resource "google_bigquery_dataset_iam_member" "analysts" {
+  for_each = var.access.analysts
+
+  dataset_id = google_bigquery_dataset.main.dataset_id
+  role       = "roles/bigquery.dataViewer"
+  member     = each.key
+}
+
+resource "google_bigquery_connection_iam_member" "analysts" {
+  for_each = var.access.analysts
+
+  connection_id = google_bigquery_connection.main.connection_id
+  location      = var.region
+  role          = "roles/bigquery.connectionUser"
+  member        = each.key
+}

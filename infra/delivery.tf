@@ -1,0 +1,123 @@
+# Cloud Build: a pull request is planned by an account that can change nothing, a merge is applied by another.
+locals {
+  state_bucket = "${var.project_id}-ridecast-state" # made by infra/deploy, before there is a state
+
+  planner_roles = [
+    "roles/artifactregistry.reader",
+    "roles/bigquery.connectionUser",
+    "roles/bigquery.metadataViewer",
+    "roles/browser",
+    "roles/cloudbuild.builds.viewer",
+    "roles/cloudfunctions.viewer",
+    "roles/cloudscheduler.viewer",
+    "roles/cloudsql.viewer",
+    "roles/iam.securityReviewer",
+    "roles/iam.serviceAccountViewer",
+    "roles/logging.logWriter",
+    "roles/logging.viewer",
+    "roles/monitoring.viewer",
+    "roles/pubsub.viewer",
+    "roles/run.viewer",
+    "roles/secretmanager.viewer",
+    "roles/serviceusage.serviceUsageViewer",
+    "roles/storage.bucketViewer",
+  ]
+  deployer_roles = [
+    "roles/artifactregistry.admin",
+    "roles/bigquery.admin",
+    "roles/cloudbuild.builds.editor",
+    "roles/cloudfunctions.admin",
+    "roles/cloudscheduler.admin",
+    "roles/cloudsql.admin",
+    "roles/iam.serviceAccountAdmin",
+    "roles/logging.configWriter",
+    "roles/logging.logWriter",
+    "roles/monitoring.editor",
+    "roles/pubsub.admin",
+    "roles/run.admin",
+    "roles/secretmanager.admin",
+    "roles/serviceusage.serviceUsageAdmin",
+    "roles/storage.admin",
+  ]
+
+  triggers = local.delivered ? {
+    plan   = { account = "ridecast-plan", apply = "false", push = [], pull_request = ["^main$"] }
+    deploy = { account = "ridecast-deploy", apply = "true", push = ["^main$"], pull_request = [] }
+  } : {}
+}
+
+resource "google_cloudbuild_trigger" "main" {
+  for_each = local.triggers
+
+  name            = "ridecast-${each.key}"
+  location        = var.region
+  filename        = "cloudbuild.yaml"
+  service_account = google_service_account.main[each.value.account].id
+
+  substitutions = {
+    _REGION       = var.region
+    _ENVIRONMENT  = var.environment
+    _STATE_BUCKET = local.state_bucket
+    _ACCOUNT      = each.value.account
+    _APPLY        = each.value.apply
+  }
+
+  repository_event_config {
+    repository = var.repository
+    dynamic "push" {
+      for_each = each.value.push
+      content {
+        branch = push.value
+      }
+    }
+    dynamic "pull_request" {
+      for_each = each.value.pull_request
+      content {
+        branch          = pull_request.value
+        comment_control = "COMMENTS_ENABLED_FOR_EXTERNAL_CONTRIBUTORS_ONLY"
+      }
+    }
+  }
+
+  depends_on = [google_project_iam_member.main, google_project_iam_member.deployer]
+}
+
+# A new function runs as an account; who deploys it must be allowed to say so, for these accounts alone.
+resource "google_service_account_iam_member" "deployer" {
+  for_each = local.delivered ? local.runtimes : []
+
+  service_account_id = google_service_account.main[each.key].name
+  role               = "roles/iam.serviceAccountUser"
+  member             = local.members["ridecast-deploy"]
+}
+
+# The smoke test asks the functions over HTTP, and Cloud Build gives an identity token to who may have its own.
+resource "google_service_account_iam_member" "smoke" {
+  count = local.delivered ? 1 : 0
+
+  service_account_id = google_service_account.main["ridecast-deploy"].name
+  role               = "roles/iam.serviceAccountOpenIdTokenCreator"
+  member             = local.members["ridecast-deploy"]
+}
+
+# Project-wide it may grant what running things have, and nothing else: other roles need a person who owns the project.
+resource "google_project_iam_member" "deployer" {
+  count = local.delivered ? 1 : 0
+
+  project = var.project_id
+  role    = "roles/resourcemanager.projectIamAdmin"
+  member  = local.members["ridecast-deploy"]
+
+  condition {
+    title      = "runtime roles only"
+    expression = "api.getAttribute(\"iam.googleapis.com/modifiedGrantsByRole\", []).hasOnly([\"roles/logging.logWriter\", \"roles/cloudsql.client\", \"roles/storage.objectViewer\"])"
+  }
+}
+
+resource "google_storage_bucket_iam_member" "state" {
+  for_each = local.delivered ? { "ridecast-plan" = "roles/storage.objectViewer", "ridecast-deploy" = "roles/storage.objectUser" } : {}
+
+  bucket = local.state_bucket
+  role   = each.value
+  member = local.members[each.key]
+}

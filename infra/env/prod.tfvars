@@ -1,0 +1,13 @@
+environment         = "prod"
+deletion_protection = true
+database_tier       = "db-custom-1-3840"
+archive_days        = 365
+
+models = {
+  "ride-duration" = {
+    remote_function = "predict_duration"
+    scored_taxis    = ["green", "yellow"]
+    min_instances   = 1   # no ride waits for a start
+    max_instances   = 100 # the usual maximum of a revision
+  }
+}

@@ -1,0 +1,119 @@
+# No topic has a schema: on ride-events it would refuse what the function turns into a dead letter with its
+# reason, and a ride_id may be a number or a text, which Avro's JSON cannot say (docs/decisions/0021).
+resource "google_pubsub_topic" "main" {
+  for_each = toset(["ride-events", "predictions", "ride-ended", "ride-events-dead-letter"])
+
+  name = each.key
+
+  message_storage_policy {
+    allowed_persistence_regions = [var.region]
+  }
+
+  depends_on = [google_project_service.main]
+}
+
+locals {
+  never        = "" # an expiration policy without a time: a subscription that rests for a month is still there
+  seven_days   = "604800s"
+  pubsub_agent = "serviceAccount:service-${data.google_project.main.number}@gcp-sa-pubsub.iam.gserviceaccount.com"
+}
+
+resource "google_pubsub_subscription" "push" {
+  for_each = var.models
+
+  name                       = "ride-events-${each.key}"
+  topic                      = google_pubsub_topic.main["ride-events"].id
+  ack_deadline_seconds       = 30 # the push request's time-out as well; the function answers within 8
+  message_retention_duration = local.seven_days
+
+  push_config {
+    push_endpoint = google_cloudfunctions2_function.main["${each.key}-predict-event"].service_config[0].uri
+    oidc_token {
+      service_account_email = google_service_account.main["${each.key}-push"].email
+      audience              = google_cloudfunctions2_function.main["${each.key}-predict-event"].service_config[0].uri
+    }
+  }
+
+  retry_policy {
+    minimum_backoff = "10s"
+    maximum_backoff = "600s"
+  }
+
+  # The function publishes dead letters itself, with their reason. This is for what it can never answer; with
+  # fewer attempts a short outage would flood the topic with good events.
+  dead_letter_policy {
+    dead_letter_topic     = google_pubsub_topic.main["ride-events-dead-letter"].id
+    max_delivery_attempts = 100
+  }
+
+  expiration_policy {
+    ttl = local.never
+  }
+
+  depends_on = [
+    google_cloud_run_v2_service_iam_member.main,
+    google_pubsub_topic_iam_member.main,
+  ]
+}
+
+# Read by people and jobs: dead letters for `redrive`, and the one prediction that a deployment's smoke test waits for.
+resource "google_pubsub_subscription" "pull" {
+  for_each = {
+    "ride-events-dead-letter" = { topic = "ride-events-dead-letter", filter = null }
+    "predictions-smoke"       = { topic = "predictions", filter = "hasPrefix(attributes.ride_id, \"smoke-\")" }
+  }
+
+  name                       = each.key
+  topic                      = google_pubsub_topic.main[each.value.topic].id
+  filter                     = each.value.filter
+  ack_deadline_seconds       = 60
+  message_retention_duration = local.seven_days
+
+  expiration_policy {
+    ttl = local.never
+  }
+}
+
+resource "google_pubsub_subscription" "bigquery" {
+  for_each = google_bigquery_table.stream
+
+  name                       = "${replace(each.key, "_", "-")}-bigquery"
+  topic                      = google_pubsub_topic.main[replace(each.key, "_", "-")].id
+  message_retention_duration = local.seven_days
+
+  bigquery_config {
+    table          = "${each.value.project}.${each.value.dataset_id}.${each.value.table_id}"
+    write_metadata = true
+  }
+
+  expiration_policy {
+    ttl = local.never
+  }
+
+  depends_on = [google_bigquery_table_iam_member.pubsub]
+}
+
+# The replay archive: every ride event as it came, with its attributes, in Avro.
+resource "google_pubsub_subscription" "archive" {
+  name                       = "ride-events-archive"
+  topic                      = google_pubsub_topic.main["ride-events"].id
+  message_retention_duration = local.seven_days
+
+  cloud_storage_config {
+    bucket                   = google_storage_bucket.main["archive"].name
+    filename_prefix          = "ride-events/"
+    filename_suffix          = ".avro"
+    filename_datetime_format = "YYYY/MM/DD/hh_mm_ssZ"
+    max_duration             = "300s"
+    max_bytes                = 100000000
+    avro_config {
+      write_metadata = true
+    }
+  }
+
+  expiration_policy {
+    ttl = local.never
+  }
+
+  depends_on = [google_storage_bucket_iam_member.main]
+}

@@ -1,0 +1,179 @@
+# The MLflow server: private, its runs and versions in Cloud SQL, its artifacts in the model bucket.
+locals {
+  mlflow_here = var.mlflow_uri == ""
+  mlflow_runs = local.mlflow_here && var.jobs_image != ""
+  mlflow_uri  = local.mlflow_runs ? google_cloud_run_v2_service.mlflow[0].uri : var.mlflow_uri
+  mlflow_users = local.mlflow_runs ? merge(
+    { "ridecast-sync reads versions" = local.members["ridecast-sync"] },
+    { for member in var.access.data_scientists : "${member} works in it" => member },
+  ) : {}
+}
+
+resource "google_sql_database_instance" "mlflow" {
+  count = local.mlflow_here ? 1 : 0
+
+  name                = "ridecast-mlflow"
+  region              = var.region
+  database_version    = "POSTGRES_17"
+  deletion_protection = var.deletion_protection
+
+  settings {
+    tier                        = var.database_tier
+    edition                     = "ENTERPRISE"
+    disk_autoresize             = true
+    deletion_protection_enabled = var.deletion_protection
+    # The address is public, yet no network may use it: only Google's connector gets in, with an IAM identity.
+    connector_enforcement = "REQUIRED"
+
+    ip_configuration {
+      ipv4_enabled = true
+      ssl_mode     = "TRUSTED_CLIENT_CERTIFICATE_REQUIRED" # the connector brings one
+    }
+    database_flags {
+      name  = "log_checkpoints"
+      value = "on"
+    }
+    database_flags {
+      name  = "log_connections"
+      value = "on"
+    }
+    database_flags {
+      name  = "log_disconnections"
+      value = "on"
+    }
+    database_flags {
+      name  = "log_lock_waits"
+      value = "on"
+    }
+    database_flags {
+      name  = "log_min_messages"
+      value = "error"
+    }
+    database_flags {
+      name  = "log_min_error_statement"
+      value = "error"
+    }
+    backup_configuration {
+      enabled                        = true
+      point_in_time_recovery_enabled = true
+    }
+  }
+
+  depends_on = [google_project_service.main]
+}
+
+resource "google_sql_database" "mlflow" {
+  count = local.mlflow_here ? 1 : 0
+
+  name     = "mlflow"
+  instance = google_sql_database_instance.mlflow[0].name
+}
+
+# The secret without a version, and no user of the database: `infra/deploy` makes both, so that the password is
+# in no state, no plan and no variable.
+resource "google_secret_manager_secret" "mlflow" {
+  count = local.mlflow_here ? 1 : 0
+
+  secret_id = "ridecast-mlflow-database"
+  replication {
+    user_managed {
+      replicas {
+        location = var.region
+      }
+    }
+  }
+
+  depends_on = [google_project_service.main]
+}
+
+resource "google_secret_manager_secret_iam_member" "mlflow" {
+  count = local.mlflow_here ? 1 : 0
+
+  secret_id = google_secret_manager_secret.mlflow[0].id
+  role      = "roles/secretmanager.secretAccessor"
+  member    = local.members["ridecast-mlflow"]
+}
+
+resource "google_cloud_run_v2_service" "mlflow" {
+  count = local.mlflow_runs ? 1 : 0
+
+  name                = "ridecast-mlflow"
+  location            = var.region
+  ingress             = "INGRESS_TRAFFIC_ALL" # the network may reach it; IAM decides who is answered
+  deletion_protection = var.deletion_protection
+
+  template {
+    service_account = google_service_account.main["ridecast-mlflow"].email
+
+    scaling {
+      min_instance_count = 0
+      max_instance_count = 2 # a small database has 25 connections
+    }
+
+    volumes {
+      name = "cloudsql"
+      cloud_sql_instance {
+        instances = [google_sql_database_instance.mlflow[0].connection_name]
+      }
+    }
+
+    containers {
+      image   = var.jobs_image
+      command = ["python", "-m", "mlflow"]
+      args = [
+        "server", "--host=0.0.0.0", "--port=8080", "--workers=1",
+        "--backend-store-uri=postgresql://mlflow@/mlflow?host=/cloudsql/${google_sql_database_instance.mlflow[0].connection_name}",
+        "--default-artifact-root=gs://${google_storage_bucket.main["models"].name}/mlflow",
+        "--no-serve-artifacts",
+        "--allowed-hosts=ridecast-mlflow-*.run.app,localhost:*,127.0.0.1:*", # MLflow refuses others
+      ]
+
+      ports {
+        container_port = 8080
+      }
+      resources {
+        limits            = { cpu = "1", memory = "2Gi" }
+        startup_cpu_boost = true
+      }
+      env {
+        name = "PGPASSWORD" # read by the database's driver
+        value_source {
+          secret_key_ref {
+            secret  = google_secret_manager_secret.mlflow[0].secret_id
+            version = "latest"
+          }
+        }
+      }
+      env {
+        name  = "MLFLOW_SERVER_ENABLE_JOB_EXECUTION" # eight processes for what nobody uses here
+        value = "false"
+      }
+      startup_probe { # the first start makes the tables
+        period_seconds    = 10
+        failure_threshold = 24
+        http_get {
+          path = "/health"
+        }
+      }
+      volume_mounts {
+        name       = "cloudsql"
+        mount_path = "/cloudsql"
+      }
+    }
+  }
+
+  depends_on = [
+    google_project_iam_member.main,
+    google_secret_manager_secret_iam_member.mlflow,
+    google_sql_database.mlflow,
+  ]
+}
+
+resource "google_cloud_run_v2_service_iam_member" "mlflow" {
+  for_each = local.mlflow_users
+
+  name     = google_cloud_run_v2_service.mlflow[0].name
+  location = var.region
+  role     = "roles/run.invoker"
+  member   = each.value
+}

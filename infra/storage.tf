@@ -1,0 +1,90 @@
+locals {
+  buckets = {
+    models      = { deletes_after_days = null, keeps_versions = 10 }
+    source      = { deletes_after_days = null, keeps_versions = 3 }
+    predictions = { deletes_after_days = null, keeps_versions = 3 }
+    archive     = { deletes_after_days = var.archive_days, keeps_versions = 0 }
+  }
+}
+
+resource "google_storage_bucket" "main" {
+  for_each = local.buckets
+
+  name                        = "${var.project_id}-${each.key}"
+  location                    = var.region
+  uniform_bucket_level_access = true
+  public_access_prevention    = "enforced"
+  force_destroy               = !var.deletion_protection
+
+  versioning {
+    enabled = each.value.keeps_versions > 0
+  }
+
+  # What was replaced or deleted by mistake can be had back for a month at least.
+  dynamic "lifecycle_rule" {
+    for_each = each.value.keeps_versions > 0 ? [each.value.keeps_versions] : []
+    content {
+      action {
+        type = "Delete"
+      }
+      condition {
+        num_newer_versions         = lifecycle_rule.value
+        days_since_noncurrent_time = 30
+      }
+    }
+  }
+
+  dynamic "lifecycle_rule" {
+    for_each = each.value.deletes_after_days == null ? [] : [each.value.deletes_after_days]
+    content {
+      action {
+        type = "Delete"
+      }
+      condition {
+        age = lifecycle_rule.value
+      }
+    }
+  }
+
+  lifecycle_rule {
+    action {
+      type = "AbortIncompleteMultipartUpload"
+    }
+    condition {
+      age = 7
+    }
+  }
+
+  depends_on = [google_project_service.main]
+}
+
+# Named by its content: the same source is no new deployment, and another one always is.
+resource "google_storage_bucket_object" "source" {
+  name   = "ridecast-${substr(filesha256(var.source_archive), 0, 16)}.zip"
+  bucket = google_storage_bucket.main["source"].name
+  source = var.source_archive
+}
+
+resource "google_artifact_registry_repository" "main" {
+  location      = var.region
+  repository_id = "ridecast"
+  format        = "DOCKER"
+  description   = "Images of the jobs, and those that Google builds of the functions."
+
+  cleanup_policies {
+    id     = "keep-recent"
+    action = "KEEP"
+    most_recent_versions {
+      keep_count = 10
+    }
+  }
+  cleanup_policies {
+    id     = "delete-old"
+    action = "DELETE"
+    condition {
+      older_than = "2592000s" # 30 days
+    }
+  }
+
+  depends_on = [google_project_service.main]
+}

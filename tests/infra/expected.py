@@ -1,0 +1,105 @@
+"""Who may do what, as somebody wrote it who looked at what the code does; and what functions are not told."""
+
+from itertools import product
+
+from tests.infra.grants import Grant
+
+LEFT_ALONE = {
+    "PUSH_AUDIENCE": "Cloud Run itself checks who pushes, and takes the token's signature away",
+    "PUSH_SERVICE_ACCOUNT": "goes with PUSH_AUDIENCE",
+    "MLFLOW_TRACKING_URI": "a release pointer needs no registry",
+    "MLFLOW_TRACKING_TOKEN": "goes with MLFLOW_TRACKING_URI",
+    "PUBSUB_EMULATOR_HOST": "there is Google's Pub/Sub",
+    "ALLOW_PICKLE": "no model may run its code",
+    "MODEL_REFRESH_SECONDS": "its default, a minute, is meant",
+    "MAX_BODY_BYTES": "its default, 1 MiB, is meant",
+    "AIP_PREDICT_ROUTE": "Vertex AI sets it, where that runs the container",
+    "AIP_HEALTH_ROUTE": "likewise",
+}
+"""Variables that a function knows and Terraform does not set."""
+
+MODELS = ("ride-duration", "ride-fare")
+_EACH_MODEL = {
+    # resolves the pointer and loads the model
+    ("{model}-predict", "storage.objectViewer", "bucket models"),
+    ("{model}-predict-event", "storage.objectViewer", "bucket models"),
+    # every event ends on one of the two topics
+    ("{model}-predict-event", "pubsub.publisher", "topic predictions"),
+    ("{model}-predict-event", "pubsub.publisher", "topic ride-events-dead-letter"),
+    ("{model}-push", "run.invoker", "service {model}-predict-event"),
+    ("Pub/Sub", "pubsub.subscriber", "subscription ride-events-{model}"),
+    ("ridecast-scheduler", "run.invoker", "service sync-{model}"),
+    ("group:apps@example.com", "run.invoker", "service {model}-predict"),
+}
+_ONCE = {
+    ("Pub/Sub", "pubsub.publisher", "topic ride-events-dead-letter"),
+    ("Pub/Sub", "bigquery.dataEditor", "table predictions"),
+    ("Pub/Sub", "bigquery.metadataViewer", "table predictions"),
+    ("Pub/Sub", "bigquery.dataEditor", "table ride_ended"),
+    ("Pub/Sub", "bigquery.metadataViewer", "table ride_ended"),
+    ("Pub/Sub", "storage.objectCreator", "bucket archive"),
+    ("Pub/Sub", "storage.legacyBucketReader", "bucket archive"),
+    ("BigQuery's connection", "run.invoker", "service ride-duration-predict"),
+    # reads the model, replaces its own predictions
+    ("ridecast-score", "storage.objectViewer", "bucket models"),
+    ("ridecast-score", "storage.objectUser", "bucket predictions"),
+    ("ridecast-scheduler", "run.invoker", "service score-ride-duration-green"),
+    ("ridecast-scheduler", "run.invoker", "service score-ride-duration-yellow"),
+    # asks MLflow for the alias, takes stock of the model's files; for the pointer see below
+    ("ridecast-sync", "storage.objectViewer", "bucket models"),
+    ("ridecast-sync", "run.invoker", "service ridecast-mlflow"),
+    ("ridecast-mlflow", "cloudsql.client", "project"),
+    ("ridecast-mlflow", "secretmanager.secretAccessor", "secret ridecast-mlflow-database"),
+    ("ridecast-mlflow", "storage.objectViewer", "bucket models"),
+    ("ridecast-build", "artifactregistry.writer", "repository ridecast"),
+    ("ridecast-build", "logging.logWriter", "project"),
+    ("ridecast-build", "storage.objectViewer", "bucket source"),
+    # people
+    ("group:analysts@example.com", "bigquery.connectionUser", "connection ridecast"),
+    ("group:analysts@example.com", "bigquery.dataViewer", "dataset ridecast"),
+    ("group:analysts@example.com", "storage.objectViewer", "bucket predictions"),
+    ("group:science@example.com", "run.invoker", "service ridecast-mlflow"),
+    ("group:science@example.com", "storage.objectUser", "bucket models"),
+    ("serviceAccount:app@example.iam.gserviceaccount.com", "pubsub.publisher", "topic ride-events"),
+    ("serviceAccount:app@example.iam.gserviceaccount.com", "pubsub.publisher", "topic ride-ended"),
+    # Cloud Build's
+    ("ridecast-plan", "storage.objectViewer", "bucket ridecast-state"),
+    ("ridecast-plan", "storage.objectViewer", "bucket source"),
+    ("ridecast-deploy", "storage.objectUser", "bucket ridecast-state"),
+    ("ridecast-deploy", "iam.serviceAccountOpenIdTokenCreator", "account ridecast-deploy"),
+}
+_WITHIN = {
+    Grant("ridecast-sync", "roles/storage.objectUser", "bucket models", "release pointers"),
+    Grant("ridecast-build", "roles/storage.objectViewer", "project", "Cloud Functions sources"),
+    Grant("ridecast-deploy", "roles/resourcemanager.projectIamAdmin", "project", "runtime roles only"),
+}
+_PLANNER = (
+    "artifactregistry.reader bigquery.connectionUser bigquery.metadataViewer browser "
+    "cloudbuild.builds.viewer cloudfunctions.viewer cloudscheduler.viewer cloudsql.viewer "
+    "iam.securityReviewer iam.serviceAccountViewer logging.logWriter logging.viewer "
+    "monitoring.viewer pubsub.viewer run.viewer secretmanager.viewer "
+    "serviceusage.serviceUsageViewer storage.bucketViewer"
+)
+_DEPLOYER = (
+    "artifactregistry.admin bigquery.admin cloudbuild.builds.editor cloudfunctions.admin "
+    "cloudscheduler.admin cloudsql.admin iam.serviceAccountAdmin logging.configWriter "
+    "logging.logWriter monitoring.editor pubsub.admin run.admin secretmanager.admin "
+    "serviceusage.serviceUsageAdmin storage.admin"
+)
+_RUNTIMES = (
+    *(f"{model}-{part}" for model, part in product(MODELS, ("predict", "predict-event", "push"))),
+    *(f"ridecast-{part}" for part in ("build", "mlflow", "scheduler", "score", "sync")),
+)
+
+GRANTS = {
+    *(Grant(who, f"roles/{role}", on) for who, role, on in _ONCE),
+    *(
+        Grant(who.format(model=model), f"roles/{role}", on.format(model=model))
+        for model, (who, role, on) in product(MODELS, _EACH_MODEL)
+    ),
+    *_WITHIN,
+    *(Grant("ridecast-plan", f"roles/{role}", "project") for role in _PLANNER.split()),
+    *(Grant("ridecast-deploy", f"roles/{role}", "project") for role in _DEPLOYER.split()),
+    *(Grant("ridecast-deploy", "roles/iam.serviceAccountUser", f"account {name}") for name in _RUNTIMES),
+}
+"""Of the configuration in infra/tests/everything.tftest.hcl."""

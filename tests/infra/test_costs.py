@@ -1,0 +1,53 @@
+"""The figures of docs/deploy.md are those of jobs/capacity."""
+
+import logging
+import re
+from pathlib import Path
+
+from functions.telemetry import CloudFormatter, Trace, fields, use_trace
+from jobs.capacity import cost
+from jobs.capacity.measured import FUNCTIONS
+
+EVENT = FUNCTIONS["predict_event"]
+GIB = cost.memory_gib(EVENT)
+STORAGE_TIB = 50.0
+"""For what a Cloud Storage subscription writes, in dollars; as into BigQuery."""
+LOGGED_GIB = 0.5
+"""For what Cloud Logging takes in, in dollars."""
+
+
+def figures(table: str) -> list[float]:
+    text = Path("docs/deploy.md").read_text()
+    rows = text.partition(f"<!-- {table} -->\n")[2].partition(f"<!-- /{table} -->")[0]
+    return [float(each) for each in re.findall(r"\| ([\d.]+) \|$", rows, re.MULTILINE)]
+
+
+def test_a_million_events() -> None:
+    second = cost.ACTIVE_VCPU_SECOND + GIB * cost.ACTIVE_GIB_SECOND
+    service, whole = EVENT.service_ms / 1000, (EVENT.service_ms + EVENT.wait_ms) / 1000
+    assert figures("million") == [
+        round(cost.messages(cost.MILLION, EVENT), 3),
+        round(cost.MILLION * EVENT.event_bytes / cost.TIB * STORAGE_TIB, 3),
+        round(cost.MILLION * cost.REQUEST, 3),
+        round(cost.MILLION * whole * second, 3),
+        round(cost.MILLION * service * second, 3),
+        round(cost.MILLION * 700 / 2**30 * LOGGED_GIB, 3),
+    ]
+    text = Path("docs/deploy.md").read_text()
+    assert f"t = {whole * 1000:.2f} ms" in text
+    assert f"More than {whole / service:.1f} at once" in text
+
+
+def test_a_month() -> None:
+    idle = cost.IDLE_VCPU_SECOND + GIB * cost.IDLE_GIB_SECOND
+    assert figures("month") == [round(idle * cost.MONTH_SECONDS, 2)]
+
+
+def test_a_line_of_the_log() -> None:
+    use_trace(Trace("0" * 31 + "1", "1" * 16))
+    record = logging.LogRecord("ridecast", logging.INFO, "", 0, "ride event", (), None)
+    line = {"outcome": "predicted", "message_id": "12345678901234567", "ride_id": 123456}
+    record.__dict__ |= fields(**line, model_version="12", latency_ms=3.42)
+    written = CloudFormatter("ridecast-test").format(record)
+    use_trace(None)
+    assert round(len(written), -2) == 300

