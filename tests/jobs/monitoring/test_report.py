@@ -207,7 +207,7 @@ def test_it_fits_on_one_screen(city, tmp_path, onnx_folder) -> None:
         (
             ["--trips", "{march}", "--reference", "{march}", "--page", "{march}/page.html"],
             1,
-            "page.html cannot be used (Not a directory)",
+            "page.html cannot be used (File exists)",
         ),
     ],
 )
