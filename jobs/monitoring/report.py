@@ -70,8 +70,10 @@ def make_report(wish: Wish, console: Console, environ: Mapping[str, str] = os.en
         else:
             now = read_months(wish.trips, predictions, None if predictions else model)
             subject = _names(wish.trips)
-        if wish.predictions and not now.by_version:
-            raise CannotReport(f"{wish.predictions} holds no predictions of these rides: run `score` first")
+            if predictions and not now.by_version:
+                raise CannotReport(
+                    f"{wish.predictions} holds no predictions of these rides: run `score` first"
+                )
         reference = read_months(reference_places, predictions, model)
     findings = compare(now, reference, wish.limits, training.held_out)
     findings = replace(findings, subject=subject, reference=_names(reference_places))

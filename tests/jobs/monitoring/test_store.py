@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 from jobs.monitoring import store as store_module
-from jobs.monitoring.store import ENDED, PREDICTIONS, Store, StoreFailed
+from jobs.monitoring.rows import ENDED, PREDICTIONS
+from jobs.monitoring.store import Store, StoreFailed
 from jobs.monitoring.stream import read_stream
 from jobs.places import NoPlace
 from jobs.wires import Arrival
