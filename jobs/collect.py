@@ -96,7 +96,8 @@ def command(predictions: str, ended: str, database: Path, keep_days: float, idle
     # Google's clients and DuckDB take half a second to import: `--help` does without.
     from google.auth.exceptions import GoogleAuthError
 
-    from jobs.monitoring.store import ENDED, PREDICTIONS, Store
+    from jobs.monitoring.rows import ENDED, PREDICTIONS
+    from jobs.monitoring.store import Store
     from jobs.stopping import stopping
     from jobs.wires import open_outlet
 

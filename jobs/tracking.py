@@ -1,6 +1,7 @@
 """A training in MLflow: its run, what is logged there, and the registered version."""
 
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -112,6 +113,7 @@ def _pinned(*packages: str) -> list[str]:
 
 def _quieten() -> None:
     """What MLflow tells about itself is not what the one who trains wants to read."""
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"mlflow\..*")

@@ -69,13 +69,31 @@ def parse_prediction(document: object) -> Predicted:
         event = msgspec.convert(document, _PredictionEvent)
     except msgspec.ValidationError as error:
         raise InvalidRide(Problem("#", f"is no prediction event: {error}")) from error
-    ride_id, minutes = readable_ride_id(event.prediction), event.prediction.get(DURATION)
+    ride_id, minutes = readable_ride_id(event.prediction), _minutes(event.prediction.get(DURATION))
     problems = []
     if ride_id is None:
         problems.append(Problem("#/prediction/ride_id", "must be an integer or a string"))
-    if isinstance(minutes, bool) or not isinstance(minutes, int | float) or not isfinite(minutes):
+    if minutes is None:
         problems.append(Problem(f"#/prediction/{DURATION}", "must be a number of minutes"))
-    if ride_id is None or problems:
+    if not _is_unicode(event.version):
+        problems.append(Problem("#/version", "must be valid Unicode"))
+    if ride_id is None or minutes is None or problems:
         raise InvalidRide(*problems)
-    assert isinstance(minutes, int | float)
-    return Predicted(ride_id, event.version, float(minutes))
+    return Predicted(ride_id, event.version, minutes)
+
+
+def _minutes(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value) if isfinite(value) else None
+    except OverflowError:  # a whole number beyond any float
+        return None
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -15,7 +15,7 @@ from jobs.monitoring.drift import Drift
 from jobs.monitoring.limits import Measure
 
 MOST_BINS = 16
-"""Of a feature with more, such as zones, those that have changed most are shown."""
+"""Of zones, those whose shares have changed most."""
 _INK, _NOW, _BEFORE, _BEYOND = "#010101", "#020202", "#030303", "#040404"
 _COLOURS = {
     _INK: "var(--ink)",
@@ -61,19 +61,25 @@ def psi(measures: list[Measure]) -> str:
 def shares(drift: Drift) -> str:
     """A feature's bins, before and now."""
     bins = np.arange(len(drift.labels))
-    if len(bins) > MOST_BINS and not drift.name.startswith("pickup"):
+    lying = drift.name.endswith("LocationID")
+    if lying:
         changed = np.abs(drift.now - drift.before)
         bins = np.sort(np.argsort(-changed, kind="stable")[:MOST_BINS])
     labels = [drift.labels[place].removesuffix(" h") for place in bins]
     with rc_context(_STYLE):
-        figure, axes = _figure(2.6)
-        axes.bar(np.arange(len(bins)) - 0.2, drift.before[bins] * 100, 0.4, color=_BEFORE, label="before")
-        axes.bar(np.arange(len(bins)) + 0.2, drift.now[bins] * 100, 0.4, color=_NOW, label="now")
-        long = max(map(len, labels)) > 4
-        axes.set_xticks(
-            range(len(bins)), labels, rotation=40 if long else 0, ha="right" if long else "center"
-        )
-        axes.set_ylabel("% of rides")
+        # Names lie beside their bars, numbers stand below them.
+        figure, axes = _figure(0.24 * len(bins) + 0.6 if lying else 2.6)
+        places = -np.arange(len(bins)) if lying else np.arange(len(bins))
+        bars = axes.barh if lying else axes.bar
+        bars(places + (0.2 if lying else -0.2), drift.before[bins] * 100, 0.4, color=_BEFORE, label="before")
+        bars(places + (-0.2 if lying else 0.2), drift.now[bins] * 100, 0.4, color=_NOW, label="now")
+        if lying:
+            axes.set_yticks(places, labels)
+            axes.set_xlabel("% of rides")
+        else:
+            long = max(map(len, labels)) > 4
+            axes.set_xticks(places, labels, rotation=40 if long else 0, ha="right" if long else "center")
+            axes.set_ylabel("% of rides")
         axes.legend(**_ABOVE)
         return _svg(figure, f"Shares of {drift.name} before and now; most of the change is in {drift.most}")
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from rich.console import Console
+from rich.text import Text
 
 from functions.model import Model, load_model
 from jobs.database import open_database
@@ -67,7 +68,12 @@ def make_report(wish: Wish, console: Console, environ: Mapping[str, str] = os.en
         if wish.stream:
             now, subject = read_stream(wish.stream, wish.hours)
         else:
-            now, subject = read_months(wish.trips, predictions, model), _names(wish.trips)
+            now = read_months(wish.trips, predictions, None if predictions else model)
+            subject = _names(wish.trips)
+            if predictions and not now.by_version:
+                raise CannotReport(
+                    f"{wish.predictions} holds no predictions of these rides: run `score` first"
+                )
         reference = read_months(reference_places, predictions, model)
     findings = compare(now, reference, wish.limits, training.held_out)
     findings = replace(findings, subject=subject, reference=_names(reference_places))
@@ -75,9 +81,9 @@ def make_report(wish: Wish, console: Console, environ: Mapping[str, str] = os.en
         findings = _publish(findings, wish.page, settings)
     print_summary(findings, console)
     if settings:
-        console.print(f"logged     {EXPERIMENT}, run {findings.run_id}")
+        console.print(Text(f"logged     {EXPERIMENT}, run {findings.run_id}"))
     if wish.page:
-        console.print(f"page       {wish.page}")
+        console.print(Text(f"page       {wish.page}"), overflow="ellipsis", no_wrap=True)
     return findings
 
 

@@ -4,54 +4,22 @@ An event that comes again changes nothing; of two that say different things of o
 published later counts. The file is open only while something is saved, so that others can read it meanwhile.
 """
 
-import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pyarrow as pa
 
-from functions.documents import read_document
-from functions.errors import InvalidRide, RidecastError
-from jobs.monitoring.events import Predicted, RideEnded, parse_prediction, parse_ride_ended
+from functions.errors import RidecastError
+from jobs.monitoring.rows import BAD, KEYS, SCHEMAS, Row, row_of
 from jobs.wires import Arrival
 
 LOCKED_SECONDS = 60.0
 """How long to wait for another process that has the file open."""
 LOOK_SECONDS = 0.05
-
-PREDICTIONS, ENDED, BAD = "predictions", "ride_ended", "bad_events"
-_KEYS = {PREDICTIONS: ("ride_id", "model_version"), ENDED: ("ride_id",), BAD: ("digest",)}
-_TIME = pa.timestamp("us")
-_SCHEMAS = {
-    PREDICTIONS: {
-        "ride_id": pa.string(),
-        "model_version": pa.string(),
-        "predicted_duration": pa.float64(),
-        "published": _TIME,
-    },
-    ENDED: {
-        "ride_id": pa.string(),
-        "PULocationID": pa.int32(),
-        "DOLocationID": pa.int32(),
-        "trip_distance": pa.float64(),
-        "pickup_datetime": _TIME,
-        "dropoff_datetime": _TIME,
-        "published": _TIME,
-    },
-    BAD: {
-        "digest": pa.string(),
-        "kind": pa.string(),
-        "reason": pa.string(),
-        "data": pa.binary(),
-        "published": _TIME,
-    },
-}
-Row = dict[str, Any]
 
 
 class StoreFailed(RidecastError):
@@ -78,8 +46,8 @@ class Store:
         """
         rows: dict[str, dict[tuple[str, ...], Row]] = {kind: {}, BAD: {}}
         for arrival in arrivals:
-            table, row = _read(kind, arrival)
-            key = tuple(row[name] for name in _KEYS[table])
+            table, row = row_of(kind, arrival)
+            key = tuple(row[name] for name in KEYS[table])
             known = rows[table].get(key)
             if known is None or known["published"] <= row["published"]:
                 rows[table][key] = row
@@ -96,7 +64,7 @@ class Store:
         """
         oldest = datetime.now(UTC).replace(tzinfo=None) - timedelta(days=days)
         with self._open() as connection, _transaction(connection):
-            for table in _KEYS:
+            for table in KEYS:
                 connection.execute(f"delete from {table} where published < ?", [oldest])  # noqa: S608  # ours
 
     def counts(self) -> dict[str, int]:
@@ -152,45 +120,9 @@ def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
 
 
 def _upsert(connection: duckdb.DuckDBPyConnection, table: str, rows: list[Row]) -> None:
-    schema = _SCHEMAS[table]
+    schema = SCHEMAS[table]
     connection.register("batch", pa.Table.from_pylist(rows, pa.schema(schema)))
-    changed = ", ".join(f"{name} = excluded.{name}" for name in schema if name not in _KEYS[table])
-    insert = f"insert into {table} from batch on conflict ({', '.join(_KEYS[table])})"  # ours
+    changed = ", ".join(f"{name} = excluded.{name}" for name in schema if name not in KEYS[table])
+    insert = f"insert into {table} from batch on conflict ({', '.join(KEYS[table])})"  # ours
     connection.execute(f"{insert} do update set {changed} where excluded.published > {table}.published")
     connection.unregister("batch")
-
-
-def _read(kind: str, arrival: Arrival) -> tuple[str, Row]:
-    """The table in which an event belongs, and its row there."""
-    published = datetime.fromtimestamp(arrival.published, UTC).replace(tzinfo=None)
-    try:
-        return kind, _ROWS[kind](read_document(arrival.data)) | {"published": published}
-    except InvalidRide as error:
-        digest = hashlib.sha256(kind.encode() + b"\0" + arrival.data).hexdigest()
-        aside = {"digest": digest, "kind": kind, "reason": str(error), "data": arrival.data}
-        return BAD, aside | {"published": published}
-
-
-def _predicted(document: object) -> Row:
-    said: Predicted = parse_prediction(document)
-    return {
-        "ride_id": str(said.ride_id),
-        "model_version": said.version,
-        "predicted_duration": said.minutes,
-    }
-
-
-def _ended(document: object) -> Row:
-    event: RideEnded = parse_ride_ended(document)
-    ride = event.ride
-    return {
-        "ride_id": str(event.ride_id),
-        "PULocationID": ride.PULocationID,
-        "DOLocationID": ride.DOLocationID,
-        "trip_distance": ride.trip_distance,
-        "pickup_datetime": ride.pickup_datetime,
-        "dropoff_datetime": event.dropoff_datetime,
-    }
-
-
-_ROWS: Mapping[str, Callable[[object], Row]] = {PREDICTIONS: _predicted, ENDED: _ended}

@@ -1,11 +1,18 @@
 """What the training of a model left in MLflow, for those who ask later whether it still fits."""
 
+import tempfile
 from math import nan
+from pathlib import Path
 from typing import NamedTuple
+
+import msgspec
 
 from functions.releases import Release
 from jobs.monitoring.limits import UNKNOWN, Usual
 from jobs.settings import Settings
+
+CLEANING = "cleaning.json"
+"""Artifact of a training run: which places were read, and what was kept of them."""
 
 
 class Training(NamedTuple):
@@ -36,13 +43,17 @@ def training_of(release: Release, settings: Settings) -> Training:
         try:
             run = MlflowClient(settings.tracking_uri).get_run(release.run_id)
         except MlflowException as error:
-            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-                return Training()
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return Training()  # it was trained elsewhere
             raise
-        try:
-            cleaning = mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/cleaning.json")
-        except (MlflowException, OSError):  # whichever store it is asked of
-            cleaning = {}
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                file = mlflow.artifacts.download_artifacts(
+                    f"runs:/{release.run_id}/{CLEANING}", dst_path=folder, tracking_uri=settings.tracking_uri
+                )
+                cleaning = msgspec.json.decode(Path(file).read_bytes())
+            except (MlflowException, OSError):  # whichever store it is asked of
+                cleaning = {}
     metrics = run.data.metrics
     held_out = Usual(metrics.get("rmse", nan), metrics.get("bias", nan))
     return Training(tuple(cleaning.get("trips", {}).get("places", ())), held_out)

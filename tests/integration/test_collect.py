@@ -12,9 +12,12 @@ import duckdb
 import pytest
 from click.testing import CliRunner
 
+from functions.artifacts import storage_client
 from jobs.collect import command
-from jobs.local.emulators import PubSub
+from jobs.local.emulators import BUCKET, PubSub
 from jobs.local.topics import Topics
+from jobs.monitoring.stream import read_stream
+from jobs.places import blob_at
 from jobs.wires import open_inlet
 
 ALL = "from rides_of_the_stream"
@@ -145,6 +148,24 @@ def test_what_cannot_be_kept_ends_it_with_a_sentence(topics: Topics, tmp_path: P
 
     assert result.exit_code == 1
     assert f"{file} cannot be used as a file of events" in result.output
+
+
+@pytest.mark.usefixtures("in_cloud")
+def test_a_view_that_was_exported_to_a_bucket_is_read(topics: Topics, tmp_path: Path) -> None:
+    storage_client.cache_clear()
+    publish(topics, [prediction(each) for each in range(6)], [ended(each) for each in range(5)])
+    file = tmp_path / "stream.duckdb"
+    assert CliRunner().invoke(command, words(topics, file, 1.5)).exit_code == 0
+    with duckdb.connect(file) as connection:
+        connection.execute(f"copy ({ALL}) to '{tmp_path}/part.parquet'")
+    for part in ("000000000000.parquet", "000000000001.parquet"):
+        blob_at(f"gs://{BUCKET}/stream/{part}").upload_from_filename(tmp_path / "part.parquet")
+    blob_at(f"gs://{BUCKET}/stream/notes.txt").upload_from_string("none of it")
+    for place in ("stream/*.parquet", "stream", "stream/000000000001.parquet"):
+        rides, _ = read_stream(f"gs://{BUCKET}/{place}", 24)
+        assert len(rides) == 5, "a ride that is in two files is one"
+        assert rides.waiting["predicted rides have not ended"] == 1
+    storage_client.cache_clear()
 
 
 def test_a_subscription_that_is_not_there_is_named(topics: Topics, tmp_path: Path) -> None:

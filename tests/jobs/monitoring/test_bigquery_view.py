@@ -7,7 +7,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from jobs.monitoring.store import ENDED, PREDICTIONS, Store
+from jobs.monitoring.rows import ENDED, PREDICTIONS
+from jobs.monitoring.store import Store
 from jobs.monitoring.stream import COLUMNS, VIEW, read_stream
 from jobs.wires import Arrival
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from functions.features import RideColumns
-from jobs.monitoring.drift import CHANCE, FEATURES, drift_of, like_with_like
+from jobs.monitoring.drift import CHANCE, drift_of, like_with_like
+from jobs.monitoring.features import FEATURES
 from jobs.monitoring.rides import Rides
 
 BY_NAME = {feature.name: feature for feature in FEATURES}

@@ -152,10 +152,23 @@ def test_predictions_of_several_versions_that_score_wrote(
     }
     assert len(said) == 2
 
+    result = report("--trips", city["2021-02"], "--reference", city["2021-03"], "--predictions", out)
+    assert result.exit_code == 1
+    assert "holds no predictions of these rides" in result.output
     other = rewritten(city["2021-03"], tmp_path, lambda trips: trips.iloc[::-1])
     result = report("--trips", other, "--reference", city["2021-02"], "--predictions", out)
     assert result.exit_code == 1
     assert "are not those of" in result.output
+
+
+def test_of_rides_that_have_not_ended_drift_is_told_and_no_error(city, report, tmp_path) -> None:
+    running = rewritten(city["2021-03"], tmp_path, lambda trips: trips.drop(columns="lpep_dropoff_datetime"))
+    page = tmp_path / "report.html"
+    result = report("--trips", running, "--reference", city["2021-02"], "--page", page)
+    assert result.exit_code == 0, result.output
+    assert "error      not known: no ride was both predicted and has ended" in result.output
+    assert re.search(r"actual_duration +– +0 of 100 rides that are needed", result.output)
+    assert "Nobody knows: no ride was both predicted and has ended." in page.read_text()
 
 
 def test_the_page_needs_nothing_else_and_runs_no_script(city, report, tmp_path) -> None:
@@ -207,7 +220,7 @@ def test_it_fits_on_one_screen(city, tmp_path, onnx_folder) -> None:
         (
             ["--trips", "{march}", "--reference", "{march}", "--page", "{march}/page.html"],
             1,
-            "page.html cannot be used (Not a directory)",
+            "page.html cannot be used (File exists)",
         ),
     ],
 )

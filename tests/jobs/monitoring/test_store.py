@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 from jobs.monitoring import store as store_module
-from jobs.monitoring.store import ENDED, PREDICTIONS, Store, StoreFailed
+from jobs.monitoring.rows import ENDED, PREDICTIONS
+from jobs.monitoring.store import Store, StoreFailed
 from jobs.monitoring.stream import read_stream
 from jobs.places import NoPlace
 from jobs.wires import Arrival
@@ -71,6 +72,13 @@ def test_the_later_of_two_events_counts_in_whatever_order_they_come(store, path)
         (PREDICTIONS, predicted(None), "#/prediction/ride_id"),
         (PREDICTIONS, predicted(1, "long"), "#/prediction/ride_duration: must be a number of minutes"),
         (PREDICTIONS, predicted(1, float("nan")), "#/prediction/ride_duration: must be a number of minutes"),
+        (PREDICTIONS, predicted(1, 10**400), "#/prediction/ride_duration: must be a number of minutes"),
+        (PREDICTIONS, predicted(1, True), "#/prediction/ride_duration: must be a number of minutes"),
+        (PREDICTIONS, predicted(1, version="\ud800"), "#/version: must be valid Unicode"),
+        (ENDED, ended("\ud800"), "#/ride_id: must be valid Unicode"),
+        (ENDED, ended(1, dropoff="0000-01-01T00:00:00"), "#/dropoff_datetime: must be"),
+        (PREDICTIONS, Arrival(b"[" * 100_000, {}, NOON), "is no JSON"),
+        (PREDICTIONS, Arrival(b"", {}, NOON), "is no JSON"),
         (PREDICTIONS, Arrival(b"{}", {}, NOON), "is no prediction event"),
         (PREDICTIONS, Arrival(b'{"version": "1", "prediction": {"ride_id": 1}}', {}, NOON), "ride_duration"),
     ],
@@ -83,6 +91,16 @@ def test_a_bad_event_is_kept_aside_with_its_reason_once(kind, arrival, reason, s
     assert bytes(data) == arrival.data
     assert re.search(reason, why)
     assert store.counts() == {"joined": 0, "not ended": 0, "without a prediction": 0, "bad events": 1}
+
+
+def test_what_is_odd_but_right_is_kept(store, path) -> None:
+    odd = ["a\0b", "", "🚕", -(2**63), "x" * 1024]
+    store.save(PREDICTIONS, [predicted(ride_id, -1e300) for ride_id in odd])
+    ages = ("0001-01-01T00:00:00", "9999-12-31T23:59:59")
+    store.save(ENDED, [ended(ride_id, dropoff=ages[1], pickup_datetime=ages[0]) for ride_id in odd])
+    assert store.counts() == {"joined": 5, "not ended": 0, "without a prediction": 0, "bad events": 0}
+    rides, _ = read_stream(str(path), 24)
+    assert rides.rejected == {"longer than 60 minutes": 5}
 
 
 def test_what_is_old_is_forgotten(store) -> None:
@@ -160,6 +178,23 @@ def test_parquet_of_the_view_is_the_same_stream(store, path, tmp_path) -> None:
     pd.DataFrame({"ride_id": [1]}).to_parquet(folder / "2.parquet")
     with pytest.raises(NoPlace, match="has no column model_version"):
         read_stream(str(folder), 24)
+
+
+def test_killed_while_it_was_writing_the_file_is_read_and_written_again(store, path) -> None:
+    left = """if True:
+        import duckdb, os, sys
+        connection = duckdb.connect(sys.argv[1])
+        connection.execute("pragma disable_checkpoint_on_shutdown")
+        connection.execute("insert into predictions values ('1', '1', 2.0, now()::timestamp)")
+        connection.execute("begin; insert into predictions values ('2', '1', 2.0, now()::timestamp)")
+        os.kill(os.getpid(), 9)
+    """
+    subprocess.run([sys.executable, "-c", left, str(path)], check=False)
+    assert path.with_name(f"{path.name}.wal").exists(), "it was not killed with something to do"
+    rides, _ = read_stream(str(path), 24)
+    assert rides.waiting["predicted rides have not ended"] == 1
+    store.save(PREDICTIONS, [predicted("3")])
+    assert store.counts()["not ended"] == 2
 
 
 def test_an_empty_stream_says_so(store, path) -> None:
