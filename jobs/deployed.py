@@ -146,7 +146,7 @@ def _through(  # noqa: PLR0913, PLR0917  # the way in, the way out, and what to 
     if not sending.done():
         raise SmokeFailed(f"{into} has not taken an event {waited}: is it reachable from here?")
     if outlet.trouble:
-        raise SmokeFailed(f"{out_of} cannot be read: {outlet.trouble}")
+        raise SmokeFailed(outlet.trouble)
     raise SmokeFailed(
         f"{into} took an event, but nothing came out of {out_of} {waited}: look at predict_event's log, at "
         "what the push subscription could not deliver, and among the dead letters"

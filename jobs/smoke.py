@@ -79,9 +79,7 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
         )
     try:
         token = identity_token or tokens.identity_token(url)
-        deployment = Deployment(
-            url, token, ride_events_topic, smoke_subscription, dead_letter_subscription
-        )
+        deployment = Deployment(url, token, ride_events_topic, smoke_subscription, dead_letter_subscription)
         try_out(deployment, timeout, click.echo)
     except tokens.NoToken as error:
         hint = "with an account of your own: PREDICT_TOKEN=$(gcloud auth print-identity-token)"

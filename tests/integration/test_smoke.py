@@ -132,7 +132,7 @@ def test_an_event_that_nobody_predicts(pubsub: PubSub, predict: str) -> None:
     ("name", "said"),
     [
         ("RIDE_EVENTS_TOPIC", "did not confirm an event: 404"),
-        ("SMOKE_SUBSCRIPTION", "cannot be read: 404"),
+        ("SMOKE_SUBSCRIPTION", "gives nothing: Subscription does not exist"),
     ],
 )
 def test_a_place_that_is_not_there(connected: Topics, predict: str, name: str, said: str) -> None:

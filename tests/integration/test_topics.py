@@ -64,7 +64,7 @@ def test_a_borrowed_emulator_is_given_back_as_it_was(pubsub: PubSub, monkeypatch
         cloud.start_pubsub()
         project = cloud.environment()["PUBSUB_PROJECT_ID"]
         assert project != "ridecast-local", "two runs may share one emulator"
-        assert len(names(pubsub.host, project)) == 8
+        assert len(names(pubsub.host, project)) == 9
 
     assert names(pubsub.host, project) == []
 

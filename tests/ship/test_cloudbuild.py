@@ -168,7 +168,7 @@ BACK = [
     [
         ("python", '*smoke*) echo "HTTP says otherwise"; exit 1', None),
         ("terraform", '*" apply "*) echo "half done"; exit 1', "to-latest"),
-        ("terraform", '*"output -raw predictions"*) exit 1', "to-latest"),
+        ("terraform", '*"output -raw smoke_sub"*) exit 1', "to-latest"),
         ("gcloud", "*predict-event*to-latest*) exit 1", "jobs smoke"),
     ],
     ids=["smoke", "apply", "output", "deploy"],
