@@ -186,6 +186,8 @@ class _Upload(BlobWriter):  # type: ignore[misc]
 @contextmanager
 def _writing_locally(place: str) -> Iterator[BinaryIO]:
     path = Path(place)
+    if not path.name:
+        raise NoPlace(f"{place or 'an empty path'} is no file: give the path of one")
     with trouble_with(place):
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_left_over(path)

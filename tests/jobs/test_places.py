@@ -79,6 +79,12 @@ def test_two_writers_at_once_leave_one_whole_file(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.mark.parametrize("place", ["", ".", "/"])
+def test_a_path_without_a_name_is_no_file(place: str) -> None:
+    with pytest.raises(NoPlace, match="is no file: give the path of one"), writing(place):
+        pass
+
+
 def test_a_folder_that_cannot_be_is_said() -> None:
     with pytest.raises(NoPlace, match="/dev/full/file cannot be used"), writing("/dev/full/file"):
         pass
