@@ -1,0 +1,145 @@
+"""A pipeline as it was asked for: checked, started, and waited for."""
+
+import logging
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import NamedTuple
+
+import apache_beam as beam
+from apache_beam.metrics import MetricsFilter
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
+from apache_beam.runners.runner import PipelineResult
+
+from functions.errors import RidecastError
+from functions.model import Model, load_model, load_table_model
+from functions.settings import Settings
+from jobs.dataflow.answers import Route
+from jobs.dataflow.events import answer_here, answer_on_dataflow
+from jobs.dataflow.leash import leash
+from jobs.dataflow.months import Shard, WriteShards, score_shards, shards_of
+from jobs.dataflow.options import WrongOptions, runner_here, runner_of, runs_here
+from jobs.dataflow.service import find
+from jobs.dataflow.shards import waiting_place
+from jobs.places import NoPlace
+from jobs.scoring.job import Wish, find_release
+from jobs.scoring.layout import Output, is_file
+
+STREAM_GRACE = 10.0
+"""Seconds for a worker to finish what it has pulled, when it is told to end."""
+
+
+class PipelineFailed(RidecastError):
+    """A pipeline ended before its work was done; the text is the last that it said."""
+
+
+class Done(NamedTuple):
+    """Files that were scored."""
+
+    model: Model
+    outputs: list[tuple[Output, int]]
+    """Each with the number of its shards."""
+    counts: Counter[str]
+    """As `months` names them."""
+    seconds: float
+
+
+def score_months(wishes: Sequence[Wish], options: PipelineOptions) -> Done:
+    """Scores files with one release of one model.
+
+    Raises:
+        NoPlace: a file cannot be read, or an output not be written; what was there before stays.
+        ModelUnavailable: there is no such model, or it failed.
+        WrongOptions: the runner does not see what it is to read or write.
+        PipelineFailed: see there; what was there before stays.
+    """
+    began = time.monotonic()
+    model = load_table_model(find_release(wishes[0].model), allow_pickle=wishes[0].allow_pickle)
+    output = wishes[0].output
+    if is_file(output):
+        raise NoPlace(f"{output} is a file, and several machines write several: give a folder")
+    if not runs_here(options):
+        refuse_local([output, model.release.location, *(wish.trips for wish in wishes)])
+    with waiting_place(output) as waiting:
+        shards = [shard for wish in wishes for shard in shards_of(wish, model, waiting)]
+        _refuse_twice(shards)
+        with _pipeline(options, 0.0) as (pipeline, _):
+            score_shards(pipeline, shards, model.release, wishes[0].allow_pickle)
+            result = _finish(pipeline)
+    outputs = Counter(shard.output for shard in shards)
+    return Done(model, list(outputs.items()), _counts(result), time.monotonic() - began)
+
+
+def answer_events(route: Route, settings: Settings, options: PipelineOptions) -> None:
+    """Answers ride events until it is told to end.
+
+    Raises:
+        ModelUnavailable: there is no model to begin with.
+        WrongOptions: the runner does not see the model, or its machines would be told a secret.
+        PipelineFailed: see there; no event is lost.
+    """
+    model = load_model(find(settings), allow_pickle=settings.allow_pickle)
+    here = runs_here(options)
+    if not here:
+        refuse_local([model.release.location])
+        if settings.tracking_token:
+            raise WrongOptions(
+                "MLFLOW_TRACKING_TOKEN would stand in the job for many to read: unset it, and give a pointer"
+            )
+    with _pipeline(options, STREAM_GRACE) as (pipeline, hold):
+        if here:
+            workers = options.view_as(DirectOptions).direct_num_workers or os.cpu_count() or 1
+            answer_here(pipeline, route, settings, hold, workers)
+        else:
+            answer_on_dataflow(pipeline, route, settings)
+        with suppress(KeyboardInterrupt):
+            _finish(pipeline)
+
+
+@contextmanager
+def _pipeline(options: PipelineOptions, grace_seconds: float) -> Iterator[tuple[beam.Pipeline, str]]:
+    """A pipeline for the runner that the options name, and the leash of those of this machine."""
+    if runs_here(options):
+        with leash(grace_seconds) as hold:
+            yield beam.Pipeline(runner_here(options, hold, grace_seconds), options), hold
+    else:
+        yield beam.Pipeline(runner_of(options), options), ""
+
+
+def refuse_local(places: Sequence[str]) -> None:
+    """Raises WrongOptions where a place is on this machine, and the pipeline's workers are not."""
+    if local := [place for place in places if not place.startswith("gs://")]:
+        raise WrongOptions(f"the runner's machines do not see {', '.join(local)}: give gs://BUCKET/…")
+
+
+def _finish(pipeline: beam.Pipeline) -> PipelineResult:
+    """Raises PipelineFailed for what a runner raises, which is all of a worker's traceback."""
+    logging.getLogger("apache_beam").setLevel(logging.ERROR)  # of a run that works it says nothing of use
+    try:
+        result = pipeline.run()
+        result.wait_until_finish()
+    except RidecastError:
+        raise
+    except Exception as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        said = next((line for line in reversed(lines) if ": " in line), str(error))
+        raise PipelineFailed(said.partition(" [while running")[0]) from error
+    return result
+
+
+def _refuse_twice(shards: Sequence[Shard]) -> None:
+    files: dict[str, str] = {}
+    for shard in shards:
+        trips = files.setdefault(shard.output.predictions, shard.wish.trips)
+        if trips != shard.wish.trips:
+            raise NoPlace(
+                f"{trips} and {shard.wish.trips} are of one month and one kind of taxis, so that their "
+                "predictions would replace each other: give one of them, or each a run with its own --output"
+            )
+
+
+def _counts(result: PipelineResult) -> Counter[str]:
+    found = result.metrics().query(MetricsFilter().with_namespace(WriteShards))["counters"]
+    return Counter({metric.key.metric.name: metric.result for metric in found})
