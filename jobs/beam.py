@@ -148,6 +148,9 @@ def _print(done: "Done") -> None:
 
     console = Console(highlight=False, markup=False, soft_wrap=True)
     counts, model = done.counts, done.model
+    if not counts:
+        console.print("the job was made, and not started")
+        return
     console.print(
         f"{counts[ROWS]:,} rows by {model.release.name} version {model.version} in {done.seconds:.1f} s "
         f"({counts[ROWS] / done.seconds:,.0f}/s)"
@@ -162,4 +165,5 @@ def _print(done: "Done") -> None:
             console.print(f"{rows:>12,}   {name.removeprefix(REJECTED)}")
     for output, shards in done.outputs:
         for what, file in output._asdict().items():
-            console.print(f"{what}: {shard(file, 0, shards)} ({shards} shards)")
+            more = f" and {shards - 1:,} more" if shards > 1 else ""
+            console.print(f"{what}: {shard(file, 0, shards)}{more}")

@@ -1,17 +1,21 @@
 """A pipeline as it was asked for: checked, started, and waited for."""
 
+import io
 import logging
 import os
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, suppress
 from typing import NamedTuple
 
 import apache_beam as beam
 from apache_beam.metrics import MetricsFilter
-from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, TestOptions
 from apache_beam.runners.runner import PipelineResult
+from google.api_core.exceptions import GoogleAPIError
+from google.auth.exceptions import GoogleAuthError
 
 from functions.errors import RidecastError
 from functions.model import Model, load_model, load_table_model
@@ -31,8 +35,11 @@ STREAM_GRACE = 10.0
 """Seconds for a worker to finish what it has pulled, when it is told to end."""
 
 
+_OURS = re.compile(r"^(?:functions|jobs)\.[\w.]+: (.+?)(?: \[while running [^\n]*)?$", re.MULTILINE)
+
+
 class PipelineFailed(RidecastError):
-    """A pipeline ended before its work was done; the text is the last that it said."""
+    """A pipeline ended before its work was done; the text is what a worker said."""
 
 
 class Done(NamedTuple):
@@ -62,14 +69,14 @@ def score_months(wishes: Sequence[Wish], options: PipelineOptions) -> Done:
         raise NoPlace(f"{output} is a file, and several machines write several: give a folder")
     if not runs_here(options):
         refuse_local([output, model.release.location, *(wish.trips for wish in wishes)])
-    with waiting_place(output) as waiting:
+    with waiting_place(output, detached=not runs_here(options)) as waiting:
         shards = [shard for wish in wishes for shard in shards_of(wish, model, waiting)]
         _refuse_twice(shards)
         with _pipeline(options, 0.0) as (pipeline, _):
             score_shards(pipeline, shards, model.release, wishes[0].allow_pickle)
             result = _finish(pipeline)
     outputs = Counter(shard.output for shard in shards)
-    return Done(model, list(outputs.items()), _counts(result), time.monotonic() - began)
+    return Done(model, list(outputs.items()), _counts(result, options), time.monotonic() - began)
 
 
 def answer_events(route: Route, settings: Settings, options: PipelineOptions) -> None:
@@ -101,8 +108,11 @@ def answer_events(route: Route, settings: Settings, options: PipelineOptions) ->
 @contextmanager
 def _pipeline(options: PipelineOptions, grace_seconds: float) -> Iterator[tuple[beam.Pipeline, str]]:
     """A pipeline for the runner that the options name, and the leash of those of this machine."""
-    if runs_here(options):
-        with leash(grace_seconds) as hold:
+    here = runs_here(options)
+    # Of a pipeline here Beam says nothing that is not said better below; of a job where it can be watched.
+    logging.getLogger().setLevel(logging.CRITICAL if here else logging.INFO)
+    if here:
+        with leash(grace_seconds) as hold, redirect_stderr(io.StringIO()):
             yield beam.Pipeline(runner_here(options, hold, grace_seconds), options), hold
     else:
         yield beam.Pipeline(runner_of(options), options), ""
@@ -115,17 +125,18 @@ def refuse_local(places: Sequence[str]) -> None:
 
 
 def _finish(pipeline: beam.Pipeline) -> PipelineResult:
-    """Raises PipelineFailed for what a runner raises, which is all of a worker's traceback."""
-    logging.getLogger("apache_beam").setLevel(logging.ERROR)  # of a run that works it says nothing of use
+    """Raises PipelineFailed for one of our own errors that came from a worker; a bug stays what it is."""
     try:
         result = pipeline.run()
         result.wait_until_finish()
-    except RidecastError:
-        raise
     except Exception as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        said = next((line for line in reversed(lines) if ": " in line), str(error))
-        raise PipelineFailed(said.partition(" [while running")[0]) from error
+        kind = type(error)
+        # Itself, or at the end of a worker's traceback.
+        if isinstance(error, GoogleAPIError | GoogleAuthError):
+            raise PipelineFailed(f"Google Cloud does not take the job: {error}") from error
+        if said := _OURS.search(f"{kind.__module__}.{kind.__qualname__}: {error}"):
+            raise PipelineFailed(said[1]) from error
+        raise
     return result
 
 
@@ -140,6 +151,8 @@ def _refuse_twice(shards: Sequence[Shard]) -> None:
             )
 
 
-def _counts(result: PipelineResult) -> Counter[str]:
+def _counts(result: PipelineResult, options: PipelineOptions) -> Counter[str]:
+    if options.view_as(TestOptions).dry_run:
+        return Counter()
     found = result.metrics().query(MetricsFilter().with_namespace(WriteShards))["counters"]
     return Counter({metric.key.metric.name: metric.result for metric in found})

@@ -1,6 +1,5 @@
 """Shards: each is written beside its place, and moved there when all of its run are whole."""
 
-import contextlib
 import fcntl
 import secrets
 import shutil
@@ -85,17 +84,24 @@ def put_in_place(written: Iterable[Written], output: Output) -> None:
 
 
 @contextmanager
-def waiting_place(output: str) -> Iterator[str]:
+def waiting_place(output: str, *, detached: bool = False) -> Iterator[str]:
     """A folder below the output in which shards wait; it is gone when the body ends.
 
     In a folder of this machine it also removes what runs left that were killed.
+
+    Args:
+        detached: who is interrupted only watches, and the run goes on and needs the folder.
     """
     if output.startswith("gs://"):
         place = join(output, f"{WAITING}{secrets.token_hex(4)}")
+        goes_on = False
         try:
             yield place
+        except KeyboardInterrupt:
+            goes_on = detached
+            raise
         finally:
-            for name in names_in(place):
+            for name in () if goes_on else names_in(place):
                 remove(join(place, name))
         return
     for left in Path(output).glob(f"{WAITING}*"):
@@ -110,7 +116,7 @@ def waiting_place(output: str) -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@contextlib.contextmanager
+@contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Raises OSError where a living run holds the folder."""
     with (folder / LOCK).open("ab") as file:
