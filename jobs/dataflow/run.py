@@ -110,12 +110,17 @@ def _pipeline(options: PipelineOptions, grace_seconds: float) -> Iterator[tuple[
     """A pipeline for the runner that the options name, and the leash of those of this machine."""
     here = runs_here(options)
     # Of a pipeline here Beam says nothing that is not said better below; of a job where it can be watched.
-    logging.getLogger().setLevel(logging.CRITICAL if here else logging.INFO)
-    if here:
-        with leash(grace_seconds) as hold, redirect_stderr(io.StringIO()):
-            yield beam.Pipeline(runner_here(options, hold, grace_seconds), options), hold
-    else:
-        yield beam.Pipeline(runner_of(options), options), ""
+    root = logging.getLogger()
+    before = root.level
+    root.setLevel(logging.CRITICAL if here else logging.INFO)
+    try:
+        if here:
+            with leash(grace_seconds) as hold, redirect_stderr(io.StringIO()):
+                yield beam.Pipeline(runner_here(options, hold, grace_seconds), options), hold
+        else:
+            yield beam.Pipeline(runner_of(options), options), ""
+    finally:
+        root.setLevel(before)
 
 
 def refuse_local(places: Sequence[str]) -> None:
