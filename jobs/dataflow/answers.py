@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from functions.errors import ImplausiblePrediction, InvalidRide
+from functions.errors import ImplausiblePrediction, InvalidRide, ModelUnavailable
 from functions.events import Message
 from functions.messages import OutMessage
 from functions.model import Model
@@ -40,19 +40,24 @@ class Answer(NamedTuple):
     """Of the event."""
 
 
-def answer(batch: Sequence[Pulled], model: Model, route: Route) -> list[Answer]:
-    """One answer an event, in their order: the bytes that the Pub/Sub function would publish.
+def answer(
+    batch: Sequence[Pulled], model: Model, route: Route
+) -> tuple[list[Answer], list[ModelUnavailable]]:
+    """The answers to events, in their order: the bytes that the Pub/Sub function would publish.
 
-    Raises:
-        ModelUnavailable: the model failed.
+    Returns:
+        With them the failures of the model; the events with which it failed have no answer.
     """
     read = [_read(pulled.message) for pulled in batch]
     events = [each for each in read if isinstance(each, RideEvent)]
     outcomes = iter(_predict(model, events))
-    answers = []
+    answers, failures = [], []
     for pulled, each in zip(batch, read, strict=True):
         message = pulled.message
         outcome = next(outcomes) if isinstance(each, RideEvent) else each
+        if isinstance(outcome, ModelUnavailable):
+            failures.append(outcome)
+            continue
         if isinstance(outcome, InvalidRide):
             topic, out = route.dead_letters, dead_letter(message, outcome, model.version)
         else:
@@ -60,7 +65,7 @@ def answer(batch: Sequence[Pulled], model: Model, route: Route) -> list[Answer]:
             trace = read_trace(message.attributes)
             topic, out = route.predictions, prediction_event(each, outcome, message.data, trace)
         answers.append(Answer(topic, out, pulled.ack_id))
-    return answers
+    return answers, failures
 
 
 def _read(message: Message) -> RideEvent | InvalidRide:
@@ -70,11 +75,13 @@ def _read(message: Message) -> RideEvent | InvalidRide:
         return error
 
 
-def _predict(model: Model, events: Sequence[RideEvent]) -> Sequence[Prediction | InvalidRide]:
+def _predict(
+    model: Model, events: Sequence[RideEvent]
+) -> Sequence[Prediction | InvalidRide | ModelUnavailable]:
     """One ride that cannot be predicted fails no other."""
     try:
         return model.predict_rides([event.ride for event in events])
-    except ImplausiblePrediction as error:
+    except (ImplausiblePrediction, ModelUnavailable) as error:
         if len(events) == 1:
             return [error]
         return [outcome for event in events for outcome in _predict(model, [event])]

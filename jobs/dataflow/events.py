@@ -12,6 +12,7 @@ from functions import telemetry
 from functions.batching import MOST_RIDES
 from functions.events import Message
 from functions.settings import Settings
+from functions.telemetry import fields, logger
 from jobs.dataflow.answers import Answer, Pulled, Route, answer
 from jobs.dataflow.pubsub import PublishThenAcknowledge, Pull
 from jobs.dataflow.service import Service
@@ -27,7 +28,7 @@ def answer_here(pipeline: beam.Pipeline, route: Route, settings: Settings, leash
         pipeline
         | "workers" >> beam.Create([route.events] * workers)
         | "pull" >> beam.ParDo(Pull(leash))
-        | "predict" >> RunInference(EventModel(route, settings, logs=True).with_no_batching())
+        | "predict" >> RunInference(EventModel(route, settings, here=True).with_no_batching())
         | "publish, then acknowledge" >> beam.ParDo(PublishThenAcknowledge(route))
     )
 
@@ -82,17 +83,18 @@ class EventModel(ModelHandler[Pulled, list[Answer], Service]):  # type: ignore[m
     release when it has loaded and tried it, and goes on with the last good one otherwise.
 
     Args:
-        logs: in the functions' form, to a worker's own output; else they go Beam's way.
+        here: on this machine logs have the functions' form, and an event with which the model fails is
+            left for another delivery, alone.
     """
 
-    def __init__(self, route: Route, settings: Settings, *, logs: bool = False) -> None:
+    def __init__(self, route: Route, settings: Settings, *, here: bool = False) -> None:
         super().__init__(max_batch_size=MOST_RIDES)
         self._route = route
         self._settings = settings
-        self._logs = logs
+        self._here = here
 
     def load_model(self) -> Service:
-        if self._logs:
+        if self._here:
             telemetry.configure(self._settings.log_level, self._settings.project)
         service = Service(self._settings)
         service.model()
@@ -101,7 +103,11 @@ class EventModel(ModelHandler[Pulled, list[Answer], Service]):  # type: ignore[m
     def run_inference(
         self, batch: Sequence[Pulled], model: Service, inference_args: dict[str, Any] | None = None
     ) -> Iterable[list[Answer]]:
-        answers = answer(batch, model.model(), self._route)
+        answers, failures = answer(batch, model.model(), self._route)
+        if failures and not self._here:
+            raise failures[0]  # Dataflow tries the bundle again
+        if failures:
+            logger.error("not predicted", extra=fields(events=len(failures), reason=str(failures[0])))
         predicted = sum(each.topic == self._route.predictions for each in answers)
         Metrics.counter(EventModel, "predictions").inc(predicted)
         Metrics.counter(EventModel, "dead_letters").inc(len(answers) - predicted)

@@ -95,14 +95,13 @@ def answer_events(route: Route, settings: Settings, options: PipelineOptions) ->
             raise WrongOptions(
                 "MLFLOW_TRACKING_TOKEN would stand in the job for many to read: unset it, and give a pointer"
             )
-    with _pipeline(options, STREAM_GRACE) as (pipeline, hold):
+    with suppress(KeyboardInterrupt), _pipeline(options, STREAM_GRACE) as (pipeline, hold):
         if here:
             workers = options.view_as(DirectOptions).direct_num_workers or os.cpu_count() or 1
             answer_here(pipeline, route, settings, hold, workers)
         else:
             answer_on_dataflow(pipeline, route, settings)
-        with suppress(KeyboardInterrupt):
-            _finish(pipeline)
+        _finish(pipeline)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import pytest
 from apache_beam.io import PubsubMessage
 from google.api_core.datetime_helpers import DatetimeWithNanoseconds
 
+from functions.errors import ModelUnavailable
 from functions.events import Message
 from functions.messages import OutMessage
 from functions.model import Model, load_model
@@ -17,6 +18,7 @@ from functions.registry import resolve
 from functions.stream import Stream
 from jobs.dataflow.answers import Answer, Pulled, Route, answer
 from jobs.dataflow.events import from_beam, goes_to, to_beam
+from tests.faults.models import BREAKING_ZONE, save_raising
 from tests.models import save_bounded
 
 ROUTE = Route("projects/p/subscriptions/s", "projects/p/topics/predictions", "projects/p/topics/dead")
@@ -90,8 +92,9 @@ def pulled(name: str) -> Pulled:
 
 def test_together_or_alone_an_event_has_the_answer_of_the_function(folder: Path, model: Model) -> None:
     batch = [pulled(name) for name in EVENTS]
-    together = answer(batch, model, ROUTE)
-    assert together == [only for each in batch for only in answer([each], model, ROUTE)]
+    together, failures = answer(batch, model, ROUTE)
+    assert failures == []
+    assert together == [only for each in batch for only in answer([each], model, ROUTE)[0]]
     for each, said in zip(batch, together, strict=True):
         assert said == Answer(*function_says(folder, each.message), each.ack_id)
     assert [name for name, said in zip(EVENTS, together, strict=True) if said.topic == ROUTE.predictions] == [
@@ -100,8 +103,17 @@ def test_together_or_alone_an_event_has_the_answer_of_the_function(folder: Path,
     ]
 
 
+def test_an_event_with_which_the_model_fails_fails_no_other(tmp_path: Path) -> None:
+    raising = load_model(resolve(str(save_raising(tmp_path / "raising"))))
+    ride = RIDE | {"PULocationID": BREAKING_ZONE}
+    breaking = Pulled(Message(json.dumps({"ride": ride, "ride_id": 1}).encode()), "breaking")
+    answers, failures = answer([pulled("good"), breaking, pulled("zone")], raising, ROUTE)
+    assert [said.ack_id for said in answers] == ["ack good", "ack zone"]
+    assert [type(each) for each in failures] == [ModelUnavailable]
+
+
 def test_no_events_have_no_answers(model: Model) -> None:
-    assert answer([], model, ROUTE) == []
+    assert answer([], model, ROUTE) == ([], [])
 
 
 def test_beams_messages_are_ours() -> None:
@@ -113,7 +125,7 @@ def test_beams_messages_are_ours() -> None:
 
 
 def test_an_answer_goes_to_one_topic(model: Model) -> None:
-    said = answer([pulled("good")], model, ROUTE)[0]
+    (said,), _ = answer([pulled("good")], model, ROUTE)
     assert goes_to(said, ROUTE.predictions)
     assert not goes_to(said, ROUTE.dead_letters)
     assert to_beam(said).data == said.message.data

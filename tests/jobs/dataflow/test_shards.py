@@ -58,7 +58,11 @@ def test_what_a_killed_run_left_is_removed_and_what_a_living_one_has_is_not(tmp_
 
 
 def test_a_run_that_fails_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), waiting_place(str(tmp_path)) as waiting:
-        write(waiting, 0)
-        raise RuntimeError
+    def fail() -> None:
+        with waiting_place(str(tmp_path)) as waiting:
+            write(waiting, 0)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert not list(tmp_path.iterdir())
