@@ -1,4 +1,4 @@
-"""The streaming form on the Pub/Sub emulator: whoever is killed, no event is lost; releases move meanwhile."""
+"""The streaming form on the Pub/Sub emulator: no event is lost whoever is killed; releases move."""
 
 import contextlib
 import itertools
@@ -141,8 +141,8 @@ def poisoned(count: int) -> list[Event]:
 def test_whoever_is_killed_no_event_is_lost(books: Books, onnx_folder: Path) -> None:
     two = ("--direct_num_workers=2",)
     run = books.start(onnx_folder, *two)
-    with books.stream(poisoned(2000), 0.004):
-        wait_for(lambda: books.came > 200)
+    with books.stream(poisoned(1200), 0.004):
+        wait_for(lambda: books.came > 100)
         workers = processes_of(run)[1:]
         assert len(workers) == 2
         os.kill(workers[0], signal.SIGKILL)  # a worker
@@ -153,12 +153,12 @@ def test_whoever_is_killed_no_event_is_lost(books: Books, onnx_folder: Path) -> 
 
         before = books.came
         run = books.start(onnx_folder, *two)
-        wait_for(lambda: books.came > before + 300)
+        wait_for(lambda: books.came > before + 100)
         os.killpg(run.pid, signal.SIGKILL)  # all at once
         run = books.start(onnx_folder, *two)
     verdict = books.settle()
     assert verdict.kept, verdict
-    assert (verdict.predicted, verdict.dead_letters) == (2000, 99)
+    assert (verdict.predicted, verdict.dead_letters) == (1200, 59)
 
     os.killpg(run.pid, signal.SIGINT)
     began = time.monotonic()
@@ -169,6 +169,7 @@ def test_whoever_is_killed_no_event_is_lost(books: Books, onnx_folder: Path) -> 
     wait_for(lambda: not processes_of(run))
 
 
+@pytest.mark.long
 def test_the_oracle_sees_that_beams_own_read_loses_events(books: Books, onnx_folder: Path) -> None:
     run = books.begin(
         ["-c", STOCK, books.subscription, f"projects/{books.topics.project}/topics/predictions"]
