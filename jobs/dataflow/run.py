@@ -100,7 +100,10 @@ def answer_events(route: Route, settings: Settings, options: PipelineOptions) ->
             workers = options.view_as(DirectOptions).direct_num_workers or os.cpu_count() or 1
             answer_here(pipeline, route, settings, hold, workers)
         else:
-            answer_on_dataflow(pipeline, route, settings)
+            try:
+                answer_on_dataflow(pipeline, route, settings)
+            except ValueError as error:  # Beam is strict with names
+                raise WrongOptions(str(error)) from error
         _finish(pipeline)
 
 

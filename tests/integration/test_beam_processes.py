@@ -31,7 +31,7 @@ Start = Callable[..., "subprocess.Popen[str]"]
 def month(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three shards and more, of which one is cut from a row group."""
     place = tmp_path_factory.mktemp("month") / "green_tripdata_2021-03.parquet"
-    pq.write_table(generate_month(date(2021, 3, 1), 800_000), place, row_group_size=600_000)
+    pq.write_table(generate_month(date(2021, 3, 1), 400_000), place, row_group_size=300_000)
     return place
 
 
@@ -87,7 +87,7 @@ def test_two_processes_write_what_score_writes(
     score_place(Wish(str(month), str(tmp_path / "scored"), str(onnx_folder)), Console(quiet=True))
     said, trouble = (run := start(month, tmp_path / "out")).communicate(timeout=SECONDS)
     assert (run.returncode, trouble) == (0, "")
-    assert "800,000 rows by onnx version onnx in" in said
+    assert "400,000 rows by onnx version onnx in" in said
     for kind in KINDS:
         assert rows_below(tmp_path / "out", kind).equals(rows_below(tmp_path / "scored", kind))
     assert not list((tmp_path / "out").glob(".*"))
@@ -132,7 +132,7 @@ def test_whoever_is_killed_what_was_there_stays_and_no_process_does(
     run.communicate(timeout=SECONDS)
     assert run.returncode == 0
     assert not list(out.glob(".*"))
-    assert rows_below(out).num_rows > 700_000
+    assert rows_below(out).num_rows > 350_000
 
 
 @pytest.mark.usefixtures("in_cloud")
@@ -153,6 +153,18 @@ def test_from_a_bucket_into_a_bucket_and_as_a_job_for_dataflow(
     dataflow += [f"--temp_location=gs://{BUCKET}/temp", "--sdk_container_image=image", "--dry_run=True"]
     said, trouble = (run := start(*given, *dataflow, **told)).communicate(timeout=SECONDS)
     assert (run.returncode, said) == (0, "the job was made, and not started\n"), trouble
+    stream = [sys.executable, "-m", "jobs", "beam", "--streaming", "--model", given[2], *dataflow]
+    stream += [
+        "--predictions=projects/my-project/topics/made",
+        "--dead-letters=projects/my-project/topics/dead",
+    ]
+    for project, code in (("my-project", 0), ("p", 1)):
+        words = [*stream, f"--events=projects/{project}/subscriptions/rides"]
+        ended = subprocess.run(
+            words, env=os.environ | told, timeout=SECONDS, check=False, capture_output=True
+        )
+        assert ended.returncode == code, ended.stderr
+    assert b"Error: Invalid PubSub project name: 'p'" in ended.stderr
     names = lambda: {blob.name for blob in storage_client().list_blobs(BUCKET, prefix="beam/out")}  # noqa: E731
     assert names() == set()
     said, trouble = (run := start(*given, "--direct_num_workers=1", **told)).communicate(timeout=SECONDS)
