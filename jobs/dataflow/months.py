@@ -124,7 +124,7 @@ class WriteShards(beam.DoFn):  # type: ignore[misc]
 
     def start_bundle(self) -> None:
         self._give_up()
-        self._open: dict[int | tuple[str, int], ShardWriter] = {}
+        self._open: dict[tuple[str, int], ShardWriter] = {}
 
     def process(self, element: tuple[Shard, Scored]) -> Iterator[tuple[str, tuple[Output, Written]]]:
         shard, scored = element

@@ -27,14 +27,12 @@ from jobs.dataflow.months import Shard, WriteShards, score_shards, shards_of
 from jobs.dataflow.options import WrongOptions, runner_here, runner_of, runs_here
 from jobs.dataflow.service import find
 from jobs.dataflow.shards import waiting_place
-from jobs.places import NoPlace
+from jobs.places import NoPlace, same
 from jobs.scoring.job import Wish, find_release
-from jobs.scoring.layout import Output, is_file
+from jobs.scoring.layout import Output, is_file, whole
 
 STREAM_GRACE = 10.0
 """Seconds for a worker to finish what it has pulled, when it is told to end."""
-
-
 _OURS = re.compile(r"^(?:functions|jobs)\.[\w.]+: (.+?)(?: \[while running [^\n]*)?$", re.MULTILINE)
 
 
@@ -70,7 +68,8 @@ def score_months(wishes: Sequence[Wish], options: PipelineOptions) -> Done:
     if not runs_here(options):
         refuse_local([output, model.release.location, *(wish.trips for wish in wishes)])
     with waiting_place(output, detached=not runs_here(options)) as waiting:
-        shards = [shard for wish in wishes for shard in shards_of(wish, model, waiting)]
+        # A file that two patterns match is one file.
+        shards = [shard for wish in dict.fromkeys(wishes) for shard in shards_of(wish, model, waiting)]
         _refuse_twice(shards)
         with _pipeline(options, 0.0) as (pipeline, _):
             score_shards(pipeline, shards, model.release, wishes[0].allow_pickle)
@@ -151,6 +150,8 @@ def _refuse_twice(shards: Sequence[Shard]) -> None:
     files: dict[str, str] = {}
     for shard in shards:
         trips = files.setdefault(shard.output.predictions, shard.wish.trips)
+        if any(same(whole(trips), file) for file in shard.output):
+            raise NoPlace(f"{trips} would be replaced by its own predictions: give another --output")
         if trips != shard.wish.trips:
             raise NoPlace(
                 f"{trips} and {shard.wish.trips} are of one month and one kind of taxis, so that their "

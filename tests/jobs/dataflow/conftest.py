@@ -23,9 +23,10 @@ Run = Callable[..., Done]
 def beam(onnx_folder: Path, tmp_path: Path) -> Run:
     """Scores files with the small model into `out`, in this process."""
 
-    def run(*trips: Path | str, output: str = "", model: str = "") -> Done:
+    def run(*trips: Path | str | Wish, output: str = "", model: str = "") -> Done:
         where = output or str(tmp_path / "out")
-        wishes = [Wish(str(place), where, model or str(onnx_folder)) for place in trips]
+        wishes = [each if isinstance(each, Wish) else Wish(str(each), where) for each in trips]
+        wishes = [wish._replace(model=model or str(onnx_folder)) for wish in wishes]
         return score_months(wishes, parse_options(ONE_PROCESS))
 
     return run

@@ -17,7 +17,7 @@ from jobs.dataflow.months import PREDICTED, ROWS
 from jobs.dataflow.run import PipelineFailed
 from jobs.parquet import open_parquet
 from jobs.places import NoPlace
-from jobs.scoring.job import Done
+from jobs.scoring.job import Done, Wish
 from tests.jobs.dataflow.conftest import KINDS, Run, rows_below
 from tests.jobs.scoring.conftest import write_trips
 
@@ -121,6 +121,22 @@ def test_two_files_of_one_month_are_refused_before_anything_is_done(
     with pytest.raises(NoPlace, match="replace each other"):
         beam(march, other)
     assert not list((tmp_path / "out").rglob("*"))
+
+
+def test_a_file_that_is_given_twice_is_read_once(march: Path, beam: Run, tmp_path: Path) -> None:
+    assert beam(march, march).counts[ROWS] == 40_000
+    assert len(list((tmp_path / "out").glob("taxi_type=*/**/*.parquet"))) == 1
+
+
+def test_predictions_do_not_replace_what_they_are_made_of(march: Path, beam: Run, tmp_path: Path) -> None:
+    for name in ("onnx.parquet", "onnx-00000-of-00001.parquet"):
+        place = tmp_path / "out" / MONTH / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(march.read_bytes())
+        wish = Wish(str(place), str(tmp_path / "out"), month=date(2021, 3, 1))
+        with pytest.raises(NoPlace, match="its own predictions"):
+            beam(wish)
+        assert place.read_bytes() == march.read_bytes()
 
 
 def test_a_file_is_no_output(march: Path, beam: Run, tmp_path: Path) -> None:
