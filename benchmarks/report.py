@@ -17,6 +17,7 @@ from benchmarks.results import (
     Figure,
     Results,
     Row,
+    cpu_seconds,
     first_seconds,
     p50,
     p99,
@@ -117,12 +118,12 @@ class Tables:
         return _table(("", "one ride, µs", "1,000 instances, ms"), rows)
 
     def batch(self) -> str:
-        """Whole processes: seconds and the most memory."""
+        """Whole programs: seconds, processor time, and the most memory."""
         lines = []
         for row in self._results.batch:
-            cells = [_cell(row, whole_seconds), _cell(row, peak_mb)]
-            lines.append((row.name, *(_failed(row, 2) or cells)))
-        return _table(("", "seconds", "most memory, MB"), lines)
+            cells = [_cell(row, figure) for figure in (whole_seconds, cpu_seconds, peak_mb)]
+            lines.append((row.name, *(_failed(row, 3) or cells)))
+        return _table(("", "seconds", "processors' seconds", "most memory, MB"), lines)
 
     def stages(self) -> str:
         """Processor time of a month, by what it went into."""

@@ -21,6 +21,8 @@ class Sample:
     pss_mb: float | None = None
     whole_seconds: float | None = None
     """Of a program that ends by itself."""
+    cpu_seconds: float | None = None
+    """Of all its processes' processors."""
     peak_mb: float | None = None
     """The most memory it had."""
 
@@ -101,6 +103,11 @@ def pss_mb(sample: Sample) -> float | None:
 def whole_seconds(sample: Sample) -> float | None:
     """Of a program that ends by itself."""
     return sample.whole_seconds
+
+
+def cpu_seconds(sample: Sample) -> float | None:
+    """Processor time of a program that ends by itself."""
+    return sample.cpu_seconds
 
 
 def peak_mb(sample: Sample) -> float | None:

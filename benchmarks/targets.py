@@ -3,11 +3,18 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from benchmarks.batch import PEERS_OVER_MONTHS, READ_WRITE, RIDECAST_SCORE
+from benchmarks.batch import (
+    PEERS_OVER_MONTHS,
+    READ_WRITE,
+    RIDECAST_BEAM,
+    RIDECAST_BEAM_START,
+    RIDECAST_SCORE,
+)
 from benchmarks.results import (
     Figure,
     Results,
     Row,
+    cpu_seconds,
     first_seconds,
     middle,
     p50,
@@ -128,6 +135,17 @@ def judge(results: Results) -> list[Target]:
             "×",
             middle(results.share(REST)),
             most=0.25,
+        ),
+        beside(
+            "rows a processor's second by Beam's two processes, start included, in `score`'s",
+            (score, results.row(RIDECAST_BEAM)),
+            cpu_seconds,
+            least=0.5,
+        ),
+        Target(
+            "processors' seconds of Beam's start alone",
+            "s",
+            middle(results.row(RIDECAST_BEAM_START).figures(cpu_seconds)),
         ),
         Target("memory for a month at once", "MB", middle(score.figures(peak_mb)), most=400),
     ]

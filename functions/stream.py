@@ -81,9 +81,7 @@ class Stream:
             # The event's own trace says more than that of the request which delivers it.
             trace = read_trace(message.attributes) or trace
             use_trace(trace)
-            if len(message.data) > LARGEST_EVENT:
-                raise TooLarge(LARGEST_EVENT)
-            document = read_document(message.data)
+            document = document_of(message)
             line["ride_id"] = readable_ride_id(document)
             event = parse_ride_event(document)
             model = await self._predictor.model()
@@ -105,6 +103,17 @@ class Stream:
             "reason": error.reason,
             "detail": letter.attributes["dead_letter_detail"],
         }
+
+
+def document_of(message: Message) -> object:
+    """The decoded JSON that a message carries.
+
+    Raises:
+        InvalidRide: it is too large, or no JSON.
+    """
+    if len(message.data) > LARGEST_EVENT:
+        raise TooLarge(LARGEST_EVENT)
+    return read_document(message.data)
 
 
 def prediction_event(

@@ -9,6 +9,7 @@ COMMANDS = {
     "promote": "Judge a version beside the champion on the same held-out rides, and put it in service.",
     "sync": "Make the functions serve the version that has the alias `champion` in the registry.",
     "score": "Predict a month of trips, or each row of any table.",
+    "beam": "Predict months on many machines, or a stream of ride events, with Apache Beam.",
     "schedule": "Predict a month by the clock, and past months when asked to, with Prefect.",
     "query": "Ask the database of predictions, in DuckDB's SQL.",
     "report": "Compare predictions with rides, and these with the training's; exit code 3 tells drift.",

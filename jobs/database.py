@@ -17,7 +17,7 @@ from functions.errors import RidecastError
 from functions.rides import NEW_YORK
 from jobs.objects import ObjectFiles, address, objects_below
 from jobs.places import NoPlace
-from jobs.scoring.layout import REJECTED
+from jobs.scoring.layout import REJECTED, finished, whole
 
 VIEWS = {
     "rides": "One row for each ride, by the newest model version that scored it, with its zones' names.",
@@ -144,11 +144,11 @@ def _find(place: str, connection: duckdb.DuckDBPyConnection) -> dict[str, list[s
         names = (path.relative_to(root).as_posix() for path in root.rglob("*.parquet"))
         found = {name: str(root / name) for name in names}
     of_sort = {
-        sort: [name for name in sorted(found) if form.fullmatch(name)] for sort, form in _FILES.items()
+        sort: finished(name for name in found if form.fullmatch(name)) for sort, form in _FILES.items()
     }
     # A run has a ride once: what several say of one ride is compared in months of several runs only, which is
     # slow and needs much memory.
-    runs = {name.removeprefix(f"{REJECTED}/") for name in of_sort["predictions"] + of_sort[REJECTED]}
+    runs = {whole(name.removeprefix(f"{REJECTED}/")) for name in of_sort["predictions"] + of_sort[REJECTED]}
     runs_of = Counter(_month_of(name) for name in runs)
     sorts = {"tables": [found[name] for name in of_sort["tables"]]}
     for sort in ("predictions", REJECTED):

@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +16,23 @@ import pyarrow.parquet as pq
 from functions.rides import NEW_YORK, new_york_time
 from jobs.places import STEP_BYTES, NoPlace, reading, trouble_with
 
+MOST_CUTS = 8
+"""Of one row group: to cut it further costs more reading than it saves."""
 _PLAIN = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
 """Types of which Arrow cannot take some rows → those that are read instead."""
 _NUMBER = r"^[+-]?\d+(\.\d*)?([eE][+-]?\d+)?$"
+
+
+class Part(NamedTuple):
+    """Rows of a file that lie behind each other."""
+
+    first: int
+    """Where they begin in the file."""
+    rows: int
+    groups: tuple[int, ...]
+    """The row groups that hold them."""
+    skip: int
+    """Rows of the first of these groups that lie before them."""
 
 
 class ParquetSource:
@@ -33,23 +48,55 @@ class ParquetSource:
         self.rows: int = file.metadata.num_rows
         self._file = file
 
-    def batches(self, names: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+    def parts(self, rows: int) -> list[Part]:
+        """The file in parts of at most so many rows, where its row groups allow that; at least one part.
+
+        Small row groups go together. A large one is cut, but into few parts: each is found by reading what
+        lies before it in its group.
+        """
+        whole = self._file.metadata
+        parts: list[Part] = []
+        first = 0
+        for group in range(whole.num_row_groups):
+            size = whole.row_group(group).num_rows
+            cuts = min(-(-size // rows), MOST_CUTS) or 1
+            before = parts[-1] if parts else None
+            if before and cuts == 1 and before.skip == 0 and before.rows + size <= rows:
+                parts[-1] = before._replace(rows=before.rows + size, groups=(*before.groups, group))
+            else:
+                ends = [size * number // cuts for number in range(cuts + 1)]
+                parts += [Part(first + a, b - a, (group,), a) for a, b in pairwise(ends)]
+            first += size
+        return parts or [Part(0, 0, (), 0)]
+
+    def batches(self, names: Sequence[str], rows: int, part: Part | None = None) -> Iterator[pa.RecordBatch]:
         """The named columns, in the order of the file, at most `rows` rows at a time; at least one batch.
+
+        Args:
+            part: of the file, as `parts` gives it; None is the whole.
 
         Raises:
             NoPlace: the file breaks off or is damaged.
         """
-        if not self.rows:
+        if not (part.rows if part else self.rows):
             fields = [field for field in self.schema if field.name in names]
             yield pa.RecordBatch.from_pylist([], pa.schema(fields))
-        batches = self._file.iter_batches(rows, columns=list(names), use_threads=False)
-        while True:
+            return
+        groups = part.groups if part else None
+        batches = self._file.iter_batches(rows, row_groups=groups, columns=list(names), use_threads=False)
+        skip, left = (part.skip, part.rows) if part else (0, self.rows)
+        while left:
             with trouble_with(self.place):
                 batch = next(batches, None)
             if batch is None:
-                return
-            plain = _plain(batch.schema)
-            yield batch if plain == batch.schema else batch.cast(plain)
+                raise NoPlace(f"{self.place} has fewer rows than it says: give a whole Parquet file")
+            skipped = min(skip, batch.num_rows)
+            skip -= skipped
+            batch = batch.slice(skipped, left)
+            left -= batch.num_rows
+            if batch.num_rows:
+                plain = _plain(batch.schema)
+                yield batch if plain == batch.schema else batch.cast(plain)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import fnmatch
 import glob
 import os
 import secrets
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit
 
 import pyarrow as pa
 import requests
-from google.api_core.exceptions import GoogleAPICallError, GoogleAPIError
+from google.api_core.exceptions import GoogleAPICallError, GoogleAPIError, NotFound
 from google.auth.exceptions import GoogleAuthError
 from google.cloud.storage import Blob
 from google.cloud.storage.exceptions import InvalidResponse
@@ -139,6 +140,82 @@ def exists(place: str) -> bool:
         with trouble_with(place):
             return bool(blob_at(place).exists())
     return Path(place).is_file()
+
+
+def names_in(folder: str) -> list[str]:
+    """The names of the files right in a folder, local or on `gs://`; none if there is no such folder.
+
+    Raises:
+        NoPlace: it cannot be looked into.
+    """
+    with trouble_with(folder):
+        if folder.startswith("gs://"):
+            bucket, _, name = folder.removeprefix("gs://").partition("/")
+            prefix = f"{name}/" if name else ""
+            blobs = storage_client().list_blobs(bucket, prefix=prefix, delimiter="/")
+            return [blob.name.removeprefix(prefix) for blob in blobs]
+        path = Path(folder)
+        return [each.name for each in path.iterdir() if each.is_file()] if path.is_dir() else []
+
+
+def move(place: str, target: str) -> None:
+    """Moves a file, in one step, to where another may be; again is harmless.
+
+    Args:
+        target: in the same file system or bucket.
+
+    Raises:
+        NoPlace: it cannot be moved.
+    """
+    if not exists(place) and exists(target):
+        return
+    with trouble_with(place):
+        if place.startswith("gs://"):
+            blob, moved, token = blob_at(place), blob_at(target), ""
+            while token is not None:
+                token, *_ = moved.rewrite(blob, token=token or None)
+            blob.delete()
+        else:
+            Path(target).parent.mkdir(parents=True, exist_ok=True)
+            Path(place).replace(target)
+
+
+def remove(place: str) -> None:
+    """Removes a file; it may be gone already.
+
+    Raises:
+        NoPlace: it cannot be removed.
+    """
+    with trouble_with(place):
+        if place.startswith("gs://"):
+            with suppress(NotFound):
+                blob_at(place).delete()
+        else:
+            Path(place).unlink(missing_ok=True)
+
+
+def matching(pattern: str) -> list[str]:
+    """The files that a path or `gs://` with `*` and `?` names, in order; the place itself without these.
+
+    Raises:
+        NoPlace: there is none.
+    """
+    if not glob.has_magic(pattern):
+        return [pattern]
+    if pattern.startswith("gs://"):
+        bucket, _, name = pattern.removeprefix("gs://").partition("/")
+        if glob.has_magic(bucket) or not name:
+            raise NoPlace(f"{pattern} names no objects: write gs://BUCKET/NAME-*.parquet")
+        before = name[: next(at for at, sign in enumerate(name) if sign in "*?[")]
+        with trouble_with(pattern):
+            listed = storage_client().list_blobs(bucket, prefix=before)
+            names = [blob.name for blob in listed if blob.name.count("/") == name.count("/")]
+        found = [f"gs://{bucket}/{each}" for each in fnmatch.filter(names, name)]
+    else:
+        found = glob.glob(pattern)  # noqa: PTH207  # a Path's own takes no pattern that begins with /
+    if not found:
+        raise NoPlace(f"{pattern} matches no file: look at what is there")
+    return sorted(found)
 
 
 def same(place: str, other: str) -> bool:

@@ -15,9 +15,9 @@ from functions.errors import RidecastError, SettingsError
 from functions.mlmodel import describe, identified
 from jobs.flows.log import logged_console
 from jobs.flows.report import Report, title_of
-from jobs.places import NoPlace, exists
+from jobs.places import NoPlace
 from jobs.scoring.job import Wish, find_release, score_place
-from jobs.scoring.layout import month_partition, output_of
+from jobs.scoring.layout import is_file, is_there, month_partition, output_of
 
 RETRY_DELAYS = (60.0, 300.0, 1500.0)
 """Seconds before each further try: half an hour in all."""
@@ -82,14 +82,14 @@ def finished_before(wish: Wish) -> Report | None:
         release = identified(release, describe(ModelFolder(release)))
     output = output_of(wish.output, month_partition(wish.taxi, wish.month), release)
     # The predictions are the last that a run writes.
-    if not exists(output.predictions):
+    if not is_there(output.predictions):
         return None
     return Report(title_of(wish), wish.trips, output, release.name, release.version)
 
 
 def refuse_file(output: str) -> None:
     """Raises NoPlace where an output is a file: it would be taken for finished, whatever wrote it."""
-    if output.endswith(".parquet"):
+    if is_file(output):
         raise NoPlace(
             f"{output} is a file, whose name does not tell which months and which version of the model are "
             "finished: give a folder, local or gs://…"

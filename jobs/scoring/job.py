@@ -18,7 +18,7 @@ from functions.releases import Release
 from jobs.parquet import open_parquet
 from jobs.places import NoPlace, name_of, same
 from jobs.progress import counting
-from jobs.scoring.layout import Output, output_of
+from jobs.scoring.layout import Output, is_file, output_of, remove_others
 from jobs.scoring.outcome import Outcome
 from jobs.scoring.run import score
 from jobs.scoring.subject import Subject
@@ -69,11 +69,14 @@ def score_place(wish: Wish, console: Console) -> Done:
     """
     began = time.monotonic()
     model = load_table_model(find_release(wish.model), allow_pickle=wish.allow_pickle)
-    with _subject(wish, model) as subject, counting("scoring", subject.rows, "rows", console) as progress:
+    with open_subject(wish, model) as subject, counting("scoring", subject.rows, "rows", console) as progress:
         output = output_of(wish.output, subject.partition, model.release)
         if any(same(wish.trips, written) for written in output):
             raise NoPlace(f"{wish.trips} would be replaced by its own predictions: give another --output")
         outcome = score(subject, model, output, lambda so_far: progress(so_far.rows))
+        if not is_file(wish.output):
+            for file in output:
+                remove_others(file, [file])
     return Done(outcome, output, model, time.monotonic() - began)
 
 
@@ -86,9 +89,7 @@ def find_release(uri: str, environ: Mapping[str, str] = os.environ) -> Release:
     """
     tracking, bucket = environ.get("MLFLOW_TRACKING_URI", ""), environ.get("MODEL_BUCKET", "")
     if not uri:
-        if not bucket:
-            raise SettingsError("which model? Give --model, or set MODEL_BUCKET to where releases are")
-        return resolve(Settings(tracking, bucket.rstrip("/")).pointer(MODEL_NAME))
+        return resolve(champion(environ))
     if uri.startswith("models:") and not tracking:
         raise SettingsError(f"{uri} is asked of MLflow, and MLFLOW_TRACKING_URI is not set")
     if uri.startswith("models:") and not tracking.startswith(("http://", "https://")):
@@ -99,6 +100,18 @@ def find_release(uri: str, environ: Mapping[str, str] = os.environ) -> Release:
         with reachable(Settings(tracking, bucket)):
             return release_of(uri, tracking)
     return resolve(uri, tracking, environ.get("MLFLOW_TRACKING_TOKEN", ""))
+
+
+def champion(environ: Mapping[str, str] = os.environ) -> str:
+    """The address of the champion's release pointer.
+
+    Raises:
+        SettingsError: the environment does not say where.
+    """
+    bucket = environ.get("MODEL_BUCKET", "")
+    if not bucket:
+        raise SettingsError("which model? Give --model, or set MODEL_BUCKET to where releases are")
+    return Settings("", bucket.rstrip("/")).pointer(MODEL_NAME)
 
 
 def fill_in(pattern: str, month: date | None, taxi: str = "") -> str:
@@ -121,8 +134,12 @@ def fill_in(pattern: str, month: date | None, taxi: str = "") -> str:
 
 
 @contextmanager
-def _subject(wish: Wish, model: Model) -> Iterator[Subject]:
-    """The file as what the model is for: trips if it has features of rides, any table otherwise."""
+def open_subject(wish: Wish, model: Model) -> Iterator[Subject]:
+    """The file as what the model is for: trips if it has features of rides, any table otherwise.
+
+    Raises:
+        NoPlace: it cannot be read, or is nothing that the model takes.
+    """
     with open_parquet(wish.trips) as source:
         if set(model.columns) <= set(FEATURES) and spelled(source.names).keys() & ZONES:
             yield _trips(wish, model, TripFile(source))

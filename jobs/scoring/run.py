@@ -29,7 +29,9 @@ NO_FAULT = -1
 CORES = os.cpu_count() or 1
 
 
-class _Scored(NamedTuple):
+class Scored(NamedTuple):
+    """What became of a batch."""
+
     predicted: pa.RecordBatch
     rejected: pa.RecordBatch
     outcome: Outcome
@@ -61,14 +63,14 @@ def score(subject: Subject, model: Model, output: Output, watch: Callable[[Outco
     return outcome
 
 
-def _in_order(subject: Subject, model: Model) -> Iterator[_Scored]:
-    pending: deque[Future[_Scored]] = deque()
+def _in_order(subject: Subject, model: Model) -> Iterator[Scored]:
+    pending: deque[Future[Scored]] = deque()
     first = 0
     # Threads: onnxruntime and Arrow work without Python's lock. One call of the model uses one core, so
     # that its sums have the same bits as in a function.
     with ThreadPoolExecutor(CORES) as pool:
         for batch in subject.batches(BATCH_ROWS):
-            pending.append(pool.submit(_score, subject, model, batch, first))
+            pending.append(pool.submit(score_batch, subject, model, batch, first))
             first += batch.num_rows
             if len(pending) == CORES + AHEAD:
                 yield pending.popleft().result()
@@ -76,7 +78,16 @@ def _in_order(subject: Subject, model: Model) -> Iterator[_Scored]:
             yield pending.popleft().result()
 
 
-def _score(subject: Subject, model: Model, batch: pa.RecordBatch, first: int) -> _Scored:
+def score_batch(subject: Subject, model: Model, batch: pa.RecordBatch, first: int) -> Scored:
+    """Predicts the rows of a batch that can be predicted.
+
+    Args:
+        first: where the batch begins in the file.
+
+    Raises:
+        NoPlace: the batch is damaged.
+        ModelUnavailable: the model failed.
+    """
     with trouble_with(subject.place):
         judged = subject.judge(batch, first)
         faults = [*judged.faults, IMPLAUSIBLE]
@@ -93,9 +104,7 @@ def _score(subject: Subject, model: Model, batch: pa.RecordBatch, first: int) ->
         reasons = pa.array(faults).take(pa.array(fault[rejected]))
         outcome.rejected = Counter(reasons.to_pylist())
         outcome.mended = Counter({what: int(mask[kept].sum()) for what, mask in judged.mended.items()})
-        return _Scored(
-            judged.predicted(kept, numbers[plausible]), judged.rejected(rejected, reasons), outcome
-        )
+        return Scored(judged.predicted(kept, numbers[plausible]), judged.rejected(rejected, reasons), outcome)
 
 
 class RowGroups:

@@ -48,6 +48,10 @@ class Subject(Protocol):
         """In the whole file."""
 
     @property
+    def source_columns(self) -> list[str]:
+        """Those of the file that are read."""
+
+    @property
     def partition(self) -> tuple[str, ...]:
         """Folders in which the predictions of this file belong, `("taxi_type=green", …)`."""
 

@@ -29,6 +29,7 @@ class ScoredTable:
     def __init__(self, source: ParquetSource, model: Model) -> None:
         """Raises NoPlace where a column has a type that the model cannot take, or a name that is added."""
         self.place, self.rows = source.place, source.rows
+        self.source_columns = source.names
         self.partition = (f"{INPUT}={fit(PurePosixPath(name_of(source.place)).stem)}",)
         self.model = model
         self.target = f"predicted_{model.target.target}"

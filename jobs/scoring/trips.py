@@ -34,6 +34,7 @@ class ScoredTrips:
     ) -> None:
         self.place, self.rows = file.place, file.rows
         self.partition = month_partition(taxi, month)
+        self.source_columns = list(file.names.values())
         self.batches = file.batches
         self.trips = file.trips
         self.names = file.names

@@ -382,3 +382,55 @@ def test_an_object_that_goes_while_it_is_asked_for_is_told(tmp_path, in_bucket):
         blob_at(f"{place}/{MARCH}/a.parquet").delete()
         with pytest.raises(NoAnswer, match=r"^gs://\S+/a\.parquet does not exist: look with"):
             list(database.ask("from rides").rows)
+
+
+def shards(folder, sort, run, *parts):
+    """A run in shards, one a list of rows."""
+    for number, rows in enumerate(parts):
+        write(folder, f"{sort}{MARCH}/{run}-{number:05}-of-{len(parts):05}.parquet", *rows)
+
+
+@pytest.mark.parametrize("place", ["folder", "bucket"])
+def test_a_run_in_shards_is_one_run(tmp_path, place, in_bucket):
+    shards(tmp_path, "", "run-v1", [ride("a"), ride("b")], [ride("c")])
+    shards(tmp_path, "rejected/", "run-v1", [ride("d", reason="too long")], [ride("e", reason="too long")])
+    found = in_bucket(tmp_path) if place == "bucket" else tmp_path
+    assert ask("select ride_id from rides order by 1", found) == [("a",), ("b",), ("c",)]
+    assert ask("select ride_id from rejected order by 1", found) == [("d",), ("e",)]
+    # The way of months with one run, on which nothing is compared.
+    assert ask("select count(*) from files.predictions_again", found) == [(0,)]
+
+
+@pytest.mark.parametrize(
+    ("left", "expected"),
+    [
+        (["run-v1.parquet"], "old"),
+        (["run-v1-00000-of-00001.parquet"], "old"),
+        (["run-v1-00000-of-00003.parquet", "run-v1-00002-of-00003.parquet"], "new"),
+    ],
+    ids=["whole", "other shards", "some shards"],
+)
+def test_a_ride_is_there_once_while_a_run_replaces_itself(tmp_path, left, expected):
+    for name in left:
+        write(tmp_path, f"{MARCH}/{name}", ride("a", actual_duration=1.0), ride("b", actual_duration=1.0))
+    shards(tmp_path, "", "run-v1", [ride("a")], [ride("b")])
+    for view in ("rides", "predictions"):
+        found = ask(f"select ride_id, actual_duration from {view} order by 1", tmp_path)
+        assert found == [("a", {"old": 1.0, "new": 21.0}[expected]), ("b", found[0][1])]
+
+
+def test_shards_that_are_not_all_there_are_not_shown(tmp_path):
+    shards(tmp_path, "", "run-v2", [ride("a", model_version="2")], [ride("b", model_version="2")])
+    (tmp_path / MARCH / "run-v2-00001-of-00002.parquet").unlink()
+    with pytest.raises(NoPlace, match="holds no predictions"):
+        ask("from rides", tmp_path)
+    write(tmp_path, f"{MARCH}/run-v1.parquet", ride("a"), ride("b"))
+    assert ask("select distinct model_version from rides", tmp_path) == [("1",)]
+
+
+def test_two_runs_in_shards_are_compared(tmp_path):
+    for version in ("1", "2"):
+        rows = [ride("a", model_version=version)], [ride("b", model_version=version)]
+        shards(tmp_path, "", f"run-v{version}", *rows)
+    assert ask("select ride_id, model_version from rides order by 1", tmp_path) == [("a", "2"), ("b", "2")]
+    assert ask("select count(*) from predictions", tmp_path) == [(4,)]

@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs.places import NoPlace, exists, join, name_of, reading, writing
+from functions.artifacts import storage_client
+from jobs.local.emulators import BUCKET
+from jobs.places import NoPlace, exists, join, matching, move, name_of, names_in, reading, remove, writing
 
 
 def test_a_file_is_there_when_it_is_whole(tmp_path: Path) -> None:
@@ -187,3 +190,67 @@ def test_the_lock_is_the_files_own(tmp_path: Path) -> None:
         (part,) = tmp_path.iterdir()
         with part.open("rb") as other, pytest.raises(BlockingIOError):
             fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def folder_or_bucket(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    if request.param == "folder":
+        yield str(tmp_path)
+        return
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", request.getfixturevalue("storage"))
+    storage_client.cache_clear()
+    yield f"gs://{BUCKET}/{uuid.uuid4().hex}"
+    storage_client.cache_clear()
+
+
+def put(place: str, content: bytes = b"x") -> str:
+    with writing(place) as file:
+        file.write(content)
+    return place
+
+
+def test_a_file_is_moved_once_and_over_another(folder_or_bucket: str) -> None:
+    first, second = put(join(folder_or_bucket, "a"), b"1"), put(join(folder_or_bucket, "b", "c"), b"2")
+    for _ in range(2):  # the second time it is there already
+        move(first, second)
+        assert not exists(first)
+        with reading(second) as file:
+            assert file.read() == b"1"
+    with pytest.raises(NoPlace):
+        move(first, join(folder_or_bucket, "nowhere"))
+
+
+def test_names_in_a_folder_are_of_files_right_in_it(folder_or_bucket: str) -> None:
+    for name in ("a", "b", "c/d"):
+        put(join(folder_or_bucket, name))
+    assert sorted(names_in(folder_or_bucket)) == ["a", "b"]
+    assert names_in(join(folder_or_bucket, "none")) == []
+    for _ in range(2):
+        remove(join(folder_or_bucket, "a"))
+        assert names_in(folder_or_bucket) == ["b"]
+
+
+def test_a_pattern_matches_files_of_one_folder(folder_or_bucket: str) -> None:
+    for name in (
+        "2021-01.parquet",
+        "2021-02.parquet",
+        "2021-02.csv",
+        "sub/2021-03.parquet",
+        "2020-12.parquet",
+    ):
+        put(join(folder_or_bucket, name))
+    found = matching(join(folder_or_bucket, "2021-*.parquet"))
+    assert found == [join(folder_or_bucket, f"2021-0{month}.parquet") for month in (1, 2)]
+    assert matching(join(folder_or_bucket, "*", "2021-0?.parquet")) == [
+        join(folder_or_bucket, "sub", "2021-03.parquet")
+    ]
+    assert matching("as/it/is.parquet") == ["as/it/is.parquet"]
+    with pytest.raises(NoPlace, match="matches no file"):
+        matching(join(folder_or_bucket, "*.none"))
+
+
+def test_a_pattern_of_buckets_is_refused() -> None:
+    with pytest.raises(NoPlace, match="names no objects"):
+        matching("gs://*/a")
