@@ -9,7 +9,7 @@ import msgspec
 
 from benchmarks.questions import Question, WrongAnswer, compare
 from jobs.local.topics import Topics
-from jobs.wires import Arrival, open_outlet
+from jobs.outlets import Arrival, open_outlet
 
 ARRIVAL_SECONDS = 30.0
 """For a prediction that was confirmed to come out of its subscription."""

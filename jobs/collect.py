@@ -13,7 +13,7 @@ from functions.errors import RidecastError
 
 if TYPE_CHECKING:
     from jobs.monitoring.store import Store
-    from jobs.wires import Arrival, Outlet
+    from jobs.outlets import Arrival, Outlet
 
 LOOK_SECONDS = 0.1
 LINE_SECONDS = 5.0
@@ -98,8 +98,8 @@ def command(predictions: str, ended: str, database: Path, keep_days: float, idle
 
     from jobs.monitoring.rows import ENDED, PREDICTIONS
     from jobs.monitoring.store import Store
+    from jobs.outlets import open_outlet
     from jobs.stopping import stopping
-    from jobs.wires import open_outlet
 
     try:
         store = Store(database)

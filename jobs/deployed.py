@@ -10,8 +10,9 @@ import msgspec
 import requests
 
 from functions.errors import RidecastError
+from jobs.inlets import open_inlet
 from jobs.local.processes import in_background
-from jobs.wires import Arrival, everything, open_inlet, open_outlet
+from jobs.outlets import Arrival, everything, open_outlet
 
 AGAIN_SECONDS = 1.0
 """Between two questions to a function that does not answer yet, or has another version."""
@@ -44,9 +45,9 @@ class Deployment(NamedTuple):
     token: str
     """Identity token that it asks for; empty for none."""
     ride_events: str
-    """As `jobs.wires.open_inlet` takes it."""
+    """As `jobs.inlets.open_inlet` takes it."""
     predictions: str
-    """As `jobs.wires.open_outlet` takes it; all that is in a subscription is acknowledged."""
+    """As `jobs.outlets.open_outlet` takes it; all that is in a subscription is acknowledged."""
     dead_letters: str
     """Likewise, but nobody else's letters are acknowledged; empty if there shall be none."""
 

@@ -21,10 +21,11 @@ from google.pubsub_v1 import PublisherClient
 from google.pubsub_v1.types import PubsubMessage
 from rich.console import Console
 
+from jobs.clients import subscriber_client
 from jobs.dead_letters import GIVEN_UP, Letter
+from jobs.outlets import MOST_AT_ONCE
 from jobs.stopping import stopping
 from jobs.tally import Tally, showing
-from jobs.wires import MOST_AT_ONCE, subscriber_client
 
 LEASE_SECONDS = 600
 """For letters in our hands; Pub/Sub gives no longer one."""

@@ -146,7 +146,7 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
 def _send_ends(ends: Sequence[bytes], topic: str) -> None:
     if not ends:
         return
-    from jobs.wires import open_inlet
+    from jobs.inlets import open_inlet
 
     inlet = open_inlet(topic)
     for body in ends:
@@ -157,7 +157,8 @@ def _send_ends(ends: Sequence[bytes], topic: str) -> None:
 
 def _send(bodies: Sequence[bytes], rate: float, topic: str, watch: str | None) -> None:
     # Google's clients take half a second to import: `--help` does without.
-    from jobs.wires import Arrival, open_inlet, open_outlet
+    from jobs.inlets import open_inlet
+    from jobs.outlets import Arrival, open_outlet
 
     seen = threading.Semaphore(0)
 

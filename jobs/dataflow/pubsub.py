@@ -15,10 +15,11 @@ from functions.errors import PublishFailed
 from functions.events import Message
 from functions.publisher import Publisher, connect
 from functions.telemetry import fields, logger
+from jobs.clients import subscriber_client
 from jobs.dataflow.answers import Answer, Pulled, Route
 from jobs.dataflow.leash import held
 from jobs.dataflow.service import in_loop
-from jobs.wires import AGAIN_SECONDS, PULL_SECONDS, subscriber_client
+from jobs.outlets import AGAIN_SECONDS, PULL_SECONDS
 
 _subscriber = cache(subscriber_client)
 

@@ -46,7 +46,7 @@ _NOT_OURS_EITHER = {"ALLOW_PICKLE", "DEBUG", "LOG_LEVEL", "THREADS", "WORKERS"}
 
 
 class Doors(NamedTuple):
-    """Where events go in and come out, as `jobs.wires` takes it."""
+    """Where events go in and come out, as `jobs.inlets` and `jobs.outlets` take them."""
 
     ride_events: str
     predictions: str

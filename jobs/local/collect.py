@@ -9,13 +9,14 @@ import msgspec
 import requests
 
 from functions.rides import RideId
+from jobs.inlets import open_inlet
 from jobs.local.board import Board
 from jobs.local.cloud import LocalCloud
 from jobs.local.ledger import Ledger
 from jobs.local.processes import in_background
 from jobs.local.screen import Screen
+from jobs.outlets import Arrival, open_outlet
 from jobs.replay import RecordedRide, paced
-from jobs.wires import Arrival, open_inlet, open_outlet
 
 SILENCE_SECONDS = 30.0
 """With nothing coming out for so long after the last event went in, what is missing is lost."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from functions.rides import RideId
-from jobs.wires import Arrival
+from jobs.outlets import Arrival
 
 
 class Predicted(NamedTuple):

@@ -10,7 +10,7 @@ import pyarrow as pa
 from functions.documents import read_document
 from functions.errors import InvalidRide
 from jobs.monitoring.events import Predicted, RideEnded, parse_prediction, parse_ride_ended
-from jobs.wires import Arrival
+from jobs.outlets import Arrival
 
 PREDICTIONS, ENDED, BAD = "predictions", "ride_ended", "bad_events"
 KEYS: dict[str, tuple[str, ...]] = {

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from functions.errors import RidecastError
 from jobs.monitoring.rows import BAD, KEYS, SCHEMAS, Row, row_of
-from jobs.wires import Arrival
+from jobs.outlets import Arrival
 
 LOCKED_SECONDS = 60.0
 """How long to wait for another process that has the file open."""

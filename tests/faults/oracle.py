@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from jobs.wires import Arrival
+from jobs.outlets import Arrival
 
 _OF_THE_DELIVERY = {
     "traceparent",

@@ -20,10 +20,12 @@ from typing import Any
 import httpx
 from google.pubsub_v1.types import DeadLetterPolicy, PushConfig, Subscription
 
+from jobs.clients import publisher_client, subscriber_client
+from jobs.inlets import push_envelope
 from jobs.local.processes import Program, Programs, answers, free_port, in_background
 from jobs.local.topics import MOST_DELIVERIES, Topics
+from jobs.outlets import Arrival, Outlet, open_outlet
 from jobs.replay import paced
-from jobs.wires import Arrival, Outlet, open_outlet, publisher_client, push_envelope, subscriber_client
 from tests.faults.oracle import Event, Verdict, judge
 from tests.faults.proxy import Proxy
 from tests.models import some_rides

@@ -24,7 +24,7 @@ import pytest
 from jobs.local.emulators import PubSub
 from jobs.local.processes import Program, Programs, answers, free_port
 from jobs.local.topics import Topics
-from jobs.wires import Arrival, open_outlet
+from jobs.outlets import Arrival, open_outlet
 from tests.faults.figures import Figures
 from tests.faults.mix import Mix
 from tests.faults.models import Pointer

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from google.cloud.pubsub_v1 import PublisherClient
 
+from jobs.clients import publisher_client, subscriber_client
 from jobs.local.emulators import PubSub, start_pubsub
 from jobs.local.processes import Programs
 from jobs.local.topics import Topics
-from jobs.wires import publisher_client, subscriber_client
 from tests.faults.stage import Stage, bad_event, envelope, good_events
 
 Row = Callable[..., None]

@@ -9,7 +9,7 @@ from functions import push
 from functions.admission import Admission
 from functions.errors import Overloaded
 from functions.lines import LinePublisher
-from jobs.wires import push_envelope
+from jobs.inlets import push_envelope
 from tests.serving import call
 
 RIDE = {"PULocationID": 130, "DOLocationID": 205, "trip_distance": 3.66}

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from jobs.clients import publisher_client, subscriber_client
 from jobs.local.emulators import PubSub
 from jobs.local.topics import Topics
-from jobs.wires import Arrival, open_outlet, publisher_client, subscriber_client
+from jobs.outlets import Arrival, open_outlet
 from tests.faults.models import Pointer
 from tests.faults.oracle import Event, Verdict, judge
 from tests.faults.stage import bad_event, good_events

@@ -14,11 +14,11 @@ from click.testing import CliRunner
 
 from functions.artifacts import storage_client
 from jobs.collect import command
+from jobs.inlets import open_inlet
 from jobs.local.emulators import BUCKET, PubSub
 from jobs.local.topics import Topics
 from jobs.monitoring.stream import read_stream
 from jobs.places import blob_at
-from jobs.wires import open_inlet
 
 ALL = "from rides_of_the_stream"
 

@@ -20,13 +20,13 @@ from google.pubsub_v1.types import PubsubMessage
 from rich.console import Console
 
 from jobs import redrive
+from jobs.clients import subscriber_client
 from jobs.local.cloud import LocalCloud
 from jobs.local.emulators import PubSub
 from jobs.local.screen import Screen
 from jobs.local.topics import Topics
 from jobs.local.up import description
 from jobs.replay import RecordedRide
-from jobs.wires import subscriber_client
 from tests.cloud import Starter
 
 Reader = Callable[[str], list[Any]]

@@ -11,12 +11,12 @@ import pytest
 import requests
 from click.testing import CliRunner, Result
 
+from jobs.clients import publisher_client, subscriber_client
 from jobs.deployed import SMOKE_PREFIX
 from jobs.local.emulators import PubSub
 from jobs.local.processes import free_port
 from jobs.local.topics import Topics
 from jobs.smoke import command
-from jobs.wires import publisher_client, subscriber_client
 from tests.cloud import Starter
 
 

@@ -16,9 +16,10 @@ from google.cloud import pubsub_v1
 from functions.errors import PublishFailed
 from functions.messages import OutMessage
 from functions.publisher import MOST_BYTES, TopicPublisher
+from jobs.clients import publisher_client
 from jobs.local.emulators import PubSub
 from jobs.local.topics import Topics
-from jobs.wires import Arrival, open_outlet, publisher_client
+from jobs.outlets import Arrival, open_outlet
 from tests.cloud import Starter
 
 pytestmark = pytest.mark.usefixtures("in_cloud")

@@ -4,7 +4,7 @@ import math
 import pytest
 
 from jobs.local.ledger import Ledger, nearest_rank
-from jobs.wires import Arrival
+from jobs.outlets import Arrival
 
 
 def prediction(ride_id, published=0.0, minutes=21.3, version="1"):

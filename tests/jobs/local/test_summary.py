@@ -8,8 +8,8 @@ from jobs.local.board import Board
 from jobs.local.collect import Asked, Replayed
 from jobs.local.ledger import Ledger
 from jobs.local.summary import Champion, Summary, read_handling
+from jobs.outlets import Arrival
 from jobs.replay import RecordedRide
-from jobs.wires import Arrival
 
 
 def ride(ride_id):

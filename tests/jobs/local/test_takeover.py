@@ -7,8 +7,8 @@ from rich.console import Console
 from jobs.local.flows import Span
 from jobs.local.ledger import Ledger
 from jobs.local.takeover import Takeover
+from jobs.outlets import Arrival
 from jobs.replay import RecordedRide
-from jobs.wires import Arrival
 
 MINUTES = {"1": 15.0, "2": 19.0}
 """What each version predicts for a ride that takes 20."""

@@ -10,7 +10,7 @@ import pytest
 from jobs.monitoring.rows import ENDED, PREDICTIONS
 from jobs.monitoring.store import Store
 from jobs.monitoring.stream import COLUMNS, VIEW, read_stream
-from jobs.wires import Arrival
+from jobs.outlets import Arrival
 
 sqlglot = pytest.importorskip("sqlglot", reason="translates BigQuery's SQL")
 SQL = Path("infra/sql/rides_of_the_stream.sql")

@@ -14,8 +14,8 @@ from jobs.monitoring import store as store_module
 from jobs.monitoring.rows import ENDED, PREDICTIONS
 from jobs.monitoring.store import Store, StoreFailed
 from jobs.monitoring.stream import read_stream
+from jobs.outlets import Arrival
 from jobs.places import NoPlace
-from jobs.wires import Arrival
 
 NOON = datetime(2021, 3, 2, 12, tzinfo=UTC).timestamp()
 HOUR = 3600.0
