@@ -149,7 +149,7 @@ def poisoned(count: int) -> list[Event]:
 def test_whoever_is_killed_no_event_is_lost(books: Books, onnx_folder: Path) -> None:
     two = ("--direct_num_workers=2",)
     run = books.start(onnx_folder, *two)
-    with books.stream(poisoned(1200), 0.004):
+    with books.stream(poisoned(1200), 0.008):
         wait_for(lambda: books.came > 100)
         workers = processes_of(run)[1:]
         assert len(workers) == 2
@@ -168,6 +168,9 @@ def test_whoever_is_killed_no_event_is_lost(books: Books, onnx_folder: Path) -> 
     assert verdict.kept, verdict
     assert (verdict.predicted, verdict.dead_letters) == (1200, 59)
 
+    # By the last of them, which is now at work whatever those before had done.
+    books.publish(good_events(20, first=1200))
+    assert books.settle().kept
     os.killpg(run.pid, signal.SIGINT)
     began = time.monotonic()
     said, trouble = run.communicate(timeout=SECONDS)
