@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
@@ -19,14 +19,12 @@ from jobs.flows.months import month_before
 from jobs.flows.report import slug
 from jobs.flows.rides import TRIPS, Taxi
 from jobs.flows.tasks import JITTER, RETRY_DELAYS, worth_another_try
-from jobs.monitoring.findings import Findings
-from jobs.monitoring.report import Wish, make_report
-from jobs.pipeline import Parameters
-from jobs.promote import promote
-from jobs.reachable import TrackingFailed, reachable
 from jobs.scoring.job import fill_in
 from jobs.settings import MODEL_NAME, Settings
-from jobs.train import read_months, train
+
+# Training and MLflow take seconds to import, and who serves flows does without: each task imports its own.
+if TYPE_CHECKING:
+    from jobs.monitoring.findings import Findings
 
 MONTHS = 2
 """To learn from, the newest: what is older tells less of the traffic, and counts for little."""
@@ -53,18 +51,25 @@ class Retraining:
 
 def _worth_another_promotion(_task: object, _run: TaskRun, state: State[Any]) -> bool:
     """Closed gates stay closed."""
+    from jobs.reachable import TrackingFailed
+
     return isinstance(state.data, TrackingFailed)
 
 
 @task(name="report", retry_condition_fn=worth_another_try, retry_jitter_factor=JITTER, cache_policy=NO_CACHE)
-def report_month(place: str) -> Findings:
+def report_month(place: str) -> "Findings":
     """Compares a month with those that the champion learned from."""
+    from jobs.monitoring.report import Wish, make_report
+
     return make_report(Wish(trips=(place,)), logged_console())
 
 
 @task(name="train", retry_condition_fn=worth_another_try, retry_jitter_factor=JITTER, cache_policy=NO_CACHE)
 def train_version(places: Sequence[str]) -> int:
     """Trains on months; the last fifth of their rides is held out. The number of the new version."""
+    from jobs.pipeline import Parameters
+    from jobs.train import read_months, train
+
     console = logged_console()
     months = read_months(places, (), console)
     return train(Settings.read(), months, MODEL_NAME, Parameters(), console).version
@@ -78,6 +83,9 @@ def train_version(places: Sequence[str]) -> int:
 )
 def promote_version(version: int) -> None:
     """Puts a version in service, if the gates let it through."""
+    from jobs.promote import promote
+    from jobs.reachable import reachable
+
     settings = Settings.read()
     with reachable(settings):
         promote(settings, MODEL_NAME, version, logged_console())

@@ -45,6 +45,7 @@ def description(cloud: LocalCloud, trips: str, ride: RecordedRide) -> str:
     predict = cloud.function("predict")
     body = msgspec.json.encode(ride.ride).decode()
     event = ride.event().decode()
+    stream = shlex.quote(str(cloud.folder / "stream.duckdb"))
     watch = f"--watch {shlex.quote(cloud.doors.predictions)}"
     parts = {
         "predict": f"{predict}/predict (described at {predict}/openapi.json)",
@@ -63,12 +64,12 @@ def description(cloud: LocalCloud, trips: str, ride: RecordedRide) -> str:
         "replay recorded rides": (
             f"{python} -m jobs replay --trips {shlex.quote(short(trips))} --rides 20 {watch}"
         ),
+        "join predictions with the ends of these rides": (
+            f"{python} -m jobs collect --database {stream} --idle 5"
+        ),
+        "see whether the model still fits them": f"{python} -m jobs report --stream {stream}",
+        "try all parts at once": f"{python} -m jobs smoke",
     }
-    commands["join predictions with the ends of these rides, and see whether the model still fits"] = (
-        f"{python} -m jobs collect --database stream.duckdb --idle 5\n"
-        f"{python} -m jobs report --stream stream.duckdb"
-    )
-    commands["try all parts at once"] = f"{python} -m jobs smoke"
     if cloud.emulator:
         commands["see what dead letters there are"] = f"{python} -m jobs redrive"
     return "\n".join(

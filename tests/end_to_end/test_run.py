@@ -178,7 +178,7 @@ def test_up_stays_and_its_commands_work_as_they_are_printed(start, trips):
     time.sleep(0.5)
     exports = "\n".join(re.findall(r"^export .*$", local.said, re.MULTILINE))
     commands = re.findall(r"^# .*\n(.*)$", local.said, re.MULTILINE)
-    assert len(commands) == 5
+    assert len(commands) == 7
 
     answers = [
         subprocess.run(
@@ -191,7 +191,8 @@ def test_up_stays_and_its_commands_work_as_they_are_printed(start, trips):
     as_event = re.search(r'"ride_duration":([\d.]+)', answers[1])
     assert over_http[1] == as_event[1]
     assert len(answers[2].splitlines()) == 20
-    assert answers[3].splitlines()[-1].strip() == "equal to the last bit"
-    assert answers[4] == "There are no dead letters\n"
+    assert "20 rides" in answers[3] + answers[4]
+    assert answers[5].splitlines()[-1].strip() == "equal to the last bit"
+    assert answers[6] == "There are no dead letters\n"
     assert local.end(signal.SIGINT) == 0
     assert local.left_behind() == []
