@@ -64,7 +64,8 @@ def retrain(screen: Screen, rate: float, picture: Path | None) -> bool:
             )
         flow = retraining.result()
     takeover = Takeover.of(replayed.ledger, rides, flow.spans)
-    screen.show(takeover, takeover.line())
+    outcome = takeover.outcome()
+    screen.show(outcome, outcome.line())
     if picture:
         takeover.draw().savefig(picture)
     return takeover.good

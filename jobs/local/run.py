@@ -43,7 +43,8 @@ def run(screen: Screen, wanted: Sequence[str], rides: int, rate: float, picture:
     seconds = time.monotonic() - began
     summary = Summary(replayed, asked, handling, champion, through_pubsub, seconds)
     screen.show(replayed.board.table())
-    screen.show(summary, summary.line())
+    outcome = summary.outcome()
+    screen.show(outcome, outcome.line())
     if picture:
         screen.save_picture(picture)
     return summary.good

@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.markup import escape
+from rich.panel import Panel
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
@@ -23,6 +25,31 @@ PICTURE_WIDTH = 104
 PLAIN_WIDTH = 110
 """Characters of a line where there is no terminal to ask."""
 NAME_WIDTH = 17
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What something came to, in the few numbers that matter."""
+
+    title: str
+    """In a line."""
+    rows: list[tuple[str, str]]
+    """Each number under its name."""
+    good: bool
+
+    def line(self) -> str:
+        """All of it as plain text."""
+        return "\n".join([self.title, *(f"  {name:<10} {value}" for name, value in self.rows)])
+
+    def __rich__(self) -> RenderableType:
+        grid = Table.grid(padding=(0, 2))
+        grid.add_column(style="bold", no_wrap=True)
+        grid.add_column()
+        for name, value in self.rows:
+            grid.add_row(name, Text(value))
+        colour = "green" if self.good else "red"
+        title = Text(self.title, f"bold {colour}")
+        return Panel(grid, title=title, border_style=colour, box=box.ROUNDED, padding=(1, 2))
 
 
 @dataclass

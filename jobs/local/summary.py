@@ -7,16 +7,12 @@ from typing import Any
 
 import msgspec
 import requests
-from rich import box
-from rich.console import RenderableType
-from rich.panel import Panel
-from rich.table import Table
-from rich.text import Text
 
 from functions.registry import resolve
 from functions.releases import Release
 from jobs.local.collect import Asked, Replayed
 from jobs.local.ledger import nearest_rank
+from jobs.local.screen import Outcome
 from jobs.settings import ALIAS, MODEL_NAME
 
 
@@ -104,19 +100,9 @@ class Summary:
         ledger = self.replayed.ledger
         return f"{ledger.sent} ride events in, {len(ledger.predicted)} predictions out, {ledger.lost} lost"
 
-    def line(self) -> str:
-        """All of it as plain text."""
-        return "\n".join([self.title(), *(f"  {name:<9} {value}" for name, value in self.rows())])
-
-    def __rich__(self) -> RenderableType:
-        grid = Table.grid(padding=(0, 2))
-        grid.add_column(style="bold", no_wrap=True)
-        grid.add_column()
-        for name, value in self.rows():
-            grid.add_row(name, Text(value))
-        colour = "green" if self.good else "red"
-        title = Text(self.title(), f"bold {colour}")
-        return Panel(grid, title=title, border_style=colour, box=box.ROUNDED, padding=(1, 2))
+    def outcome(self) -> Outcome:
+        """All of it, to be shown."""
+        return Outcome(self.title(), self.rows(), self.good)
 
 
 def _ms(seconds: float) -> str:

@@ -8,15 +8,11 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
-from rich import box
-from rich.console import RenderableType
-from rich.panel import Panel
-from rich.table import Table
-from rich.text import Text
 
 from functions.rides import RideId
 from jobs.local.flows import Span
 from jobs.local.ledger import Ledger
+from jobs.local.screen import Outcome
 from jobs.plots import BLUE, GREY, ORANGE
 from jobs.replay import RecordedRide
 
@@ -96,19 +92,9 @@ class Takeover:
             f"{self.lost} events lost"
         )
 
-    def line(self) -> str:
-        """All of it as plain text."""
-        return "\n".join([self.title(), *(f"  {name:<10} {value}" for name, value in self.rows())])
-
-    def __rich__(self) -> RenderableType:
-        grid = Table.grid(padding=(0, 2))
-        grid.add_column(style="bold", no_wrap=True)
-        grid.add_column()
-        for name, value in self.rows():
-            grid.add_row(name, Text(value))
-        colour = "green" if self.good else "red"
-        title = Text(self.title(), f"bold {colour}")
-        return Panel(grid, title=title, border_style=colour, box=box.ROUNDED, padding=(1, 2))
+    def outcome(self) -> Outcome:
+        """All of it, to be shown."""
+        return Outcome(self.title(), self.rows(), self.good)
 
     def draw(self) -> Figure:
         """Each ride's error as a point in its version's colour, over what the flow did meanwhile."""

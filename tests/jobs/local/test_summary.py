@@ -70,7 +70,7 @@ def test_a_run_with_a_flaw_is_not_good(run, asked):
 
     assert not summary.good
     console = Console(record=True, width=100)
-    console.print(summary)
+    console.print(summary.outcome())
     assert "lost" in console.export_text()
 
 

@@ -54,7 +54,7 @@ def test_what_is_no_good_takeover(versions: str, sent: int | None) -> None:
 
     assert not taken.good
     console = Console(record=True, width=100)
-    console.print(taken)
+    console.print(taken.outcome())
     assert "something is wrong" in console.export_text()
 
 
