@@ -2,6 +2,8 @@
 #
 #   docker build --target functions -t ridecast/functions .    FUNCTION_TARGET=predict | predict_event
 #   docker build --target jobs      -t ridecast/jobs .         python -m jobs …
+#   docker build --target beam      -t ridecast/beam .         Dataflow's workers; --build-arg PYTHON=… must be the
+#                                                              Python of the machine that starts the job
 #
 # Packages are installed where nothing else is, as wheels only: no stage has a compiler, and the last ones no installer
 # of ours. .dockerignore decides what there is to copy.
@@ -36,6 +38,14 @@ RUN python -m compileall -q --invalidation-mode unchecked-hash jobs
 USER 10001:10001
 HEALTHCHECK NONE
 ENTRYPOINT ["python", "-m", "jobs"]
+
+FROM apache/beam_python${PYTHON}_sdk:2.77.0 AS beam
+WORKDIR /ridecast
+ENV PYTHONPATH=/ridecast
+COPY requirements-beam.txt ./
+RUN pip install --no-cache-dir --root-user-action=ignore -r requirements-beam.txt
+COPY functions/ functions/
+COPY jobs/ jobs/
 
 # The last one is what `docker build` makes without a target.
 FROM base AS functions

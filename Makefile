@@ -61,6 +61,7 @@ lock: install ## requirements*.txt from pyproject.toml
 	@$(BIN)/uv pip compile -q $(LOCK) --group dev -o requirements-dev.txt
 	@$(BIN)/uv pip compile -q $(LOCK) --group serve -c requirements-dev.txt -o requirements.txt
 	@$(BIN)/uv pip compile -q $(LOCK) --group cloud -c requirements-dev.txt -o requirements-jobs.txt
+	@$(BIN)/uv pip compile -q $(LOCK) --group dataflow -c requirements-dev.txt -o requirements-beam.txt
 	@for peer in benchmarks/peers/*/; do $(BIN)/uv pip compile -q $(LOCK) $$peer/requirements.in -o $$peer/requirements.txt; done
 LOCK := --universal --python-version 3.11 --no-emit-index-url --no-annotate --no-header
 

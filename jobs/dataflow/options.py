@@ -31,7 +31,7 @@ _NEEDED = {
     "project": "the Google Cloud project that pays for the job",
     "region": "where its machines are, such as us-east1",
     "temp_location": "gs://BUCKET/FOLDER, for Dataflow's own files",
-    "sdk_container_image": "an image with Ridecast and its libraries, made with jobs/dataflow/Dockerfile",
+    "sdk_container_image": "an image with Ridecast and its libraries, made by `docker build --target beam`",
 }
 """Options without which Dataflow cannot run a job, or Beam would go and ask Google for them."""
 

@@ -142,11 +142,23 @@ def test_packages_are_pinned_wheels_that_are_compiled() -> None:
     assert f"uv=={version[1]} " in words("packages", "RUN")[0]
 
 
+def pins_of(name: str) -> set[str]:
+    """Pinned packages, without the machines and Pythons that each is for."""
+    return {line.partition(" ;")[0] for line in (HOUSE / name).read_text().splitlines()}
+
+
+def test_the_beam_image_has_the_beam_that_is_tested_and_all_code_of_the_jobs() -> None:
+    tested, pins = (pins_of(name) for name in ("requirements-dev.txt", "requirements-beam.txt"))
+    (version,) = [pin.partition("==")[2] for pin in tested if pin.startswith("apache-beam==")]
+    assert words("beam", "FROM") == [f"apache/beam_python${{PYTHON}}_sdk:{version}"]
+    assert pins <= tested
+    of_the_jobs = {name for name in copied("jobs").values() if name != "main.py"}
+    assert of_the_jobs | {"requirements-beam.txt"} == set(copied("beam").values())
+
+
 def test_the_jobs_packages_are_those_that_are_tested() -> None:
     served, pins, tested = (
-        # Without the machines and Pythons that each is for.
-        {line.partition(" ;")[0] for line in (HOUSE / name).read_text().splitlines()}
-        for name in ("requirements.txt", "requirements-jobs.txt", "requirements-dev.txt")
+        pins_of(name) for name in ("requirements.txt", "requirements-jobs.txt", "requirements-dev.txt")
     )
     assert [pin.partition("==")[0] for pin in pins - tested] == ["psycopg2-binary"]
     assert served <= pins

@@ -1,10 +1,8 @@
 """Beam's options are read and judged without a cloud: no call of Google, none of gcloud."""
 
 import os
-import re
 import socket
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -112,12 +110,3 @@ def test_this_machine_uses_all_cores_in_processes(words: list[str], monkeypatch:
 def test_what_is_said_of_workers_holds(words: list[str], workers: int, mode: str) -> None:
     direct = parse_options(words).view_as(DirectOptions)
     assert (direct.direct_num_workers, direct.direct_running_mode) == (workers, mode)
-
-
-def test_the_workers_image_has_the_same_beam_and_all_code() -> None:
-    image = Path("jobs/dataflow/Dockerfile").read_text()
-    (pinned,) = re.findall(r"^apache-beam==(\S+)$", Path("requirements-dev.txt").read_text(), re.MULTILINE)
-    assert f"_sdk:{pinned}" in image
-    copied = [name for line in re.findall(r"^COPY (.+) \S+$", image, re.MULTILINE) for name in line.split()]
-    assert all(Path(name).exists() for name in copied)
-    assert {"functions", "jobs"} <= set(copied)
