@@ -42,6 +42,23 @@ def test_the_speed_that_the_readme_tells_of_was_measured() -> None:
     assert all(known), figures
 
 
+@pytest.mark.parametrize(
+    ("row", "source"),
+    [
+        ("answer is there after", "performance"),
+        ("predictions a second, one process", "performance"),
+        ("a million, at 1 a second", "scaling"),
+        ("a million, at 1,000 a second", "scaling"),
+    ],
+)
+def test_the_figures_by_which_to_choose_are_those_of_their_pages(row: str, source: str) -> None:
+    (line,) = re.findall(rf"^\| {row} \|(.*)$", Path("docs/choosing.md").read_text(), re.MULTILINE)
+    known = Path(f"docs/{source}.md").read_text()
+    figures = re.findall(r"\d+\.\d+|\d+(?:,\d{3})+", line)
+    assert figures
+    assert not [each for each in figures if not re.search(rf"(?<![\d.,]){re.escape(each)}(?![\d,])", known)]
+
+
 def test_every_decision_is_listed() -> None:
     index = Path("docs/decisions/README.md").read_text()
     assert not [path.name for path in Path("docs/decisions").glob("0*.md") if path.name not in index]
