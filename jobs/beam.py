@@ -4,9 +4,11 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 from rich.console import Console
 
 from functions.errors import RidecastError
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
 
 
 TOPIC, SUBSCRIPTION = "projects/PROJECT/topics/TOPIC", "projects/PROJECT/subscriptions/SUBSCRIPTION"
+
+
+OF_MONTHS = {"trips": "trips", "output": "output", "taxi": "taxi", "year": "year", "months": "month"}
+"""Parameters of months alone, with their options."""
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -79,9 +85,15 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     --temp_location=gs://… --sdk_container_image=…, or --direct_num_workers=1 for this machine, all of whose
     cores work otherwise. MODEL_URI names the model if --model does not.
     """
+    if not find_spec("apache_beam"):
+        raise click.ClickException(
+            "Apache Beam is not installed: install the dependency group dataflow with "
+            "`pip install --group dataflow`"
+        )
     model = model or os.environ.get("MODEL_URI", "")
     try:
         if streaming:
+            _refuse_of_months()
             _need({"--events": events, "--predictions": predictions, "--dead-letters": dead_letters})
             route = str(events), str(predictions), str(dead_letters)
             _stream(route, {"MODEL_URI": model, "ALLOW_PICKLE": str(allow_pickle)}, options)
@@ -99,6 +111,18 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
         _score(wish, trips, [date(year or 1, month, 1) for month in months] or [None], options)
     except RidecastError as error:
         raise click.ClickException(str(error)) from error
+
+
+def _refuse_of_months() -> None:
+    """Raises UsageError for an option that is typed, and that a stream has no use for."""
+    context = click.get_current_context()
+    typed = [
+        f"--{option}"
+        for name, option in OF_MONTHS.items()
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    ]
+    if typed:
+        raise click.UsageError(f"{' and '.join(typed)} are for months: leave --streaming out, or them")
 
 
 def _need(given: Mapping[str, object]) -> None:

@@ -62,10 +62,10 @@ def try_out(deployment: Deployment, seconds: float, say: Callable[[str], None]) 
     deadline = time.monotonic() + seconds
     while True:
         event = _event(RIDE)
-        streamed = _streamed(deployment, event, deadline)
-        say(f"Pub/Sub: version {streamed.version}, {streamed.prediction}")
         asked = _asked(deployment, event, deadline)
         say(f"HTTP:    version {asked.version}, {asked.prediction}")
+        streamed = _streamed(deployment, event, asked.model, deadline)
+        say(f"Pub/Sub: version {streamed.version}, {streamed.prediction}")
         if asked.version == streamed.version:
             break
         # Each function looks for a new release at a moment of its own.
@@ -92,12 +92,12 @@ def _event(ride: dict[str, Any]) -> tuple[str, bytes]:
     return ride_id, msgspec.json.encode({"ride": ride, "ride_id": ride_id})
 
 
-def _streamed(deployment: Deployment, event: tuple[str, bytes], deadline: float) -> Answer:
-    """What comes out of the predictions for an event."""
+def _streamed(deployment: Deployment, event: tuple[str, bytes], model: str, deadline: float) -> Answer:
+    """What comes out of the predictions for an event; other models on the same topics predict it, too."""
     ride_id, body = event
 
     def is_ours(arrival: Arrival) -> bool:
-        return arrival.attributes.get("ride_id") == ride_id
+        return (arrival.attributes.get("ride_id"), arrival.attributes.get("model")) == (ride_id, model)
 
     arrival = _through(deployment.ride_events, body, deployment.predictions, is_ours, deadline)
     return _read(arrival.data, deployment.predictions)

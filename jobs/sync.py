@@ -33,7 +33,8 @@ def sync(settings: Settings, name: str) -> str:
     registry = Registry(settings.tracking_uri, name)
     version = registry.aliased(ALIAS)
     if version is None:
-        raise click.ClickException(f"no version of {name} has the alias {ALIAS}: promote one first")
+        # A clock runs this, and before the first promotion there is nothing wrong.
+        return f"no version of {name} has the alias {ALIAS}, so there is nothing to follow: promote one first"
     pointer = settings.pointer(name)
     release = registry.release(version)
     if release == pointed_at(pointer):

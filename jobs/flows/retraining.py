@@ -51,12 +51,22 @@ class Retraining:
 
 def _worth_another_promotion(_task: object, _run: TaskRun, state: State[Any]) -> bool:
     """Closed gates stay closed."""
+    from jobs.promote import HalfPromoted
     from jobs.reachable import TrackingFailed
 
-    return isinstance(state.data, TrackingFailed)
+    return isinstance(state.data, TrackingFailed | HalfPromoted)
 
 
-@task(name="report", retry_condition_fn=worth_another_try, retry_jitter_factor=JITTER, cache_policy=NO_CACHE)
+def _worth_another_report(task: object, run: TaskRun, state: State[Any]) -> bool:
+    """What cannot be compared now cannot be later."""
+    from jobs.monitoring.findings import CannotReport
+
+    return worth_another_try(task, run, state) and not isinstance(state.data, CannotReport)
+
+
+@task(
+    name="report", retry_condition_fn=_worth_another_report, retry_jitter_factor=JITTER, cache_policy=NO_CACHE
+)
 def report_month(place: str) -> "Findings":
     """Compares a month with those that the champion learned from."""
     from jobs.monitoring.report import Wish, make_report

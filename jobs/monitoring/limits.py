@@ -134,6 +134,8 @@ def _of_errors(limits: Limits, accuracy: Accuracy, usual: Usual) -> Iterator[Mea
 
 
 def _of_coverage(limits: Limits, coverage: Coverage) -> Iterator[Measure]:
+    if coverage.rides < FEWEST_RIDES:
+        return
     shares = {
         "coverage/unseen_zones": (coverage.unseen_zones, limits.unseen_zones + coverage.expected_zones),
         "coverage/unseen_pairs": (coverage.unseen_pairs, limits.unseen_pairs + coverage.expected_pairs),

@@ -135,7 +135,7 @@ def test_a_version_that_is_not_there_is_told(house: House) -> None:
     assert "Error: ride-duration has no version 99" in missing.stderr
     other = house.run("promote", "--name", "other")
     assert "no version of other is registered" in other.stderr
-    assert "promote one first" in house.run("sync", "--name", "other").stderr
+    assert "promote one first" in house.run("sync", "--name", "other").stdout
 
 
 def test_missing_settings_are_named_by_every_command(house: House) -> None:

@@ -1,5 +1,6 @@
 """`python -m jobs smoke` against a deployment on the emulators, whole and broken."""
 
+import json
 import shutil
 import threading
 import uuid
@@ -64,7 +65,7 @@ def test_a_deployment_that_is_whole(connected: Topics, predict: str) -> None:
     result = smoke(connected, predict)
 
     assert result.exit_code == 0, result.output
-    events, http, verdict = result.output.splitlines()
+    http, events, verdict = result.output.splitlines()
     assert events.startswith("Pub/Sub: version onnx, {'ride_duration': ")
     assert http.partition("version")[2] == events.partition("version")[2]
     assert verdict.strip() == "equal to the last bit"
@@ -232,6 +233,29 @@ def test_without_pubsub(start_function: Starter, predict: str, onnx_folder: Path
     assert result.exit_code == 0, result.output
     assert "dead letter, invalid_ride" in result.output
     assert SMOKE_PREFIX in predictions.read_text()
+
+
+def test_another_models_prediction_of_the_same_ride_is_not_ours(
+    start_function: Starter, predict: str, onnx_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = uuid.UUID(int=7)
+    monkeypatch.setattr("jobs.deployed.uuid.uuid4", lambda: ours)
+    predictions = tmp_path / "predictions"
+    prediction = {"ride_fare": 9.5, "ride_id": f"{SMOKE_PREFIX}{ours.hex}"}
+    foreign = {"model": "ride-fare", "version": "1", "prediction": prediction}
+    attributes = {"ride_id": prediction["ride_id"], "model": "ride-fare"}
+    predictions.write_text(json.dumps({"attributes": attributes, "data": foreign}) + "\n")
+    address = start_function(
+        "predict_event",
+        MODEL_URI=str(onnx_folder),
+        PREDICTIONS_TOPIC=str(predictions),
+        DEAD_LETTER_TOPIC=str(tmp_path / "dead"),
+    )
+    places = {"PREDICT_URL": predict, "RIDE_EVENTS_TOPIC": address, "SMOKE_SUBSCRIPTION": str(predictions)}
+    result = CliRunner().invoke(command, [], env=places)
+
+    assert result.exit_code == 0, result.output
+    assert "ride_fare" not in result.output
 
 
 def test_an_address_that_is_none() -> None:

@@ -63,6 +63,7 @@ def test_a_pattern_names_files(months: Path, tmp_path: Path, onnx_folder: Path) 
         (["--trips", "a.parquet", "--output", "out"], "which model?"),
         (["--trips", "a.parquet", "--output", "out", "--model", "nowhere"], "nowhere/MLmodel cannot be read"),
         (["--trips", "a.parquet", "--output", "out", "--worker=2"], "has an option --worker=2"),
+        (["--streaming", "--taxi", "green", "--output", "out"], "--output and --taxi are for months"),
         (["--streaming"], "--events and --predictions and --dead-letters must be given"),
         (["--streaming", *STREAM, "--events=topic"], "'topic' must look like projects/PROJECT/subscriptions"),
     ],
