@@ -90,14 +90,14 @@ def waiting_place(output: str, *, detached: bool = False) -> Iterator[str]:
     In a folder of this machine it also removes what runs left that were killed.
 
     Args:
-        detached: who is interrupted only watches, and the run goes on and needs the folder.
+        detached: who fails or is interrupted only watches; the run may go on, and then needs the folder.
     """
     if output.startswith("gs://"):
         place = join(output, f"{WAITING}{secrets.token_hex(4)}")
         goes_on = False
         try:
             yield place
-        except KeyboardInterrupt:
+        except BaseException:
             goes_on = detached
             raise
         finally:
