@@ -20,8 +20,8 @@ from jobs.replay import sample_rides
 LEARNED, JUDGED, DRIFTED, STREAMED = (date(2021, month, 1) for month in (1, 2, 3, 4))
 PACES = {LEARNED: 1.0, JUDGED: 1.0, DRIFTED: 0.7, STREAMED: 0.7}
 """Of the traffic: from March on there are roadworks everywhere, and what took 10 minutes takes 14."""
-BEFORE_SECONDS = 10.0
-AFTER_SECONDS = 15.0
+BEFORE_SECONDS = 8.0
+AFTER_SECONDS = 12.0
 """Of the stream, around the flow: long enough to see how far predictions were off, and are."""
 LONGEST_SECONDS = 600
 """For which there are rides to stream; the flow takes half a minute."""
