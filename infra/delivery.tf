@@ -105,7 +105,8 @@ resource "google_service_account_iam_member" "smoke" {
   member             = local.members["ridecast-deploy"]
 }
 
-# Project-wide it may grant what running things have, and nothing else: other roles need a person who owns the project.
+# Project-wide it may grant what running things and analysts have, and nothing else: other roles need a person who owns
+# the project.
 resource "google_project_iam_member" "deployer" {
   count = local.delivered ? 1 : 0
 
@@ -114,8 +115,8 @@ resource "google_project_iam_member" "deployer" {
   member  = local.members["ridecast-deploy"]
 
   condition {
-    title      = "runtime roles only"
-    expression = "api.getAttribute(\"iam.googleapis.com/modifiedGrantsByRole\", []).hasOnly([\"roles/logging.logWriter\", \"roles/cloudsql.client\", \"roles/storage.objectViewer\"])"
+    title      = "narrow roles only"
+    expression = "api.getAttribute(\"iam.googleapis.com/modifiedGrantsByRole\", []).hasOnly([\"roles/logging.logWriter\", \"roles/cloudsql.client\", \"roles/storage.objectViewer\", \"roles/bigquery.jobUser\"])"
   }
 }
 

@@ -76,7 +76,7 @@ _ONCE = {
 _WITHIN = {
     Grant("ridecast-sync", "roles/storage.objectUser", "bucket models", "release pointers"),
     Grant("ridecast-build", "roles/storage.objectViewer", "project", "Cloud Functions sources"),
-    Grant("ridecast-deploy", "roles/resourcemanager.projectIamAdmin", "project", "runtime roles only"),
+    Grant("ridecast-deploy", "roles/resourcemanager.projectIamAdmin", "project", "narrow roles only"),
 }
 _PLANNER = (
     "artifactregistry.reader bigquery.connectionUser bigquery.metadataViewer browser "
