@@ -41,7 +41,7 @@ diagram: install ## docs/cloud.svg from docs/cloud.d2 (needs npm), and the table
 deploy: install ## infra/ applied to a project of Google Cloud (PROJECT=… ENVIRONMENT=dev REGION=us-central1)
 	@infra/deploy "$(PROJECT)" "$(or $(ENVIRONMENT),dev)" "$(or $(REGION),us-central1)"
 
-check: lint ## what CI runs
+check: lint ## all of it: style, types, speed in short, all tests
 	@$(MAKE) --no-print-directory bench SHORT=1
 	@$(MAKE) --no-print-directory test
 

@@ -8,6 +8,8 @@ locals {
           account  = "ridecast-score"
           schedule = "0 3 2 * *" # the second of each month, as in the course
           timeout  = "3600s"
+          cpu      = "2"
+          memory   = "2Gi" # 20 million trips took 338 MB
           args = [
             "score", "--model", local.pointers[model], "--trips", var.trips, "--taxi", taxi,
             "--months-back", tostring(var.scored_months_back), "--output", local.scores[model],
@@ -19,8 +21,10 @@ locals {
     {
       for model in keys(var.models) : "sync-${model}" => {
         account  = "ridecast-sync"
-        schedule = "*/10 * * * *" # an alias that was moved in MLflow's pages is in service within minutes
+        schedule = "0 * * * *" # for an alias that was moved in MLflow's pages; a run costs a minute at least
         timeout  = "300s"
+        cpu      = "1"
+        memory   = "1Gi" # MLflow's client takes 300 MB
         args     = ["sync", "--name", model]
         environment = {
           MODEL_BUCKET        = "gs://${google_storage_bucket.main["models"].name}"
@@ -48,7 +52,7 @@ resource "google_cloud_run_v2_job" "main" {
         image = var.jobs_image
         args  = each.value.args
         resources {
-          limits = { cpu = "2", memory = "2Gi" } # 20 million trips took 338 MB, MLflow's client as much
+          limits = { cpu = each.value.cpu, memory = each.value.memory }
         }
         dynamic "env" {
           for_each = each.value.environment
@@ -61,7 +65,7 @@ resource "google_cloud_run_v2_job" "main" {
     }
   }
 
-  depends_on = [google_storage_bucket_iam_member.main]
+  depends_on = [google_storage_bucket_iam_member.main, google_service_account_iam_member.deployer]
 }
 
 resource "google_cloud_run_v2_job_iam_member" "scheduler" {
@@ -94,5 +98,5 @@ resource "google_cloud_scheduler_job" "main" {
     retry_count = 3
   }
 
-  depends_on = [google_cloud_run_v2_job_iam_member.scheduler]
+  depends_on = [google_cloud_run_v2_job_iam_member.scheduler, google_service_account_iam_member.deployer]
 }

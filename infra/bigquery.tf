@@ -62,7 +62,8 @@ resource "google_bigquery_table" "view" {
   depends_on = [google_bigquery_table.stream]
 }
 
-# What `python -m jobs score` writes, where it is. rejected/ and input=… lie beside and do not match.
+# What `python -m jobs score` writes, where it is. rejected/ and input=… lie beside and do not match. With a connection
+# the columns of Parquet may be named here, so that the table is there before the first file; without one they may not.
 resource "google_bigquery_table" "scores" {
   for_each = { for model, settings in var.models : model => settings if length(settings.scored_taxis) > 0 }
 
@@ -74,32 +75,36 @@ resource "google_bigquery_table" "scores" {
   external_data_configuration {
     source_format = "PARQUET"
     source_uris   = ["${local.scores[each.key]}/taxi_type=*"]
+    connection_id = google_bigquery_connection.main.name
     autodetect    = false
 
     hive_partitioning_options {
       mode              = "CUSTOM"
       source_uri_prefix = "${local.scores[each.key]}/{taxi_type:STRING}/{year:INTEGER}/{month:INTEGER}"
     }
-
-    schema = jsonencode([
-      { name = "ride_id", type = "STRING", mode = "NULLABLE" },
-      { name = "lpep_pickup_datetime", type = "DATETIME", mode = "NULLABLE" },
-      { name = "tpep_pickup_datetime", type = "DATETIME", mode = "NULLABLE" },
-      { name = "PULocationID", type = "INTEGER", mode = "NULLABLE" },
-      { name = "DOLocationID", type = "INTEGER", mode = "NULLABLE" },
-      { name = "actual_${each.value.target}", type = "FLOAT", mode = "NULLABLE" },
-      { name = "predicted_${each.value.target}", type = "FLOAT", mode = "NULLABLE" },
-      { name = "diff", type = "FLOAT", mode = "NULLABLE" },
-      { name = "model_version", type = "STRING", mode = "NULLABLE" },
-    ])
   }
+
+  schema = jsonencode([
+    { name = "ride_id", type = "STRING", mode = "NULLABLE" },
+    { name = "lpep_pickup_datetime", type = "DATETIME", mode = "NULLABLE" },
+    { name = "tpep_pickup_datetime", type = "DATETIME", mode = "NULLABLE" },
+    { name = "PULocationID", type = "INTEGER", mode = "NULLABLE" },
+    { name = "DOLocationID", type = "INTEGER", mode = "NULLABLE" },
+    { name = "actual_${each.value.target}", type = "FLOAT", mode = "NULLABLE" },
+    { name = "predicted_${each.value.target}", type = "FLOAT", mode = "NULLABLE" },
+    { name = "diff", type = "FLOAT", mode = "NULLABLE" },
+    { name = "model_version", type = "STRING", mode = "NULLABLE" },
+  ])
+  ignore_auto_generated_schema = true # taxi_type, year and month, which BigQuery adds
+
+  depends_on = [google_storage_bucket_iam_member.main]
 }
 
-# The account as which BigQuery calls the HTTP functions.
+# The account as which BigQuery calls the HTTP functions and reads the scores.
 resource "google_bigquery_connection" "main" {
   connection_id = "ridecast"
   location      = var.region
-  description   = "Calls the HTTP functions for remote functions."
+  description   = "Calls the HTTP functions for remote functions, and reads the scores."
   cloud_resource {}
 
   depends_on = [google_project_service.main]
@@ -138,6 +143,15 @@ resource "google_bigquery_dataset_iam_member" "analysts" {
   dataset_id = google_bigquery_dataset.main.dataset_id
   role       = "roles/bigquery.dataViewer"
   member     = each.key
+}
+
+# Who asks pays with the project's account, whatever may be read.
+resource "google_project_iam_member" "analysts" {
+  for_each = var.access.analysts
+
+  project = var.project_id
+  role    = "roles/bigquery.jobUser"
+  member  = each.key
 }
 
 resource "google_bigquery_connection_iam_member" "analysts" {

@@ -22,6 +22,7 @@ locals {
     "roles/serviceusage.serviceUsageViewer",
     "roles/storage.bucketViewer",
   ]
+  # Near to an owner: who administers all accounts may let itself act as each. Only a merge into main runs as this one.
   deployer_roles = [
     "roles/artifactregistry.admin",
     "roles/bigquery.admin",
@@ -79,12 +80,16 @@ resource "google_cloudbuild_trigger" "main" {
     }
   }
 
-  depends_on = [google_project_iam_member.main, google_project_iam_member.deployer]
+  depends_on = [
+    google_project_iam_member.main,
+    google_project_iam_member.deployer,
+    google_service_account_iam_member.deployer,
+  ]
 }
 
-# A new function runs as an account; who deploys it must be allowed to say so, for these accounts alone.
+# A function, a job and a trigger run as an account; who deploys them must be allowed to say so, for these accounts alone.
 resource "google_service_account_iam_member" "deployer" {
-  for_each = local.delivered ? local.runtimes : []
+  for_each = local.delivered ? toset(keys(local.accounts)) : []
 
   service_account_id = google_service_account.main[each.key].name
   role               = "roles/iam.serviceAccountUser"
@@ -100,7 +105,8 @@ resource "google_service_account_iam_member" "smoke" {
   member             = local.members["ridecast-deploy"]
 }
 
-# Project-wide it may grant what running things have, and nothing else: other roles need a person who owns the project.
+# Project-wide it may grant what running things and analysts have, and nothing else: other roles need a person who owns
+# the project.
 resource "google_project_iam_member" "deployer" {
   count = local.delivered ? 1 : 0
 
@@ -109,8 +115,8 @@ resource "google_project_iam_member" "deployer" {
   member  = local.members["ridecast-deploy"]
 
   condition {
-    title      = "runtime roles only"
-    expression = "api.getAttribute(\"iam.googleapis.com/modifiedGrantsByRole\", []).hasOnly([\"roles/logging.logWriter\", \"roles/cloudsql.client\", \"roles/storage.objectViewer\"])"
+    title      = "narrow roles only"
+    expression = "api.getAttribute(\"iam.googleapis.com/modifiedGrantsByRole\", []).hasOnly([\"roles/logging.logWriter\", \"roles/cloudsql.client\", \"roles/storage.objectViewer\", \"roles/bigquery.jobUser\"])"
   }
 }
 

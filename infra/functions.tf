@@ -74,5 +74,6 @@ resource "google_cloudfunctions2_function" "main" {
     google_artifact_registry_repository_iam_member.build,
     google_storage_bucket_iam_member.main,
     google_pubsub_topic_iam_member.main,
+    google_service_account_iam_member.deployer,
   ]
 }

@@ -1,7 +1,7 @@
 # Who may do what, each on the narrowest thing that has its own policy. Keys are sentences for `terraform plan`.
 locals {
   members   = { for name, account in google_service_account.main : name => "serviceAccount:${account.email}" }
-  runtimes  = setsubtract(keys(local.accounts), ["ridecast-plan", "ridecast-deploy"])
+  bigquery  = "serviceAccount:${google_bigquery_connection.main.cloud_resource[0].service_account_id}"
   delivered = var.repository != ""
 
   bucket_grants = merge(
@@ -11,6 +11,7 @@ locals {
       "ridecast-score writes predictions"   = { bucket = "predictions", role = "roles/storage.objectUser", member = local.members["ridecast-score"] }
       "ridecast-sync reads models"          = { bucket = "models", role = "roles/storage.objectViewer", member = local.members["ridecast-sync"] }
       "ridecast-build reads the source"     = { bucket = "source", role = "roles/storage.objectViewer", member = local.members["ridecast-build"] }
+      "BigQuery reads predictions"          = { bucket = "predictions", role = "roles/storage.objectViewer", member = local.bigquery }
       "Pub/Sub writes the archive"          = { bucket = "archive", role = "roles/storage.objectCreator", member = local.pubsub_agent }
       "Pub/Sub looks up the archive bucket" = { bucket = "archive", role = "roles/storage.legacyBucketReader", member = local.pubsub_agent }
     },
@@ -24,6 +25,7 @@ locals {
     { for model in keys(var.models) : "${model}-predict-event publishes predictions" => { topic = "predictions", member = local.members["${model}-predict-event"] } },
     { for model in keys(var.models) : "${model}-predict-event publishes dead letters" => { topic = "ride-events-dead-letter", member = local.members["${model}-predict-event"] } },
     { "Pub/Sub publishes dead letters" = { topic = "ride-events-dead-letter", member = local.pubsub_agent } },
+    { "Pub/Sub publishes what BigQuery does not take" = { topic = "bigquery-dead-letter", member = local.pubsub_agent } },
     { for member in var.access.publishers : "${member} publishes ride events" => { topic = "ride-events", member = member } },
     { for member in var.access.publishers : "${member} publishes ends of rides" => { topic = "ride-ended", member = member } },
   )
@@ -32,7 +34,7 @@ locals {
     { for model in keys(var.models) : "${model}-push delivers events" => { service = "${model}-predict-event", member = local.members["${model}-push"] } },
     { for model, settings in var.models : "BigQuery asks ${model}" => {
       service = "${model}-predict"
-      member  = "serviceAccount:${google_bigquery_connection.main.cloud_resource[0].service_account_id}"
+      member  = local.bigquery
     } if settings.remote_function != "" },
     { for pair in setproduct(keys(var.models), var.access.callers) : "${pair[1]} asks ${pair[0]}" => { service = "${pair[0]}-predict", member = pair[1] } },
   )
@@ -89,7 +91,7 @@ resource "google_pubsub_topic_iam_member" "main" {
 
 # What Pub/Sub forwards to the dead letters it takes out of the subscription.
 resource "google_pubsub_subscription_iam_member" "dead_letter" {
-  for_each = google_pubsub_subscription.push
+  for_each = { for each in concat(values(google_pubsub_subscription.push), values(google_pubsub_subscription.bigquery)) : each.name => each }
 
   subscription = each.value.id
   role         = "roles/pubsub.subscriber"

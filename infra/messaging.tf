@@ -1,7 +1,7 @@
 # No topic has a schema: on ride-events it would refuse what the function turns into a dead letter with its
 # reason, and a ride_id may be a number or a text, which Avro's JSON cannot say (docs/decisions/0021).
 resource "google_pubsub_topic" "main" {
-  for_each = toset(["ride-events", "predictions", "ride-ended", "ride-events-dead-letter"])
+  for_each = toset(["ride-events", "predictions", "ride-ended", "ride-events-dead-letter", "bigquery-dead-letter"])
 
   name = each.key
 
@@ -53,13 +53,16 @@ resource "google_pubsub_subscription" "push" {
   depends_on = [
     google_cloud_run_v2_service_iam_member.main,
     google_pubsub_topic_iam_member.main,
+    google_service_account_iam_member.deployer,
   ]
 }
 
-# Read by people and jobs: dead letters for `redrive`, and the one prediction that a deployment's smoke test waits for.
+# Read by people and jobs: dead letters for `redrive`, what BigQuery does not take, and the one prediction that a
+# deployment's smoke test waits for.
 resource "google_pubsub_subscription" "pull" {
   for_each = {
     "ride-events-dead-letter" = { topic = "ride-events-dead-letter", filter = null }
+    "bigquery-dead-letter"    = { topic = "bigquery-dead-letter", filter = null }
     "predictions-smoke"       = { topic = "predictions", filter = "hasPrefix(attributes.ride_id, \"smoke-\")" }
   }
 
@@ -86,17 +89,30 @@ resource "google_pubsub_subscription" "bigquery" {
     write_metadata = true
   }
 
+  retry_policy {
+    minimum_backoff = "10s"
+    maximum_backoff = "600s"
+  }
+
+  # A body that is no text in UTF-8 is never taken. Its topic is another than that of the ride events: `redrive`
+  # would publish it there.
+  dead_letter_policy {
+    dead_letter_topic     = google_pubsub_topic.main["bigquery-dead-letter"].id
+    max_delivery_attempts = 100
+  }
+
   expiration_policy {
     ttl = local.never
   }
 
-  depends_on = [google_bigquery_table_iam_member.pubsub]
+  depends_on = [google_bigquery_table_iam_member.pubsub, google_pubsub_topic_iam_member.main]
 }
 
 # The replay archive: every ride event as it came, with its attributes, in Avro.
 resource "google_pubsub_subscription" "archive" {
   name                       = "ride-events-archive"
   topic                      = google_pubsub_topic.main["ride-events"].id
+  ack_deadline_seconds       = 300 # no file may take longer than it
   message_retention_duration = local.seven_days
 
   cloud_storage_config {

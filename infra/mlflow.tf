@@ -65,8 +65,9 @@ resource "google_sql_database_instance" "mlflow" {
 resource "google_sql_database" "mlflow" {
   count = local.mlflow_here ? 1 : 0
 
-  name     = "mlflow"
-  instance = google_sql_database_instance.mlflow[0].name
+  name            = "mlflow"
+  instance        = google_sql_database_instance.mlflow[0].name
+  deletion_policy = "ABANDON" # PostgreSQL drops none that others may use; it goes with its instance
 }
 
 # The secret without a version, and no user of the database: `infra/deploy` makes both, so that the password is
@@ -107,7 +108,7 @@ resource "google_cloud_run_v2_service" "mlflow" {
 
     scaling {
       min_instance_count = 0
-      max_instance_count = 2 # a small database has 25 connections
+      max_instance_count = 2
     }
 
     volumes {
@@ -144,6 +145,15 @@ resource "google_cloud_run_v2_service" "mlflow" {
           }
         }
       }
+      # A small database has 25 connections. An instance has two pools, of runs and of models, of five each.
+      env {
+        name  = "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE"
+        value = "4"
+      }
+      env {
+        name  = "MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW"
+        value = "1" # MLflow takes 0 for its default
+      }
       env {
         name  = "MLFLOW_SERVER_ENABLE_JOB_EXECUTION" # eight processes for what nobody uses here
         value = "false"
@@ -165,6 +175,7 @@ resource "google_cloud_run_v2_service" "mlflow" {
   depends_on = [
     google_project_iam_member.main,
     google_secret_manager_secret_iam_member.mlflow,
+    google_service_account_iam_member.deployer,
     google_sql_database.mlflow,
   ]
 }

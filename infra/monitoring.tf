@@ -32,6 +32,16 @@ locals {
       filter  = "metric.type=\"pubsub.googleapis.com/subscription/num_undelivered_messages\" AND resource.type=\"pubsub_subscription\" AND resource.labels.subscription_id=\"ride-events-dead-letter\""
       aligner = "ALIGN_MAX", reducer = "REDUCE_SUM", above = 0, duration = "0s", denominator = null
     }
+    "not in BigQuery" = {
+      text    = "Messages on predictions or ride-ended that BigQuery does not take, most likely no text in UTF-8. Look at them with `gcloud pubsub subscriptions pull bigquery-dead-letter`, with --auto-ack when they are understood."
+      filter  = "metric.type=\"pubsub.googleapis.com/subscription/num_undelivered_messages\" AND resource.type=\"pubsub_subscription\" AND resource.labels.subscription_id=\"bigquery-dead-letter\""
+      aligner = "ALIGN_MAX", reducer = "REDUCE_SUM", above = 0, duration = "0s", denominator = null
+    }
+    "failed job" = {
+      text    = "A run of a job has failed, after two more attempts: months are not scored, or an alias that was moved is not served. Look at the job's log, then `gcloud run jobs execute` it again."
+      filter  = "metric.type=\"run.googleapis.com/job/completed_execution_count\" AND resource.type=\"cloud_run_job\" AND metric.labels.result=\"failed\" AND resource.labels.job_name=one_of(${join(",", [for name in keys(local.jobs) : "\"${name}\""])})"
+      aligner = "ALIGN_DELTA", reducer = "REDUCE_SUM", above = 0, duration = "0s", denominator = null
+    }
     "oldest event not predicted" = {
       text    = "Ride events or predictions wait for ten minutes: look at the functions' logs for \"again\", then at the model bucket and the topics."
       filter  = "metric.type=\"pubsub.googleapis.com/subscription/oldest_unacked_message_age\" AND resource.type=\"pubsub_subscription\" AND ${local.deliveries_filter}"
@@ -94,7 +104,8 @@ resource "google_monitoring_notification_channel" "email" {
 }
 
 resource "google_monitoring_alert_policy" "main" {
-  for_each = local.alerts
+  # Without an image there is no job that could fail.
+  for_each = { for name, alert in local.alerts : name => alert if name != "failed job" || length(local.jobs) > 0 }
 
   display_name          = "Ridecast: ${each.key}"
   combiner              = "OR"

@@ -1,9 +1,9 @@
 locals {
   buckets = {
-    models      = { deletes_after_days = null, keeps_versions = 10 }
-    source      = { deletes_after_days = null, keeps_versions = 3 }
-    predictions = { deletes_after_days = null, keeps_versions = 3 }
-    archive     = { deletes_after_days = var.archive_days, keeps_versions = 0 }
+    models      = { deletes = [], keeps_versions = 10, forgets_after_days = null } # a version that was deleted is had back at any time
+    source      = { deletes = [{ prefixes = ["builds/"], days = 30 }], keeps_versions = 3, forgets_after_days = 90 }
+    predictions = { deletes = [], keeps_versions = 3, forgets_after_days = 90 }
+    archive     = { deletes = [{ prefixes = null, days = var.archive_days }], keeps_versions = 0, forgets_after_days = null }
   }
 }
 
@@ -34,14 +34,28 @@ resource "google_storage_bucket" "main" {
     }
   }
 
+  # What was deleted has no newer versions, and would never go by the rule above.
   dynamic "lifecycle_rule" {
-    for_each = each.value.deletes_after_days == null ? [] : [each.value.deletes_after_days]
+    for_each = each.value.forgets_after_days == null ? [] : [each.value.forgets_after_days]
     content {
       action {
         type = "Delete"
       }
       condition {
-        age = lifecycle_rule.value
+        days_since_noncurrent_time = lifecycle_rule.value
+      }
+    }
+  }
+
+  dynamic "lifecycle_rule" {
+    for_each = each.value.deletes
+    content {
+      action {
+        type = "Delete"
+      }
+      condition {
+        age            = lifecycle_rule.value.days
+        matches_prefix = lifecycle_rule.value.prefixes
       }
     }
   }

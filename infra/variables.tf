@@ -40,13 +40,13 @@ variable "deletion_protection" {
 }
 
 variable "source_archive" {
-  description = "The functions' source as a zip file on this machine, as `make archive` writes it."
+  description = "The functions' source as a zip file, as `make archive` writes it. A path from infra/, which is the same on each machine."
   type        = string
   nullable    = false
 
   validation {
     condition     = endswith(var.source_archive, ".zip") && fileexists(var.source_archive)
-    error_message = "source_archive must be a zip file that exists: run `make archive` and give the path that it prints."
+    error_message = "source_archive must be a zip file that exists: run `make archive` and give ../ and the path that it prints."
   }
 }
 

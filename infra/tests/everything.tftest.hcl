@@ -38,8 +38,8 @@ run "everything" {
     error_message = "Pub/Sub may publish dead letters."
   }
   assert {
-    condition = alltrue([for name, push in google_pubsub_subscription.push :
-      google_pubsub_subscription_iam_member.dead_letter[name].subscription == push.id && google_pubsub_subscription_iam_member.dead_letter[name].role == "roles/pubsub.subscriber"
+    condition = alltrue([for push in google_pubsub_subscription.push :
+      google_pubsub_subscription_iam_member.dead_letter[push.name].subscription == push.id && google_pubsub_subscription_iam_member.dead_letter[push.name].role == "roles/pubsub.subscriber"
     ])
     error_message = "Pub/Sub may take dead letters out of each subscription that has the policy."
   }
@@ -69,6 +69,14 @@ run "everything" {
   assert {
     condition     = google_sql_database_instance.mlflow[0].deletion_protection && google_cloud_run_v2_service.mlflow[0].deletion_protection && alltrue([for table in google_bigquery_table.stream : table.deletion_protection]) && !google_bigquery_dataset.main.delete_contents_on_destroy
     error_message = "What holds data is protected from deletion unless the variable says otherwise."
+  }
+  assert {
+    condition     = alltrue([for name in ["predictions", "source"] : anytrue([for rule in google_storage_bucket.main[name].lifecycle_rule : alltrue([for condition in rule.condition : condition.days_since_noncurrent_time == 90])])])
+    error_message = "Versions of what was deleted go some day, though nothing is newer."
+  }
+  assert {
+    condition     = google_sql_database.mlflow[0].deletion_policy == "ABANDON"
+    error_message = "PostgreSQL drops no database that others may use: it goes with its instance."
   }
   assert {
     condition     = google_sql_database_instance.mlflow[0].settings[0].connector_enforcement == "REQUIRED" && length(google_sql_database_instance.mlflow[0].settings[0].ip_configuration[0].authorized_networks) == 0

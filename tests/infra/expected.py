@@ -33,6 +33,9 @@ _EACH_MODEL = {
 }
 _ONCE = {
     ("Pub/Sub", "pubsub.publisher", "topic ride-events-dead-letter"),
+    ("Pub/Sub", "pubsub.publisher", "topic bigquery-dead-letter"),
+    ("Pub/Sub", "pubsub.subscriber", "subscription predictions-bigquery"),
+    ("Pub/Sub", "pubsub.subscriber", "subscription ride-ended-bigquery"),
     ("Pub/Sub", "bigquery.dataEditor", "table predictions"),
     ("Pub/Sub", "bigquery.metadataViewer", "table predictions"),
     ("Pub/Sub", "bigquery.dataEditor", "table ride_ended"),
@@ -40,6 +43,7 @@ _ONCE = {
     ("Pub/Sub", "storage.objectCreator", "bucket archive"),
     ("Pub/Sub", "storage.legacyBucketReader", "bucket archive"),
     ("BigQuery's connection", "run.invoker", "service ride-duration-predict"),
+    ("BigQuery's connection", "storage.objectViewer", "bucket predictions"),
     # reads the model, replaces its own predictions
     ("ridecast-score", "storage.objectViewer", "bucket models"),
     ("ridecast-score", "storage.objectUser", "bucket predictions"),
@@ -57,6 +61,7 @@ _ONCE = {
     # people
     ("group:analysts@example.com", "bigquery.connectionUser", "connection ridecast"),
     ("group:analysts@example.com", "bigquery.dataViewer", "dataset ridecast"),
+    ("group:analysts@example.com", "bigquery.jobUser", "project"),
     ("group:analysts@example.com", "storage.objectViewer", "bucket predictions"),
     ("group:science@example.com", "run.invoker", "service ridecast-mlflow"),
     ("group:science@example.com", "storage.objectUser", "bucket models"),
@@ -71,7 +76,7 @@ _ONCE = {
 _WITHIN = {
     Grant("ridecast-sync", "roles/storage.objectUser", "bucket models", "release pointers"),
     Grant("ridecast-build", "roles/storage.objectViewer", "project", "Cloud Functions sources"),
-    Grant("ridecast-deploy", "roles/resourcemanager.projectIamAdmin", "project", "runtime roles only"),
+    Grant("ridecast-deploy", "roles/resourcemanager.projectIamAdmin", "project", "narrow roles only"),
 }
 _PLANNER = (
     "artifactregistry.reader bigquery.connectionUser bigquery.metadataViewer browser "
@@ -86,9 +91,9 @@ _DEPLOYER = (
     "logging.logWriter monitoring.editor pubsub.admin run.admin secretmanager.admin "
     "serviceusage.serviceUsageAdmin storage.admin"
 )
-_RUNTIMES = (
+_ACCOUNTS = (
     *(f"{model}-{part}" for model, part in product(MODELS, ("predict", "predict-event", "push"))),
-    *(f"ridecast-{part}" for part in ("build", "mlflow", "scheduler", "score", "sync")),
+    *(f"ridecast-{part}" for part in ("build", "mlflow", "scheduler", "score", "sync", "plan", "deploy")),
 )
 
 GRANTS = {
@@ -100,6 +105,6 @@ GRANTS = {
     *_WITHIN,
     *(Grant("ridecast-plan", f"roles/{role}", "project") for role in _PLANNER.split()),
     *(Grant("ridecast-deploy", f"roles/{role}", "project") for role in _DEPLOYER.split()),
-    *(Grant("ridecast-deploy", "roles/iam.serviceAccountUser", f"account {name}") for name in _RUNTIMES),
+    *(Grant("ridecast-deploy", "roles/iam.serviceAccountUser", f"account {name}") for name in _ACCOUNTS),
 }
 """Of the configuration in infra/tests/everything.tftest.hcl."""

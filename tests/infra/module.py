@@ -74,7 +74,7 @@ _ENVIRONMENT = environment()
 
 
 def copy_to(folder: Path, initialised: Path | None = None) -> Path:
-    """A copy of infra/, because the lock file that init writes here is no one's but this machine's.
+    """A copy of infra/ without its lock file: the provider that init finds here may not be the one it names.
 
     Args:
         initialised: another copy, whose providers are taken over.

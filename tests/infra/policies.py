@@ -42,6 +42,11 @@ def subscriptions_wait_long_enough(made: Made) -> Iterator[str]:
                 yield f"{values['name']} pushes without a token"
             if not values["retry_policy"]:
                 yield f"{values['name']} tries again at once"
+        for config in values["cloud_storage_config"]:
+            if int(config["max_duration"].rstrip("s")) > (values["ack_deadline_seconds"] or 10):
+                yield f"{values['name']} writes a file for longer than its deadline"
+        if values["bigquery_config"] and not values["dead_letter_policy"]:
+            yield f"{values['name']} tries what BigQuery never takes for seven days"
         if values["message_retention_duration"] != "604800s":
             yield f"{values['name']} keeps what was not delivered for {values['message_retention_duration']}"
 
@@ -78,18 +83,19 @@ def alerts_watch_what_there_is(made: Made) -> Iterator[str]:
     policies = made.of("google_monitoring_alert_policy") | made.of(
         "google_monitoring_alert_policy", "refused_release"
     )
-    wanted = {"dead letters", "oldest event not predicted", "5xx", "slow answers", ""}
+    wanted = {"dead letters", "not in BigQuery", "oldest event not predicted", "5xx", "slow answers"}
+    wanted |= {"failed job", ""}
     if set(policies) != wanted:
         yield f"alerts are {sorted(policies)}"
     there = {each.values["name"] for each in made.all("google_pubsub_subscription")}
-    there |= set(made.of("google_cloudfunctions2_function"))
+    there |= set(made.of("google_cloudfunctions2_function")) | set(made.of("google_cloud_run_v2_job"))
     watched: set[str] = set()
     for name, policy in policies.items():
         if not policy["notification_channels"] or not policy["documentation"]:
             yield f"the alert {name!r} tells nobody what to do"
         for text in strings(policy["conditions"]):
             for label in re.findall(
-                r"(?:subscription_id|service_name)=(?:one_of\()?((?:\"[^\"]+\",?)+)", text
+                r"(?:subscription_id|service_name|job_name)=(?:one_of\()?((?:\"[^\"]+\",?)+)", text
             ):
                 watched |= set(re.findall('"([^"]+)"', label))
     yield from (f"an alert watches {each}, which is not there" for each in sorted(watched - there))

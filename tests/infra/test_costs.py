@@ -7,6 +7,7 @@ from pathlib import Path
 from functions.telemetry import CloudFormatter, Trace, fields, use_trace
 from jobs.capacity import cost
 from jobs.capacity.measured import FUNCTIONS
+from tests.infra.module import Made
 
 EVENT = FUNCTIONS["predict_event"]
 GIB = cost.memory_gib(EVENT)
@@ -14,6 +15,10 @@ STORAGE_TIB = 50.0
 """For what a Cloud Storage subscription writes, in dollars; as into BigQuery."""
 LOGGED_GIB = 0.5
 """For what Cloud Logging takes in, in dollars."""
+LEAST_SECONDS_OF_A_JOB = 60
+"""That Cloud Run charges for one run."""
+SCHEDULED = 0.10
+"""For a job of Cloud Scheduler, a month, in dollars."""
 
 
 def figures(table: str) -> list[float]:
@@ -38,9 +43,18 @@ def test_a_million_events() -> None:
     assert f"More than {whole / service:.1f} at once" in text
 
 
-def test_a_month() -> None:
+def test_a_month(made: Made) -> None:
     idle = cost.IDLE_VCPU_SECOND + GIB * cost.IDLE_GIB_SECOND
-    assert figures("month") == [round(idle * cost.MONTH_SECONDS, 2)]
+    job = made.of("google_cloud_run_v2_job")["sync-ride-duration"]["template"][0]["template"][0]
+    (container,) = job["containers"]
+    assert container["resources"][0]["limits"] == {"cpu": "1", "memory": "1Gi"}
+    assert made.of("google_cloud_scheduler_job")["sync-ride-duration"]["schedule"] == "0 * * * *"
+    run = LEAST_SECONDS_OF_A_JOB * (cost.WHOLE_VCPU_SECOND + cost.WHOLE_GIB_SECOND)
+    assert figures("month") == [
+        round(idle * cost.MONTH_SECONDS, 2),
+        round(run * cost.MONTH_SECONDS / 3600, 2),
+        SCHEDULED,
+    ]
 
 
 def test_a_line_of_the_log() -> None:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 PROGRAM = """#!/usr/bin/env bash
 echo "$(basename "$0") $*" >> "$LOG"
@@ -18,6 +19,7 @@ EMPTY = {
     "*'storage buckets describe'*": "exit 1",
     "*'state list'*": "echo 'No state file was found!' >&2; exit 1",
     "*'images describe'*": "exit 1",
+    "*'sql users create'*": 'cat "${6#--flags-file=}" > $LOG.flags',
     "*'versions add'*": "cat > $LOG.password",
 }
 """A project in which there is nothing."""
@@ -73,9 +75,10 @@ def test_an_empty_project_gets_everything_in_order(tmp_path: Path) -> None:
     assert "jobs_image" not in given[first]
     image = given[build].partition("_IMAGE=")[2]
     assert f"jobs_image={image}" in given[last]
-    assert Path(given[last].partition("source_archive=")[2].split()[0]).is_file()
+    assert (tmp_path / "house" / "infra" / given[last].partition("source_archive=")[2].split()[0]).is_file()
     password = (tmp_path / "log.password").read_text()
-    assert f"--password={password}" in given[user]
+    assert yaml.safe_load((tmp_path / "log.flags").read_text()) == {"--password": password}
+    assert password not in " ".join(given), "who lists the processes would see it"
     assert len(password) == 64
     assert password not in said
     assert not [command for command in given if "auto-approve" in command], "a person sees the plan"

@@ -48,3 +48,12 @@ def test_it_answers_under_its_own_name_and_under_no_other(address: str) -> None:
         f"{address}/api/2.0/mlflow/experiments/get-by-name?experiment_name=Default", timeout=30
     ).json()
     assert got["experiment"]["artifact_location"].startswith("gs://ridecast-test-models/mlflow/")
+
+
+def test_its_connections_are_no_more_than_the_smallest_database_has(made: Made) -> None:
+    template = made.of("google_cloud_run_v2_service", "mlflow")["0"]["template"][0]
+    variables = {each["name"]: each["value"] for each in template["containers"][0]["env"]}
+    pool = sum(int(variables[f"MLFLOW_SQLALCHEMYSTORE_{part}"]) for part in ("POOL_SIZE", "MAX_OVERFLOW"))
+    pools = 2  # of runs and of models
+    reserved = 3  # for PostgreSQL's superusers
+    assert template["scaling"][0]["max_instance_count"] * pools * pool <= 25 - reserved

@@ -116,6 +116,7 @@ WRONG = [
             '"ridecast-idle" = "does nothing"\n      "ridecast-sync"      =',
             "nothing runs as ridecast-idle",
         ),
+        Fault("messaging", "= 300 #", "= 60 #", "for longer than its deadline"),
         Fault("batch", '"0 3 2 * *"', '"0 3 * * *"', "each month's second day"),
         Fault(
             "delivery",

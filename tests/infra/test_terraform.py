@@ -40,6 +40,20 @@ def test_each_rule_for_a_variable_is_tried() -> None:
     assert Counter(re.findall(r"expect_failures = \[var\.(\w+)\]", tests)) == +Counter(rules)
 
 
+def test_what_runs_as_an_account_waits_for_who_may_say_so() -> None:
+    text = "\n".join(path.read_text() for path in INFRA.glob("*.tf"))
+    for kind, name in (
+        ("cloudfunctions2_function", "main"),
+        ("cloud_run_v2_job", "main"),
+        ("cloud_run_v2_service", "mlflow"),
+        ("cloud_scheduler_job", "main"),
+        ("pubsub_subscription", "push"),
+        ("cloudbuild_trigger", "main"),
+    ):
+        block = text.partition(f'resource "google_{kind}" "{name}" {{')[2].partition("\n}\n")[0]
+        assert "google_service_account_iam_member.deployer" in block.partition("depends_on")[2], kind
+
+
 @pytest.mark.parametrize("environment", ["dev", "prod"])
 def test_an_environment_is_its_variables_alone(initialised: Path, tmp_path: Path, environment: str) -> None:
     copy = tmp_path / "infra"

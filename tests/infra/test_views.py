@@ -40,10 +40,15 @@ def test_a_prediction_that_came_twice_is_there_once() -> None:
             event = prediction_event(parse_ride_event(data), made, json.dumps(data).encode(), None)
             row = (f"2021-03-01 00:00:0{second}", json.dumps(event.attributes), event.data.decode())
             database.execute("insert into p.d.predictions values (?, ?, ?)", row)
+        text = '{"prediction": {"ride_duration": "long"}}'
+        database.execute("insert into p.d.predictions values ('2021-03-01', '{}', ?)", (text,))
+        odd = ("2021-03-01 00:00:05", '{"ride_id": "odd", "event_id": "e"}', text)
+        database.execute("insert into p.d.predictions values (?, ?, ?)", odd)
         columns = "ride_id, model, model_version, predicted_duration, second(publish_time)"
         rows = database.execute(f"select {columns} from ({translated}) order by all").fetchall()
     assert rows == [
         ("256", "ride_duration_prediction_model", "1", 21.5, 1),
         ("256", "ride_duration_prediction_model", "2", 21.5, 2),
         ("a", "ride_duration_prediction_model", "1", 21.5, 4),
+        ("odd", None, None, None, 5),
     ]

@@ -56,7 +56,7 @@ def test_substitutions_are_declared_and_used() -> None:
 
 
 def test_scripts_use_what_they_are_given() -> None:
-    given = {pair.partition("=")[0] for pair in BUILD["options"]["env"]} | {"PWD"}
+    given = {pair.partition("=")[0] for pair in BUILD["options"]["env"]}
     used = set()
     for step in STEPS:
         script = step["script"]
@@ -66,7 +66,7 @@ def test_scripts_use_what_they_are_given() -> None:
         read = set(re.findall(r"\$\{?[#!]?(\w+)", script)) - names
         assert read <= given, step["id"]
         used |= read
-    assert {name for name in given if not name.startswith("CLOUDSDK_")} - {"PWD"} <= used
+    assert {name for name in given if not name.startswith("CLOUDSDK_")} <= used
 
 
 def test_it_runs_as_an_account_of_its_own_that_by_default_only_plans() -> None:
@@ -80,7 +80,7 @@ def test_no_step_outlasts_the_build() -> None:
     """A build that runs out of time has no step left to roll back in."""
     seconds = {step["id"]: int(step["timeout"].rstrip("s")) for step in STEPS if "timeout" in step}
     assert {"turn", "apply", "deploy", "smoke"} <= set(seconds)
-    assert sum(seconds.values()) + 1200 <= int(BUILD["timeout"].rstrip("s"))
+    assert sum(seconds.values()) + 3600 <= int(BUILD["timeout"].rstrip("s"))
 
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step["id"])
@@ -116,7 +116,7 @@ def test_a_merge_is_applied_and_tried(tmp_path: Path) -> None:
     assert build.succeeded, build.said
     told = iter(build.calls)
     images = "europe-west1-docker.pkg.dev/ridecast-dev/ridecast"
-    archive = tmp_path / "workspace" / ".cache" / "ridecast-0123456789abcdef.zip"
+    archive = "../.cache/ridecast-0123456789abcdef.zip"
     for call in [  # among others, in this order
         "make lint test",
         f"docker build --target functions --tag {images}/functions:fedcba9876543210 .",
