@@ -12,7 +12,7 @@ from click.core import ParameterSource
 from rich.console import Console
 
 from functions.errors import RidecastError
-from jobs.options import model_option
+from jobs.options import model_option, pickle_option, taxi_option, year_option
 
 if TYPE_CHECKING:
     from jobs.dataflow.run import Done
@@ -44,12 +44,8 @@ OF_MONTHS = {"trips": "trips", "output": "output", "taxi": "taxi", "year": "year
     help="Local or gs://…, for the layout taxi_type=…/year=…/month=….",
 )
 @model_option
-@click.option(
-    "--taxi", type=click.Choice(["green", "yellow"]), help="What a file's columns say if not given."
-)
-@click.option(
-    "--year", type=click.IntRange(1, 9999), help="Of the months; what a file's name says if not given."
-)
+@taxi_option
+@year_option
 @click.option(
     "--month",
     "months",
@@ -61,9 +57,7 @@ OF_MONTHS = {"trips": "trips", "output": "output", "taxi": "taxi", "year": "year
 @click.option("--events", metavar=SUBSCRIPTION, help="With --streaming: where they come from.")
 @click.option("--predictions", envvar="PREDICTIONS_TOPIC", show_envvar=True, metavar=TOPIC)
 @click.option("--dead-letters", envvar="DEAD_LETTER_TOPIC", show_envvar=True, metavar=TOPIC)
-@click.option(
-    "--allow-pickle", envvar="ALLOW_PICKLE", is_flag=True, help="A pickled model may run its code here."
-)
+@pickle_option
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[BEAM'S OPTIONS]...")
 def command(  # noqa: PLR0913, PLR0917  # one for each option
     trips: tuple[str, ...],

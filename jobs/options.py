@@ -10,6 +10,16 @@ model_option = click.option(
     "release if not given.",
 )
 
+taxi_option = click.option(
+    "--taxi", type=click.Choice(["green", "yellow"]), help="What a file's columns say if not given."
+)
+year_option = click.option(
+    "--year", type=click.IntRange(1, 9999), help="Of the month; what a file's name says if not given."
+)
+pickle_option = click.option(
+    "--allow-pickle", envvar="ALLOW_PICKLE", is_flag=True, help="A pickled model may run its code here."
+)
+
 
 class ListsCommand(click.Command):
     """Takes `--trips A B` for `--trips A --trips B`: so a shell writes out `--trips *.parquet`."""

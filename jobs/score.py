@@ -8,7 +8,7 @@ from rich.console import Console
 from functions.errors import RidecastError
 from functions.rides import NEW_YORK
 from jobs.flows.months import month_before
-from jobs.options import model_option
+from jobs.options import model_option, pickle_option, taxi_option, year_option
 from jobs.scoring.job import Done, Wish, fill_in, score_place
 
 HOMEWORK = ("ride_id", "predicted_duration")
@@ -34,12 +34,8 @@ HOMEWORK = ("ride_id", "predicted_duration")
     help="A folder, local or gs://…, for the layout taxi_type=…/year=…/month=…; or a file named ….parquet.",
 )
 @model_option
-@click.option(
-    "--taxi", type=click.Choice(["green", "yellow"]), help="What the file's columns say if not given."
-)
-@click.option(
-    "--year", type=click.IntRange(1, 9999), help="Of the month; what the file's name says if not given."
-)
+@taxi_option
+@year_option
 @click.option("--month", type=click.IntRange(1, 12))
 @click.option(
     "--months-back",
@@ -54,9 +50,7 @@ HOMEWORK = ("ride_id", "predicted_duration")
     show_default=True,
     help="All columns, or ride_id and predicted_duration.",
 )
-@click.option(
-    "--allow-pickle", envvar="ALLOW_PICKLE", is_flag=True, help="A pickled model may run its code here."
-)
+@pickle_option
 def command(  # noqa: PLR0913, PLR0917  # one for each option
     trips: str,
     output: str,

@@ -2,12 +2,15 @@
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
 from functions.errors import RidecastError
+
+Command = TypeVar("Command", bound=Callable[..., object])
 
 LOG_LINES = 40
 """Of the log of a part that failed, its end."""
@@ -31,6 +34,24 @@ _trips = click.option(
 )
 
 
+def _rate(usual: float) -> Callable[[Command], Command]:
+    return click.option(
+        "--rate",
+        envvar="RATE",
+        type=click.FloatRange(min=0, min_open=True),
+        default=usual,
+        show_default=True,
+        show_envvar=True,
+        help="Ride events a second.",
+    )
+
+
+def _picture(what: str) -> Callable[[Command], Command]:
+    return click.option(
+        "--picture", envvar="PICTURE", type=click.Path(dir_okay=False, path_type=Path), help=what
+    )
+
+
 @command.command("run")
 @_trips
 @click.option(
@@ -42,21 +63,8 @@ _trips = click.option(
     show_envvar=True,
     help="How many rides to replay.",
 )
-@click.option(
-    "--rate",
-    envvar="RATE",
-    type=click.FloatRange(min=0, min_open=True),
-    default=50,
-    show_default=True,
-    show_envvar=True,
-    help="Ride events a second.",
-)
-@click.option(
-    "--picture",
-    envvar="PICTURE",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Save what was shown as an SVG file.",
-)
+@_rate(50)
+@_picture("Save what was shown as an SVG file.")
 def run_command(wanted: tuple[str, ...], rides: int, rate: float, picture: Path | None) -> None:
     """Train, promote, serve, replay rides, collect predictions, compare, and clean up."""
     with ending_well():
@@ -67,21 +75,8 @@ def run_command(wanted: tuple[str, ...], rides: int, rate: float, picture: Path 
 
 
 @command.command("retrain")
-@click.option(
-    "--rate",
-    envvar="RATE",
-    type=click.FloatRange(min=0, min_open=True),
-    default=25,
-    show_default=True,
-    show_envvar=True,
-    help="Ride events a second.",
-)
-@click.option(
-    "--picture",
-    envvar="PICTURE",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Save what happened as a PNG file.",
-)
+@_rate(25)
+@_picture("Save what happened as a PNG file.")
 def retrain_command(rate: float, picture: Path | None) -> None:
     """A generated city's traffic slows down: report, train and promote anew, while rides stream on."""
     with ending_well():
