@@ -22,9 +22,10 @@ up: install ## the local cloud stays up, with addresses and commands to try
 retrain: install ## a month drifts, a new champion takes over, and the rides stream on (RATE=… PICTURE=…; two minutes)
 	@$(BIN)/python -m jobs local retrain
 
-lint: install ## style and types
+lint: install ## style, layers and types
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check --quiet
+	@$(BIN)/lint-imports --no-cache > .cache/layers.log || { cat .cache/layers.log; exit 1; }
 	@$(BIN)/mypy --no-error-summary
 
 test: install ## all tests

@@ -8,9 +8,9 @@ import functions_framework.aio
 from starlette.requests import Request
 from starlette.responses import Response
 
-from functions import memory
+from functions import gc_tuning
 
-memory.expect_imports()
+gc_tuning.expect_imports()
 from functions import app  # noqa: E402
 
 

@@ -15,11 +15,12 @@ from benchmarks.report import Tables, document
 from benchmarks.results import Results
 from benchmarks.servers import PEERS_OVER_HTTP, PEERS_OVER_PUBSUB
 from benchmarks.wrk import find_wrk
-from jobs.local import ending_well
-from jobs.local.processes import HOUSE, in_background
+from jobs.commands.local import ending_well
+from jobs.concurrency import in_background
 from jobs.local.screen import Screen
+from jobs.settings import PROJECT_ROOT
 
-DOCUMENT = HOUSE / "docs" / "performance.md"
+DOCUMENT = PROJECT_ROOT / "docs" / "performance.md"
 PICTURE = DOCUMENT.with_suffix(".svg")
 QUIET_LOAD = 0.5
 """Load average up to which a machine counts as idle."""
@@ -60,7 +61,7 @@ def run(bench: Bench, wanted: Sequence[str], plan: Plan) -> bool:
         screen.say(
             f"! the load average is {busy:.1f}: other programs will be measured, too; wait until it is quiet"
         )
-    wrk = find_wrk(HOUSE / ".cache" / "wrk")
+    wrk = find_wrk(PROJECT_ROOT / ".cache" / "wrk")
     with screen.step("model") as step:
         champion = train(bench.programs, bench.folder, bench.surroundings(), wanted, RIDES)
         step.detail = f"version {champion.release.version}, trained and promoted; {champion.source}"
@@ -76,7 +77,7 @@ def run(bench: Bench, wanted: Sequence[str], plan: Plan) -> bool:
     if plan.documents:
         DOCUMENT.write_text(document(results, plan, champion.source, wrk.version, busy))
         picture(results).savefig(PICTURE, metadata={"Date": None})
-        screen.say(f"written: {DOCUMENT.relative_to(HOUSE)}, {PICTURE.relative_to(HOUSE)}")
+        screen.say(f"written: {DOCUMENT.relative_to(PROJECT_ROOT)}, {PICTURE.relative_to(PROJECT_ROOT)}")
     return answered(results)
 
 

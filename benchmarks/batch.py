@@ -16,9 +16,9 @@ from benchmarks.champion import Champion
 from benchmarks.questions import SAME_MINUTES, WrongAnswer
 from benchmarks.results import Sample
 from benchmarks.servers import LIMITS, PEERS, model_settings, program
-from jobs.cleaning import clean_trips, read_trips
 from jobs.local.emulators import last_line
-from jobs.trips import columns_of
+from jobs.trips.cleaning import clean_trips, read_trips
+from jobs.trips.records import columns_of
 
 RIDECAST_SCORE = "**Ridecast** `score`"
 RIDECAST_BEAM = "**Ridecast** `beam`, two processes"

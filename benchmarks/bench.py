@@ -14,8 +14,9 @@ from benchmarks.questions import SHOWN, Question, WrongAnswer
 from benchmarks.servers import ENVIRONMENTS, PEERS, Server
 from jobs.local.cloud import LocalCloud
 from jobs.local.emulators import start_storage
-from jobs.local.processes import HOUSE, Program, Programs, free_port
+from jobs.local.processes import Program, Programs, free_port
 from jobs.local.screen import Screen
+from jobs.settings import PROJECT_ROOT
 
 START_SECONDS = 90.0
 """For the slowest tool on a machine with its hands full."""
@@ -78,7 +79,7 @@ class Bench(LocalCloud):
         Raises:
             PartFailed: uv cannot make it.
         """
-        requirements = HOUSE / PEERS / peer / "requirements.txt"
+        requirements = PROJECT_ROOT / PEERS / peer / "requirements.txt"
         digest = hashlib.sha256(requirements.read_bytes()).hexdigest()
         folder = ENVIRONMENTS / peer
         installed = folder / INSTALLED
@@ -86,7 +87,7 @@ class Bench(LocalCloud):
             return
         uv, python = str(Path(sys.executable).with_name("uv")), str(folder / "bin" / "python")
         with self._screen.step(f"install {peer}") as step:
-            step.detail = str(folder.relative_to(HOUSE))
+            step.detail = str(folder.relative_to(PROJECT_ROOT))
             for words in (
                 [uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)],
                 [

@@ -10,16 +10,16 @@ import msgspec
 from functions.artifacts import LARGEST_FILE, ModelFolder, read_file
 from functions.mlmodel import describe
 from functions.model import Model, load_model
-from functions.registry import resolve
 from functions.releases import Release, encode_release
-from jobs.bucket import write_whole
-from jobs.download import find_trips
+from functions.resolver import resolve
+from jobs.events.replay import RecordedRide, sample_rides
+from jobs.local.bootstrap import CACHE
 from jobs.local.cloud import POINTER
 from jobs.local.emulators import BUCKET
 from jobs.local.processes import Programs
-from jobs.local.ready import CACHE
-from jobs.replay import RecordedRide, sample_rides
+from jobs.registry.model_store import write_whole
 from jobs.settings import MODEL_NAME, Settings
+from jobs.trips.download import find_trips
 
 
 class Champion(NamedTuple):
@@ -50,7 +50,7 @@ def train(
         wanted: places of trips, see `find_trips`.
 
     Raises:
-        NoPlace: the wanted trips are not to be had.
+        FileAccessError: the wanted trips are not to be had.
         PartFailed: the training or the promotion failed.
     """
     trips = find_trips(wanted, CACHE, folder)

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 import msgspec
 
 from benchmarks.questions import Question, WrongAnswer, compare
+from jobs.events.subscribers import Arrival, open_outlet
 from jobs.local.topics import Topics
-from jobs.outlets import Arrival, open_outlet
 
 ARRIVAL_SECONDS = 30.0
 """For a prediction that was confirmed to come out of its subscription."""

@@ -18,12 +18,12 @@ from typing import Any
 import msgspec
 
 from functions.artifacts import ModelFolder
-from functions.dialects import Asked, read_rides
+from functions.codecs import Asked, read_rides
 from functions.features import FeatureMatrix, Features, RideColumns, ride_columns
 from functions.mlmodel import describe
 from functions.model import Model, load_model
 from functions.onnx_model import open_session
-from functions.registry import resolve
+from functions.resolver import resolve
 from functions.rides import Prediction
 
 ROUNDS = 41

@@ -19,17 +19,17 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.progress import track
 
-from functions.dialects import read_rides
+from functions.codecs import read_rides
 from functions.features import RideColumns
 from functions.mlmodel import Target
 from functions.model import Model
 from functions.onnx_model import OnnxScorer, open_session
 from functions.releases import Release
-from jobs.cleaning import clean_trips, read_trips
-from jobs.errors import Errors
-from jobs.export import export
-from jobs.pipeline import COLUMNS, Minutes, Parameters, fit_pipeline, new_pipeline
-from jobs.trips import columns_of, without_pickup_time
+from jobs.metrics import Errors
+from jobs.training.onnx_export import export
+from jobs.training.pipeline import COLUMNS, Minutes, Parameters, fit_pipeline, new_pipeline
+from jobs.trips.cleaning import clean_trips, read_trips
+from jobs.trips.records import columns_of, without_pickup_time
 
 TREES = (40, 60, 80, 100, 150, 200, 300)
 LEAVES = (31, 63, 127, 255)

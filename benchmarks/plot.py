@@ -8,7 +8,7 @@ from matplotlib.figure import Figure as Picture
 from benchmarks.report import short
 from benchmarks.results import Figure, Results, Row, first_seconds, middle, rate
 from benchmarks.servers import LIMITS_OVER_HTTP, PEERS_OVER_HTTP, PEERS_OVER_PUBSUB, RIDECAST, RIDECAST_EVENTS
-from jobs.plots import BLUE, GREY, ORANGE
+from jobs.ui.palette import BLUE, GREY, ORANGE
 
 BAR_INCHES = 0.32
 LIMIT = "#b9c3cc"

@@ -11,7 +11,7 @@ from benchmarks.champion import Champion
 from functions.errors import RidecastError
 from functions.features import FeatureMatrix, Features, ride_columns
 from functions.rides import parse_ride
-from jobs.inlets import push_envelope
+from jobs.events.publishers import push_envelope
 
 SAME_MINUTES = 1e-3
 """By which scikit-learn and other builds of the same model may differ from what Ridecast says."""

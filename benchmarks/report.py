@@ -30,7 +30,7 @@ from benchmarks.results import (
 from benchmarks.servers import ASGI_ECHO, PEERS, PEERS_OVER_PUBSUB, RIDECAST_EVENTS
 from benchmarks.stages import MODEL, REST
 from benchmarks.targets import FEWEST_ROUNDS, judge
-from jobs.local.processes import HOUSE
+from jobs.settings import PROJECT_ROOT
 
 TEMPLATE = Path(__file__).with_name("performance.template.md")
 OURS = (
@@ -183,7 +183,7 @@ def versions() -> str:
 
 def others() -> str:
     """What each peer's requirements name first."""
-    names = sorted((HOUSE / PEERS).glob("*/requirements.in"))
+    names = sorted((PROJECT_ROOT / PEERS).glob("*/requirements.in"))
     pinned = {path.read_text().split()[0] for path in names}
     return ", ".join(sorted(pinned)).replace("==", " ")
 

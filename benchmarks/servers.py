@@ -19,11 +19,12 @@ from benchmarks.questions import (
     open_inference_form,
     split_form,
 )
-from jobs.local.processes import HOUSE, free_port
+from jobs.local.processes import free_port
+from jobs.settings import PROJECT_ROOT
 
 LIMITS = "benchmarks/limits"
 PEERS = "benchmarks/peers"
-ENVIRONMENTS = HOUSE / ".cache" / "peers"
+ENVIRONMENTS = PROJECT_ROOT / ".cache" / "peers"
 """Where the peers' virtual environments are kept."""
 
 RIDECAST = "**Ridecast** `predict`"
@@ -204,6 +205,6 @@ def model_settings(folder: str, champion: Champion) -> dict[str, str]:
     return {
         "MODEL_FOLDER": folder,
         "MODEL_COLUMNS": ",".join(champion.columns),
-        "PYTHONPATH": str(HOUSE),
+        "PYTHONPATH": str(PROJECT_ROOT),
         "OMP_NUM_THREADS": "1",
     }

@@ -18,11 +18,11 @@ from functions.artifacts import ModelFolder
 from functions.mlmodel import describe
 from functions.model import Model
 from functions.onnx_model import OnnxScorer, open_session
-from functions.registry import resolve
+from functions.resolver import resolve
+from jobs.scoring.engine import score
 from jobs.scoring.layout import Output
-from jobs.scoring.run import score
-from jobs.scoring.trips import ScoredTrips
-from jobs.trips import open_trips
+from jobs.scoring.trip_source import ScoredTrips
+from jobs.trips.records import open_trips
 
 MODEL, REST = "the model", "everything else"
 

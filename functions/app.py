@@ -12,18 +12,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from functions import telemetry
+from functions.authentication import TokenVerifier
 from functions.errors import SettingsError
-from functions.identity import TokenVerifier
+from functions.event_handler import Stream
 from functions.model import load_model
-from functions.predictor import Begin, Predictor, nothing
+from functions.model_manager import Begin, Predictor, nothing
+from functions.predict_endpoint import Web
 from functions.publisher import connect
-from functions.push import Push
-from functions.registry import resolve
+from functions.push_endpoint import Push
+from functions.resolver import resolve
 from functions.responses import unavailable_response
 from functions.settings import Settings
-from functions.stream import Stream
 from functions.telemetry import logger
-from functions.web import Web
 
 
 async def answer(request: Request) -> Response:

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from functions.errors import Refused, SettingsError
-from functions.lines import LinePublisher
-from functions.memory import settle
-from functions.messages import OutMessage
+from functions.gc_tuning import settle
+from functions.json_lines import LinePublisher
+from functions.pubsub_message import OutMessage
 
 if TYPE_CHECKING:
-    from functions.pubsub import Topic
+    from functions.pubsub_client import Topic
 
 MOST_MESSAGES = 1000
 MOST_BYTES = 9_500_000
@@ -133,7 +133,7 @@ class TopicPublisher:
 
 
 def _new_topic(name: str, emulator: str) -> "Topic":
-    from functions.pubsub import Topic
+    from functions.pubsub_client import Topic
 
     return Topic(name, emulator)
 

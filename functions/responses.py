@@ -7,7 +7,7 @@ import msgspec
 from starlette.responses import Response
 
 from functions.errors import ModelUnavailable, Problem, SettingsError, Unavailable
-from functions.predictor import Predictor
+from functions.model_manager import Predictor
 
 HEALTH_PATHS = frozenset({"/health", "/ping"})
 """Not /healthz, which Cloud Run answers itself."""

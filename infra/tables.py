@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from jobs.tables import fill_tables
+from jobs.ui.markdown import fill_tables
 
 HERE = Path(__file__).parent
 _BLOCK = re.compile(r'^(variable|output) "(\w+)" \{\n(.*?)^\}$', re.DOTALL | re.MULTILINE)

@@ -3,10 +3,13 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
-import click
+from functions.errors import SettingsError
 
+PROJECT_ROOT = Path(__file__).resolve().parents[1]
+"""The checkout: where `main.py` and `.cache/` are."""
 MODEL_NAME = "ride-duration"
 """Under which the registry knows the model, unless a command is told otherwise."""
 ALIAS = "champion"
@@ -26,14 +29,14 @@ class Settings:
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> Self:
-        """Raises click.UsageError that names everything that is missing."""
+        """Raises SettingsError that names everything that is missing."""
         wanted = {
             "MLFLOW_TRACKING_URI": "an MLflow server's address or sqlite:///FILE",
             "MODEL_BUCKET": "gs://BUCKET or a folder, for models and release pointers",
         }
         missing = [f"{name} is not set: {what}" for name, what in wanted.items() if not environ.get(name)]
         if missing:
-            raise click.UsageError("; ".join(missing))
+            raise SettingsError("; ".join(missing))
         return cls(environ["MLFLOW_TRACKING_URI"], environ["MODEL_BUCKET"].rstrip("/"))
 
     def pointer(self, name: str, alias: str = ALIAS) -> str:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from functions.errors import RidecastError
-from jobs.places import trouble_with, writing
+from jobs.storage.files import trouble_with, writing
 
 SEED = 1907
 """The year of New York's first taxis with a motor and a meter."""

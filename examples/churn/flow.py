@@ -8,10 +8,10 @@ from datetime import date
 from prefect import flow
 from prefect.runtime import flow_run
 
-from jobs.flows.months import month_before
-from jobs.flows.report import Report
+from jobs.flows.artifacts import Report
 from jobs.flows.tasks import score_file
 from jobs.scoring.job import Wish
+from jobs.trips.months import month_before
 
 
 @flow(name="churn")

@@ -16,10 +16,11 @@ from examples.churn.model import COLUMNS, TARGET, export, model_frame, new_pipel
 from functions.errors import RidecastError
 from functions.model import load_table_model
 from functions.releases import Release
-from jobs.places import NoPlace, reading, trouble_with
-from jobs.registered import Registry, point_at
+from jobs.registry.model_versions import Registry
+from jobs.registry.release_pointer import point_at
+from jobs.registry.runs import log_onnx, log_scikit_learn, register, tracked_run
 from jobs.settings import ALIAS, HELD_OUT_SHARE, Settings
-from jobs.tracking import log_onnx, log_scikit_learn, register, tracked_run
+from jobs.storage.files import FileAccessError, reading, trouble_with
 
 NAME = "churn"
 """Of the experiment and of the registered model."""
@@ -58,12 +59,12 @@ def read_customers(place: str) -> pd.DataFrame:
     """A table with all columns that are learnt from.
 
     Raises:
-        NoPlace: it cannot be read, or lacks a column.
+        FileAccessError: it cannot be read, or lacks a column.
     """
     with reading(place) as file, trouble_with(place):
         customers = pd.read_parquet(file)
     if missing := [name for name in (*COLUMNS, KNOWN) if name not in customers]:
-        raise NoPlace(
+        raise FileAccessError(
             f"{place} has no column {', '.join(missing)}: write it with "
             "`python -m examples.churn.customers --outcome`"
         )

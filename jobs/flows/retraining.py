@@ -14,13 +14,12 @@ from prefect.states import Completed
 from pydantic import NonNegativeInt, PositiveInt
 
 from functions.rides import NEW_YORK
-from jobs.flows.log import logged_console
-from jobs.flows.months import month_before
-from jobs.flows.report import slug
-from jobs.flows.rides import TRIPS, Taxi
+from jobs.flows.artifacts import slug
+from jobs.flows.run_console import logged_console
+from jobs.flows.scoring import TRIPS, Taxi
 from jobs.flows.tasks import JITTER, RETRY_DELAYS, worth_another_try
-from jobs.scoring.job import fill_in
 from jobs.settings import MODEL_NAME, Settings
+from jobs.trips.months import fill_in, month_before
 
 # Training and MLflow take seconds to import, and who serves flows does without: each task imports its own.
 if TYPE_CHECKING:
@@ -51,8 +50,8 @@ class Retraining:
 
 def _worth_another_promotion(_task: object, _run: TaskRun, state: State[Any]) -> bool:
     """Closed gates stay closed."""
-    from jobs.promote import HalfPromoted
-    from jobs.reachable import TrackingFailed
+    from jobs.registry.promotion import HalfPromoted
+    from jobs.registry.tracking_server import TrackingFailed
 
     return isinstance(state.data, TrackingFailed | HalfPromoted)
 
@@ -77,8 +76,8 @@ def report_month(place: str) -> "Findings":
 @task(name="train", retry_condition_fn=worth_another_try, retry_jitter_factor=JITTER, cache_policy=NO_CACHE)
 def train_version(places: Sequence[str]) -> int:
     """Trains on months; the last fifth of their rides is held out. The number of the new version."""
-    from jobs.pipeline import Parameters
-    from jobs.train import read_months, train
+    from jobs.training.pipeline import Parameters
+    from jobs.training.train import read_months, train
 
     console = logged_console()
     months = read_months(places, (), console)
@@ -93,8 +92,8 @@ def train_version(places: Sequence[str]) -> int:
 )
 def promote_version(version: int) -> None:
     """Puts a version in service, if the gates let it through."""
-    from jobs.promote import promote
-    from jobs.reachable import reachable
+    from jobs.registry.promotion import promote
+    from jobs.registry.tracking_server import reachable
 
     settings = Settings.read()
     with reachable(settings):

@@ -13,11 +13,12 @@ from prefect.states import Completed
 from functions.artifacts import ModelFolder
 from functions.errors import RidecastError, SettingsError
 from functions.mlmodel import describe, identified
-from jobs.flows.log import logged_console
-from jobs.flows.report import Report, title_of
-from jobs.places import NoPlace
-from jobs.scoring.job import Wish, find_release, score_place
+from jobs.flows.artifacts import Report, title_of
+from jobs.flows.run_console import logged_console
+from jobs.registry.release_pointer import find_release
+from jobs.scoring.job import Wish, score_place
 from jobs.scoring.layout import is_file, is_there, month_partition, output_of
+from jobs.storage.files import FileAccessError
 
 RETRY_DELAYS = (60.0, 300.0, 1500.0)
 """Seconds before each further try: half an hour in all."""
@@ -72,7 +73,7 @@ def finished_before(wish: Wish) -> Report | None:
     """What there is of a month that this version of the model has predicted; None if it has not.
 
     Raises:
-        NoPlace: the output is a file, or cannot be looked at.
+        FileAccessError: the output is a file, or cannot be looked at.
         ModelUnavailable: there is no such model.
     """
     assert wish.month, "only a month's file is known before its input is read"
@@ -88,9 +89,9 @@ def finished_before(wish: Wish) -> Report | None:
 
 
 def refuse_file(output: str) -> None:
-    """Raises NoPlace where an output is a file: it would be taken for finished, whatever wrote it."""
+    """Raises FileAccessError where an output is a file: it would be taken for finished, whatever wrote it."""
     if is_file(output):
-        raise NoPlace(
+        raise FileAccessError(
             f"{output} is a file, whose name does not tell which months and which version of the model are "
             "finished: give a folder, local or gs://…"
         )

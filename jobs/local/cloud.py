@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+from jobs.concurrency import in_background
 from jobs.local.emulators import (
     BUCKET,
     INSTALL_PUBSUB,
@@ -22,12 +23,14 @@ from jobs.local.emulators import (
     start_pubsub,
     start_storage,
 )
-from jobs.local.flows import Flows
-from jobs.local.processes import HOUSE, PartFailed, Programs, answers, in_background, undisturbed
+from jobs.local.prefect_client import Flows
+from jobs.local.processes import PartFailed, Programs, answers
 from jobs.local.screen import Screen
+from jobs.local.shutdown import undisturbed
 from jobs.local.topics import Topics
+from jobs.settings import PROJECT_ROOT
 
-LOGS = HOUSE / ".cache" / "logs"
+LOGS = PROJECT_ROOT / ".cache" / "logs"
 """Where the log of a part that failed is kept."""
 POINTER = f"gs://{BUCKET}/releases/ride-duration/champion.json"
 START_SECONDS = 60.0
@@ -46,7 +49,7 @@ _NOT_OURS_EITHER = {"ALLOW_PICKLE", "DEBUG", "LOG_LEVEL", "THREADS", "WORKERS"}
 
 
 class Doors(NamedTuple):
-    """Where events go in and come out, as `jobs.inlets` and `jobs.outlets` take them."""
+    """Where events go in and come out, as jobs.events takes them."""
 
     ride_events: str
     predictions: str
@@ -288,7 +291,7 @@ class LocalCloud:
         return ours | {
             "TMPDIR": str(self.folder),
             "DO_NOT_TRACK": "1",
-            "MPLCONFIGDIR": str(HOUSE / ".cache" / "matplotlib"),
+            "MPLCONFIGDIR": str(PROJECT_ROOT / ".cache" / "matplotlib"),
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "NO_PROXY": ",".join(filter(None, [os.environ.get("NO_PROXY"), local])),
             "no_proxy": ",".join(filter(None, [os.environ.get("no_proxy"), local])),

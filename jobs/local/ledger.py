@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from functions.rides import RideId
-from jobs.outlets import Arrival
+from jobs.events.subscribers import Arrival
 
 
 class Predicted(NamedTuple):

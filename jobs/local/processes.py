@@ -12,17 +12,14 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import requests
 
 from functions.errors import RidecastError
+from jobs.settings import PROJECT_ROOT
 
-HOUSE = Path(__file__).resolve().parents[2]
-"""The checkout: where `main.py` and `.cache/` are."""
 PATIENCE_SECONDS = 6.0
 """What a program gets between SIGTERM and SIGKILL; gunicorn and the JVM need less than two."""
 PORT_TRIES = 3
@@ -30,8 +27,6 @@ PORT_TRIES = 3
 _PORT_TAKEN = re.compile(
     rb"address already in use|failed to bind|connection in use|errno (98|48)\b|not available", re.IGNORECASE
 )
-
-Result = TypeVar("Result")
 
 
 class PartFailed(RidecastError):
@@ -42,60 +37,6 @@ class PartFailed(RidecastError):
         self.part = part
         self.log = log
         """Everything that the part wrote, if it has come so far."""
-
-
-class Stopped(BaseException):
-    """A signal asked us to stop; not an Exception, so that nothing on the way takes it for a failure."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(signal.Signals(number).name)
-        self.exit_code = 128 + number
-
-
-@contextlib.contextmanager
-def stoppable() -> Iterator[None]:
-    """Makes the first SIGINT, SIGTERM or SIGHUP raise `Stopped`; those that follow are passed over."""
-    asked = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
-        asked.append(signal.SIGHUP)
-
-    def stop(number: int, _frame: object) -> None:
-        for each in asked:
-            signal.signal(each, signal.SIG_IGN)
-        raise Stopped(number)
-
-    before = {each: signal.signal(each, stop) for each in asked}
-    try:
-        yield
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
-
-
-@contextlib.contextmanager
-def undisturbed() -> Iterator[None]:
-    """Passes over the signals that ask us to stop: for cleaning up, which is our way of stopping."""
-    asked = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
-    before = {each: signal.signal(each, signal.SIG_IGN) for each in asked}
-    try:
-        yield
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
-
-
-def in_background(work: Callable[[], Result]) -> "Future[Result]":
-    """Runs `work` in a thread that does not keep the process alive, unlike an executor's."""
-    future: Future[Result] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as error:  # handed to whoever waits for the result
-            future.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    return future
 
 
 def free_port() -> int:
@@ -144,7 +85,7 @@ class Program:
                 stdout=None if shows else file,
                 stderr=file,
                 env=dict(environment),
-                cwd=HOUSE,
+                cwd=PROJECT_ROOT,
                 start_new_session=True,
             )
 

@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from functions.errors import RidecastError
-from jobs.city import write_month
-from jobs.download import Trips
+from jobs.concurrency import in_background
+from jobs.events.replay import sample_rides
+from jobs.local.bootstrap import make_ready
 from jobs.local.cloud import DEPLOYMENT, LocalCloud
-from jobs.local.collect import replay
-from jobs.local.flows import ENDED, Flows, Span
-from jobs.local.processes import in_background
-from jobs.local.ready import make_ready
+from jobs.local.prefect_client import ENDED, Flows, Span
+from jobs.local.replay_rides import replay
+from jobs.local.rollover import Takeover
 from jobs.local.screen import Screen
-from jobs.local.takeover import Takeover
-from jobs.replay import sample_rides
+from jobs.trips.download import Trips
+from jobs.trips.synthetic import write_month
 
 LEARNED, JUDGED, DRIFTED, STREAMED = (date(2021, month, 1) for month in (1, 2, 3, 4))
 PACES = {LEARNED: 1.0, JUDGED: 1.0, DRIFTED: 0.7, STREAMED: 0.7}

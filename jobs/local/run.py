@@ -4,9 +4,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from jobs.local.bootstrap import make_ready, wanted_trips
 from jobs.local.cloud import LocalCloud
-from jobs.local.collect import ask_again, replay
-from jobs.local.ready import make_ready, wanted_trips
+from jobs.local.replay_rides import ask_again, replay
 from jobs.local.screen import Screen
 from jobs.local.summary import Summary, read_champion, read_handling
 

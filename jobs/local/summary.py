@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 import requests
 
-from functions.registry import resolve
 from functions.releases import Release
-from jobs.local.collect import Asked, Replayed
+from functions.resolver import resolve
 from jobs.local.ledger import nearest_rank
+from jobs.local.replay_rides import Asked, Replayed
 from jobs.local.screen import Outcome
 from jobs.settings import ALIAS, MODEL_NAME
 

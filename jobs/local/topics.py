@@ -7,8 +7,8 @@ from google.api_core.exceptions import GoogleAPIError, NotFound
 from google.protobuf.duration_pb2 import Duration
 from google.pubsub_v1.types import DeadLetterPolicy, PushConfig, Subscription
 
-from jobs.clients import publisher_client, subscriber_client
-from jobs.deployed import SMOKE_PREFIX
+from jobs.events.pubsub_clients import publisher_client, subscriber_client
+from jobs.events.smoke_test import SMOKE_PREFIX
 
 ACK_SECONDS = 30
 """Longer than the function takes for one event (8 s) with room; also the push request's time-out."""

@@ -8,10 +8,10 @@ from typing import NoReturn
 
 import msgspec
 
+from jobs.events.replay import RecordedRide
+from jobs.local.bootstrap import make_ready, short, wanted_trips
 from jobs.local.cloud import LocalCloud
-from jobs.local.ready import make_ready, short, wanted_trips
 from jobs.local.screen import Screen
-from jobs.replay import RecordedRide
 
 LOOK_SECONDS = 1.0
 """Between two looks whether all parts still run."""

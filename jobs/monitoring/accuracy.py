@@ -7,8 +7,8 @@ import pandas as pd
 
 from functions.features import Ids
 from functions.zones import ZONES
-from jobs.errors import Errors, Minutes, errors_by
-from jobs.monitoring.rides import Rides, age
+from jobs.metrics import Errors, Minutes, errors_by
+from jobs.monitoring.dataset import Rides, age
 
 FEWEST_OF_A_PAIR = 30
 """Rides between two zones, for the pair to be among the worst."""

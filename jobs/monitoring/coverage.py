@@ -7,7 +7,7 @@ import numpy as np
 
 from functions.features import Ids
 from functions.zones import ZONES
-from jobs.monitoring.rides import Rides
+from jobs.monitoring.dataset import Rides
 
 FEWEST_OF_A_ZONE = 30
 """Rides that began in a zone before, for its silence to mean something."""

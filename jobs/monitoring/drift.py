@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import chi2, wasserstein_distance
 
-from jobs.monitoring.features import Feature, Numbers
-from jobs.monitoring.rides import Rides
+from jobs.monitoring.binning import Feature, Numbers
+from jobs.monitoring.dataset import Rides
 
 FEWEST_RIDES = 100
 """With fewer on either side, nothing is said about a feature."""

@@ -5,11 +5,11 @@ from math import isfinite
 
 from functions.errors import RidecastError
 from jobs.monitoring.accuracy import Accuracy, accuracy_of
+from jobs.monitoring.binning import FEATURES
 from jobs.monitoring.coverage import Coverage, coverage_of
+from jobs.monitoring.dataset import Rides
 from jobs.monitoring.drift import Drift, drift_of, like_with_like
-from jobs.monitoring.features import FEATURES
-from jobs.monitoring.limits import LEARNED_BY_HEART, UNKNOWN, Limits, Measure, Usual, measure
-from jobs.monitoring.rides import Rides
+from jobs.monitoring.thresholds import LEARNED_BY_HEART, UNKNOWN, Limits, Measure, Usual, measure
 
 
 class CannotReport(RidecastError):

@@ -11,18 +11,18 @@ from rich.console import Console
 from rich.text import Text
 
 from functions.model import Model, load_model
-from jobs.database import open_database
 from jobs.monitoring.findings import CannotReport, Findings, compare
-from jobs.monitoring.limits import Limits
-from jobs.monitoring.logged import EXPERIMENT, log_report
-from jobs.monitoring.months import read_months
-from jobs.monitoring.stream import read_stream
-from jobs.monitoring.summary import print_summary
-from jobs.monitoring.trained import Training, training_of
-from jobs.places import name_of, trouble_with, writing
-from jobs.scoring.job import find_release
-from jobs.scoring.trips import DURATION
+from jobs.monitoring.mlflow_report import EXPERIMENT, log_report
+from jobs.monitoring.month_source import read_months
+from jobs.monitoring.stream_source import read_stream
+from jobs.monitoring.terminal_report import print_summary
+from jobs.monitoring.thresholds import Limits
+from jobs.monitoring.training_run import Training, training_of
+from jobs.registry.release_pointer import find_release
+from jobs.scoring.database import open_database
+from jobs.scoring.trip_source import DURATION
 from jobs.settings import Settings
+from jobs.storage.files import name_of, trouble_with, writing
 
 
 class Wish(NamedTuple):
@@ -50,7 +50,7 @@ def make_report(wish: Wish, console: Console, environ: Mapping[str, str] = os.en
 
     Raises:
         CannotReport: nothing is there to compare.
-        NoPlace: a place cannot be read, or the page not be written.
+        FileAccessError: a place cannot be read, or the page not be written.
         ModelUnavailable, NoSuchVersion, SettingsError, TrackingFailed: there is no model.
     """
     if bool(wish.trips) == bool(wish.stream):
@@ -89,7 +89,7 @@ def make_report(wish: Wish, console: Console, environ: Mapping[str, str] = os.en
 
 def _publish(findings: Findings, place: str, settings: Settings | None) -> Findings:
     # Matplotlib takes half a second to import: a report that is only told does without.
-    from jobs.monitoring.page import page_of
+    from jobs.monitoring.html_report import page_of
 
     page = page_of(findings, datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"))
     if place:

@@ -15,7 +15,7 @@ from datetime import date
 from typing import NamedTuple
 
 from functions.releases import Release
-from jobs.places import join, name_of, names_in, remove
+from jobs.storage.files import join, name_of, names_in, remove
 
 REJECTED = "rejected"
 _SUFFIX = ".parquet"
@@ -76,7 +76,7 @@ def remove_others(file: str, keep: Iterable[str]) -> None:
         keep: what is there of the file now.
 
     Raises:
-        NoPlace: it cannot be removed.
+        FileAccessError: it cannot be removed.
     """
     kept = {name_of(place) for place in keep}
     folder = file.rpartition("/")[0]
@@ -89,7 +89,7 @@ def is_there(file: str) -> bool:
     """Whether a run has finished a file of the layout, whole or in shards.
 
     Raises:
-        NoPlace: its folder cannot be looked into.
+        FileAccessError: its folder cannot be looked into.
     """
     return any(whole(name) == name_of(file) for name in finished(names_in(file.rpartition("/")[0])))
 

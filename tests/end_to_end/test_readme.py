@@ -5,8 +5,8 @@ import re
 from datetime import date
 from pathlib import Path
 
-from jobs.city import write_month
 from jobs.local.processes import Programs
+from jobs.trips.synthetic import write_month
 from tests.blocks import ROOT, blocks_of, checkout, paste, script_of
 
 

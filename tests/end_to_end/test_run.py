@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs.city import write_month
+from jobs.trips.synthetic import write_month
 
-HOUSE = Path(__file__).parents[2]
+PROJECT_ROOT = Path(__file__).parents[2]
 RIDES = 40
 
 
@@ -60,7 +60,7 @@ class Local:
         }
         self._process = subprocess.Popen(
             [sys.executable, "-m", "jobs", "local", *words],
-            cwd=HOUSE,
+            cwd=PROJECT_ROOT,
             env=inherited | {"TMPDIR": str(temporary), "RIDECAST_TEST": self._mark} | variables,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -182,7 +182,11 @@ def test_up_stays_and_its_commands_work_as_they_are_printed(start, trips):
 
     answers = [
         subprocess.run(
-            ["bash", "-c", f"{exports}\n{command}"], cwd=HOUSE, capture_output=True, text=True, check=True
+            ["bash", "-c", f"{exports}\n{command}"],
+            cwd=PROJECT_ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
         for command in commands
     ]

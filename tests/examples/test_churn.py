@@ -19,13 +19,13 @@ from sklearn.metrics import roc_auc_score
 from examples.churn import customers as customers_module
 from examples.churn import train as train_module
 from examples.churn.model import COLUMNS, model_frame
-from jobs import score
-from jobs.database import open_database
+from jobs.commands import score
 from jobs.local.emulators import BUCKET
 from jobs.local.processes import Programs
-from jobs.places import exists, reading
+from jobs.scoring.database import open_database
 from jobs.scoring.job import Wish, score_place
 from jobs.settings import Settings
+from jobs.storage.files import exists, reading
 from tests.blocks import ROOT, Block, blocks_of, checkout, paste, script_of
 
 README = "examples/churn/README.md"

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from jobs.tables import fill_tables
+from jobs.ui.markdown import fill_tables
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "reliability.md"
 

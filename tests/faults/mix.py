@@ -12,8 +12,8 @@ import msgspec
 from functions.model import load_model
 from functions.releases import Release
 from functions.rides import parse_ride
-from jobs.inlets import push_envelope
-from jobs.outlets import Arrival
+from jobs.events.publishers import push_envelope
+from jobs.events.subscribers import Arrival
 from tests.faults.oracle import Event
 from tests.faults.traffic import Answer, post
 from tests.models import some_rides

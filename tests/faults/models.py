@@ -8,7 +8,7 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 from functions.releases import Release, encode_release
-from jobs.bucket import take_stock, write_whole
+from jobs.registry.model_store import take_stock, write_whole
 from tests.models import TARGET
 
 BREAKING_ZONE = 200

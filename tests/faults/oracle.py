@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from jobs.outlets import Arrival
+from jobs.events.subscribers import Arrival
 
 _OF_THE_DELIVERY = {
     "traceparent",

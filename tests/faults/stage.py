@@ -20,12 +20,13 @@ from typing import Any
 import httpx
 from google.pubsub_v1.types import DeadLetterPolicy, PushConfig, Subscription
 
-from jobs.clients import publisher_client, subscriber_client
-from jobs.inlets import push_envelope
-from jobs.local.processes import Program, Programs, answers, free_port, in_background
+from jobs.concurrency import in_background
+from jobs.events.publishers import push_envelope
+from jobs.events.pubsub_clients import publisher_client, subscriber_client
+from jobs.events.replay import paced
+from jobs.events.subscribers import Arrival, Outlet, open_outlet
+from jobs.local.processes import Program, Programs, answers, free_port
 from jobs.local.topics import MOST_DELIVERIES, Topics
-from jobs.outlets import Arrival, Outlet, open_outlet
-from jobs.replay import paced
 from tests.faults.oracle import Event, Verdict, judge
 from tests.faults.proxy import Proxy
 from tests.models import some_rides

@@ -21,10 +21,10 @@ from typing import NamedTuple
 
 import pytest
 
+from jobs.events.subscribers import Arrival, open_outlet
 from jobs.local.emulators import PubSub
 from jobs.local.processes import Program, Programs, answers, free_port
 from jobs.local.topics import Topics
-from jobs.outlets import Arrival, open_outlet
 from tests.faults.figures import Figures
 from tests.faults.mix import Mix
 from tests.faults.models import Pointer

@@ -13,8 +13,8 @@ from functions.artifacts import storage_client
 from functions.model import load_model
 from functions.releases import Release
 from functions.rides import parse_ride_event
-from jobs.bucket import write_whole
 from jobs.local.emulators import BUCKET
+from jobs.registry.model_store import write_whole
 from tests.faults.models import BREAKING_ZONE, Pointer, save_nan, save_raising, save_twice
 from tests.faults.oracle import Event
 from tests.faults.proxy import Proxy, between

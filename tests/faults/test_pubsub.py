@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from google.cloud.pubsub_v1 import PublisherClient
 
-from jobs.clients import publisher_client, subscriber_client
+from jobs.events.pubsub_clients import publisher_client, subscriber_client
 from jobs.local.emulators import PubSub, start_pubsub
 from jobs.local.processes import Programs
 from jobs.local.topics import Topics

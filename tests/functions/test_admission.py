@@ -5,11 +5,11 @@ from functools import partial
 import httpx
 import pytest
 
-from functions import push
+from functions import push_endpoint
 from functions.admission import Admission
 from functions.errors import Overloaded
-from functions.lines import LinePublisher
-from jobs.inlets import push_envelope
+from functions.json_lines import LinePublisher
+from jobs.events.publishers import push_envelope
 from tests.serving import call
 
 RIDE = {"PULocationID": 130, "DOLocationID": 205, "trip_distance": 3.66}
@@ -83,7 +83,7 @@ def test_a_burst_of_events_waits_for_a_slow_topic_and_is_refused_by_one_that_sta
         return await asyncio.gather(*(client.post("/", content=envelope) for _ in range(16 + 8)))
 
     monkeypatch.setattr(LinePublisher, "publish", publish)
-    monkeypatch.setattr(push, "Admission", partial(Admission, most=16, seconds=patience))
+    monkeypatch.setattr(push_endpoint, "Admission", partial(Admission, most=16, seconds=patience))
     envelope = push_envelope(json.dumps({"ride": RIDE, "ride_id": 1}).encode(), "1")
     answers = call("predict_event", event_settings, burst)
     turned_away = [answer for answer in answers if answer.status_code == 503]

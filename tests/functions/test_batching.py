@@ -9,7 +9,7 @@ from functions import batching
 from functions.batching import Batching
 from functions.errors import ImplausiblePrediction, Problem
 from functions.model import Model, load_model
-from functions.registry import resolve
+from functions.resolver import resolve
 from functions.rides import Prediction, Ride
 
 FAULTY = 265

@@ -21,7 +21,7 @@ from functions.artifacts import ModelFolder
 from functions.mlmodel import TEXT, Column, as_type, describe
 from functions.model import Scorer
 from functions.onnx_model import OnnxScorer, open_session
-from functions.registry import resolve
+from functions.resolver import resolve
 from functions.sklearn_model import COURSE_COLUMNS, DictScorer, FrameScorer
 
 TEXTS = {"first": ["a", "b", "a"], "second": ["x", "x", "y"]}

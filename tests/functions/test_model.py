@@ -14,10 +14,10 @@ from functions.errors import ImplausiblePrediction, ModelUnavailable
 from functions.features import ride_columns
 from functions.mlmodel import Target
 from functions.model import Model, load_model, load_table_model
-from functions.registry import resolve
 from functions.releases import Release, ReleasedFile
+from functions.resolver import resolve
 from functions.rides import Ride
-from jobs.bucket import take_stock
+from jobs.registry.model_store import take_stock
 from tests.models import save_bounded, save_course_onnx, save_onnx, save_onnx_with_truth, some_rides
 
 TEXT = {"__class__": "str", "__module__": "builtins", "__loader__": "JsonNode", "is_json": True}
@@ -141,7 +141,7 @@ import sys
 import main
 from functions.features import ride_columns
 from functions.model import load_model, load_table_model
-from functions.registry import resolve
+from functions.resolver import resolve
 from functions.rides import Ride
 load_model(resolve({str(onnx_folder)!r})).predict(ride_columns([Ride(130, 205, 3.66)]))
 print(sorted({{"mlflow", "sklearn", "pandas", "pyarrow", "scipy", "matplotlib"}} & set(sys.modules)))

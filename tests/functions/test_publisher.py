@@ -14,11 +14,11 @@ from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import DefaultCredentialsError
 from google.pubsub_v1.types import PublishRequest
 
-from functions import publisher, pubsub
+from functions import publisher, pubsub_client
 from functions.errors import PublishFailed, Refused
-from functions.messages import LONGEST_NAME, LONGEST_VALUE, OutMessage, takes
 from functions.publisher import TopicPublisher
-from functions.pubsub import Topic
+from functions.pubsub_client import Topic
+from functions.pubsub_message import LONGEST_NAME, LONGEST_VALUE, OutMessage, takes
 
 NAME = "projects/p/topics/t"
 
@@ -257,7 +257,7 @@ def test_a_call_ends_in_its_time_whatever_its_tries_are_about(monkeypatch: pytes
             await writer.wait_closed()
         return seconds
 
-    monkeypatch.setattr(pubsub, "CALL_SECONDS", 0.5)  # less than a try
+    monkeypatch.setattr(pubsub_client, "CALL_SECONDS", 0.5)  # less than a try
     assert asyncio.run(story()) < 1.5
 
 

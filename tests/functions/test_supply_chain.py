@@ -23,7 +23,7 @@ from sklearn.neighbors import KNeighborsRegressor
 from functions.errors import ModelUnavailable
 from functions.mlmodel import EXAMPLE_ROWS
 from functions.model import Model, load_model
-from functions.registry import resolve
+from functions.resolver import resolve
 from functions.rides import Ride
 from tests.models import COLUMNS
 
@@ -86,7 +86,7 @@ def watch(event, arguments):
         opened.add(str(arguments[0])[len(folder) + 1 :])
 sys.addaudithook(watch)
 from functions.model import load_model
-from functions.registry import resolve
+from functions.resolver import resolve
 load_model(resolve(folder), allow_pickle=True)
 print(sorted(opened), "evil" in sys.modules)
 """

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 
 from functions.settings import Settings
-from jobs.capacity.cost import memory_gib
-from jobs.capacity.measured import FUNCTIONS
+from jobs.capacity_study.pricing import memory_gib
+from jobs.capacity_study.service_profile import FUNCTIONS
 from tests.infra.access import ACCESS
 from tests.infra.expected import LEFT_ALONE
 from tests.infra.grants import grants

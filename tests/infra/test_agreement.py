@@ -11,15 +11,15 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from functions.dialects import RIDE_FIELDS
+from functions.codecs import RIDE_FIELDS
 from functions.releases import Release
-from jobs.city import write_month
-from jobs.deployed import SMOKE_PREFIX
-from jobs.download import TLC
-from jobs.score import command as score
+from jobs.commands.score import command as score
+from jobs.commands.sync import command as sync
+from jobs.events.smoke_test import SMOKE_PREFIX
 from jobs.scoring.layout import output_of
 from jobs.settings import Settings
-from jobs.sync import command as sync
+from jobs.trips.download import TLC
+from jobs.trips.synthetic import write_month
 from tests.infra.module import Made, strings
 
 RELEASE = Release(name="ride-duration", version="1", location="gs://b/m")

@@ -5,12 +5,12 @@ import re
 from pathlib import Path
 
 from functions.telemetry import CloudFormatter, Trace, fields, use_trace
-from jobs.capacity import cost
-from jobs.capacity.measured import FUNCTIONS
+from jobs.capacity_study import pricing
+from jobs.capacity_study.service_profile import FUNCTIONS
 from tests.infra.module import Made
 
 EVENT = FUNCTIONS["predict_event"]
-GIB = cost.memory_gib(EVENT)
+GIB = pricing.memory_gib(EVENT)
 STORAGE_TIB = 50.0
 """For what a Cloud Storage subscription writes, in dollars; as into BigQuery."""
 LOGGED_GIB = 0.5
@@ -28,15 +28,15 @@ def figures(table: str) -> list[float]:
 
 
 def test_a_million_events() -> None:
-    second = cost.ACTIVE_VCPU_SECOND + GIB * cost.ACTIVE_GIB_SECOND
+    second = pricing.ACTIVE_VCPU_SECOND + GIB * pricing.ACTIVE_GIB_SECOND
     service, whole = EVENT.service_ms / 1000, (EVENT.service_ms + EVENT.wait_ms) / 1000
     assert figures("million") == [
-        round(cost.messages(cost.MILLION, EVENT), 3),
-        round(cost.MILLION * EVENT.event_bytes / cost.TIB * STORAGE_TIB, 3),
-        round(cost.MILLION * cost.REQUEST, 3),
-        round(cost.MILLION * whole * second, 3),
-        round(cost.MILLION * service * second, 3),
-        round(cost.MILLION * 700 / 2**30 * LOGGED_GIB, 3),
+        round(pricing.messages(pricing.MILLION, EVENT), 3),
+        round(pricing.MILLION * EVENT.event_bytes / pricing.TIB * STORAGE_TIB, 3),
+        round(pricing.MILLION * pricing.REQUEST, 3),
+        round(pricing.MILLION * whole * second, 3),
+        round(pricing.MILLION * service * second, 3),
+        round(pricing.MILLION * 700 / 2**30 * LOGGED_GIB, 3),
     ]
     text = Path("docs/deploy.md").read_text()
     assert f"t = {whole * 1000:.2f} ms" in text
@@ -44,15 +44,15 @@ def test_a_million_events() -> None:
 
 
 def test_a_month(made: Made) -> None:
-    idle = cost.IDLE_VCPU_SECOND + GIB * cost.IDLE_GIB_SECOND
+    idle = pricing.IDLE_VCPU_SECOND + GIB * pricing.IDLE_GIB_SECOND
     job = made.of("google_cloud_run_v2_job")["sync-ride-duration"]["template"][0]["template"][0]
     (container,) = job["containers"]
     assert container["resources"][0]["limits"] == {"cpu": "1", "memory": "1Gi"}
     assert made.of("google_cloud_scheduler_job")["sync-ride-duration"]["schedule"] == "0 * * * *"
-    run = LEAST_SECONDS_OF_A_JOB * (cost.WHOLE_VCPU_SECOND + cost.WHOLE_GIB_SECOND)
+    run = LEAST_SECONDS_OF_A_JOB * (pricing.WHOLE_VCPU_SECOND + pricing.WHOLE_GIB_SECOND)
     assert figures("month") == [
-        round(idle * cost.MONTH_SECONDS, 2),
-        round(run * cost.MONTH_SECONDS / 3600, 2),
+        round(idle * pricing.MONTH_SECONDS, 2),
+        round(run * pricing.MONTH_SECONDS / 3600, 2),
         SCHEDULED,
     ]
 

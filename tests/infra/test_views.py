@@ -7,8 +7,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from functions.event_handler import prediction_event
 from functions.rides import Prediction, parse_ride_event
-from functions.stream import prediction_event
 from tests.infra.module import INFRA, Made
 
 VIEWS = sorted((INFRA / "sql").glob("*.sql"))

@@ -13,13 +13,13 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
+from tests.jobs.beam.conftest import KINDS, rows_below
 
 from functions.artifacts import storage_client
-from jobs.city import generate_month
 from jobs.local.emulators import BUCKET
-from jobs.places import join, writing
 from jobs.scoring.job import Wish, score_place
-from tests.jobs.dataflow.conftest import KINDS, rows_below
+from jobs.storage.files import join, writing
+from jobs.trips.synthetic import generate_month
 from tests.jobs.scoring.conftest import write_trips
 
 SECONDS = 60

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from jobs.clients import publisher_client, subscriber_client
+from jobs.events.pubsub_clients import publisher_client, subscriber_client
+from jobs.events.subscribers import Arrival, open_outlet
 from jobs.local.emulators import PubSub
 from jobs.local.topics import Topics
-from jobs.outlets import Arrival, open_outlet
 from tests.faults.models import Pointer
 from tests.faults.oracle import Event, Verdict, judge
 from tests.faults.stage import bad_event, good_events
@@ -31,15 +31,15 @@ import os, sys, time
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from functions.settings import Settings
-from jobs.dataflow import events
-from jobs.dataflow.answers import Route
+from jobs.beam import streaming
+from jobs.beam.handler import Route
 
 seconds, *names = sys.argv[1:]
-answer = events.answer
-events.answer = lambda *arguments: (time.sleep(float(seconds)), answer(*arguments))[1]
+answer = streaming.answer
+streaming.answer = lambda *arguments: (time.sleep(float(seconds)), answer(*arguments))[1]
 options = PipelineOptions(["--runner=BundleBasedDirectRunner", "--streaming"])
 with beam.Pipeline(options=options) as pipeline:
-    events.answer_on_dataflow(pipeline, Route(*names), Settings.read(os.environ))
+    streaming.answer_on_dataflow(pipeline, Route(*names), Settings.read(os.environ))
 """
 """The form for Dataflow, on this machine: with Beam's own read; answers take some seconds."""
 

@@ -13,12 +13,12 @@ import pytest
 from click.testing import CliRunner
 
 from functions.artifacts import storage_client
-from jobs.collect import command
-from jobs.inlets import open_inlet
+from jobs.commands.collect import command
+from jobs.events.publishers import open_inlet
 from jobs.local.emulators import BUCKET, PubSub
 from jobs.local.topics import Topics
-from jobs.monitoring.stream import read_stream
-from jobs.places import blob_at
+from jobs.monitoring.stream_source import read_stream
+from jobs.storage.files import blob_at
 
 ALL = "from rides_of_the_stream"
 

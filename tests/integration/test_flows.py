@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from functions.rides import NEW_YORK
-from jobs.city import generate_month, write_month
-from jobs.flows.months import month_before
-from jobs.local.flows import Flows
+from jobs.local.prefect_client import Flows
 from jobs.local.processes import Program, Programs
+from jobs.trips.months import month_before
+from jobs.trips.synthetic import generate_month, write_month
 from tests.models import save_course_onnx
 
 ROWS = 300

@@ -8,11 +8,12 @@ import pytest
 from functions.artifacts import storage_client
 from functions.errors import ModelUnavailable
 from functions.model import load_model
-from functions.registry import resolve
 from functions.releases import encode_release
-from jobs.bucket import take_stock, write_whole
+from functions.resolver import resolve
 from jobs.local.emulators import BUCKET
-from jobs.registered import Registry, point_at, pointed_at
+from jobs.registry.model_store import take_stock, write_whole
+from jobs.registry.model_versions import Registry
+from jobs.registry.release_pointer import point_at, pointed_at
 from tests.models import log_onnx, some_rides
 
 pytestmark = pytest.mark.usefixtures("in_cloud")

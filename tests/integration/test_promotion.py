@@ -13,10 +13,10 @@ from click.testing import CliRunner, Result
 from mlflow.tracking import MlflowClient
 
 from functions.model import load_model
-from functions.registry import resolve
+from functions.resolver import resolve
 from jobs.__main__ import main
-from jobs.bucket import take_stock
-from jobs.city import write_month
+from jobs.registry.model_store import take_stock
+from jobs.trips.synthetic import write_month
 from tests.models import some_rides
 
 NAME = "ride-duration"

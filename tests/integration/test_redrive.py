@@ -19,14 +19,15 @@ from google.pubsub_v1 import PublisherClient
 from google.pubsub_v1.types import PubsubMessage
 from rich.console import Console
 
-from jobs import redrive
-from jobs.clients import subscriber_client
+from jobs.commands import redrive
+from jobs.events.pubsub_clients import subscriber_client
+from jobs.events.replay import RecordedRide
+from jobs.events.subscribers import MOST_AT_ONCE
 from jobs.local.cloud import LocalCloud
 from jobs.local.emulators import PubSub
 from jobs.local.screen import Screen
 from jobs.local.topics import Topics
 from jobs.local.up import description
-from jobs.replay import RecordedRide
 from tests.cloud import Starter
 
 Reader = Callable[[str], list[Any]]
@@ -327,7 +328,7 @@ def test_killed_in_the_middle_every_event_is_in_the_topic_or_still_a_letter(
     sent |= {message.data for message in read_all(topics.push)}
     assert kept, "it was killed too late to tell"
     assert kept | sent == {b"%d" % number for number in range(ALL)}
-    assert len(kept & sent) <= redrive.MOST_AT_ONCE
+    assert len(kept & sent) <= MOST_AT_ONCE
 
 
 def test_ctrl_c_sends_no_event_twice_and_releases_the_others(

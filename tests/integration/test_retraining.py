@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.city import generate_month
-from jobs.registered import pointed_at
+from jobs.registry.release_pointer import pointed_at
+from jobs.trips.synthetic import generate_month
 
 RIDES = 5_000
 FLOW = """

@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 
 from functions.model import load_model
-from functions.registry import resolve
-from jobs.city import write_month
-from jobs.replay import sample_rides
-from jobs.trips import columns_of
+from functions.resolver import resolve
+from jobs.events.replay import sample_rides
+from jobs.trips.records import columns_of
+from jobs.trips.synthetic import write_month
 from tests.conftest import find_real_months
 from tests.serving import call
 

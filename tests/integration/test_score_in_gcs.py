@@ -11,11 +11,12 @@ import requests
 from click.testing import CliRunner, Result
 
 from functions.artifacts import storage_client
-from jobs.city import write_month
+from jobs.commands.score import command
 from jobs.local.emulators import BUCKET
-from jobs.places import STEP_BYTES, NoPlace, exists, reading, writing
-from jobs.registered import Registry, point_at
-from jobs.score import command
+from jobs.registry.model_versions import Registry
+from jobs.registry.release_pointer import point_at
+from jobs.storage.files import STEP_BYTES, FileAccessError, exists, reading, writing
+from jobs.trips.synthetic import write_month
 from tests.models import log_onnx
 
 pytestmark = pytest.mark.usefixtures("in_cloud")
@@ -97,7 +98,10 @@ def test_an_upload_that_cannot_even_be_called_off_is_not_seen(monkeypatch: pytes
 
 
 def test_what_is_not_there_is_said(tmp_path: Path) -> None:
-    with pytest.raises(NoPlace, match="gs://nowhere/at-all does not exist"), reading("gs://nowhere/at-all"):
+    with (
+        pytest.raises(FileAccessError, match="gs://nowhere/at-all does not exist"),
+        reading("gs://nowhere/at-all"),
+    ):
         pass
-    with pytest.raises(NoPlace, match="does not exist"), writing("gs://nowhere/at-all") as file:
+    with pytest.raises(FileAccessError, match="does not exist"), writing("gs://nowhere/at-all") as file:
         file.write(b"x")

@@ -13,7 +13,7 @@ import pytest
 
 from functions.artifacts import storage_client
 from jobs.local.emulators import BUCKET
-from jobs.places import STEP_BYTES, exists, reading
+from jobs.storage.files import STEP_BYTES, exists, reading
 from tests.jobs.scoring.conftest import write_trips
 
 ROWS = 2_000_000

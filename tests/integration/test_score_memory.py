@@ -9,7 +9,7 @@ import msgspec
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.city import generate_month
+from jobs.trips.synthetic import generate_month
 
 MEGABYTES = 400
 GROWTH_MEGABYTES = 80

@@ -12,12 +12,12 @@ import pytest
 import requests
 from click.testing import CliRunner, Result
 
-from jobs.clients import publisher_client, subscriber_client
-from jobs.deployed import SMOKE_PREFIX
+from jobs.commands.smoke import command
+from jobs.events.pubsub_clients import publisher_client, subscriber_client
+from jobs.events.smoke_test import SMOKE_PREFIX
 from jobs.local.emulators import PubSub
 from jobs.local.processes import free_port
 from jobs.local.topics import Topics
-from jobs.smoke import command
 from tests.cloud import Starter
 
 
@@ -239,7 +239,7 @@ def test_another_models_prediction_of_the_same_ride_is_not_ours(
     start_function: Starter, predict: str, onnx_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ours = uuid.UUID(int=7)
-    monkeypatch.setattr("jobs.deployed.uuid.uuid4", lambda: ours)
+    monkeypatch.setattr("jobs.events.smoke_test.uuid.uuid4", lambda: ours)
     predictions = tmp_path / "predictions"
     prediction = {"ride_fare": 9.5, "ride_id": f"{SMOKE_PREFIX}{ours.hex}"}
     foreign = {"model": "ride-fare", "version": "1", "prediction": prediction}

@@ -14,12 +14,12 @@ import pytest
 from google.cloud import pubsub_v1
 
 from functions.errors import PublishFailed
-from functions.messages import OutMessage
 from functions.publisher import MOST_BYTES, TopicPublisher
-from jobs.clients import publisher_client
+from functions.pubsub_message import OutMessage
+from jobs.events.pubsub_clients import publisher_client
+from jobs.events.subscribers import Arrival, open_outlet
 from jobs.local.emulators import PubSub
 from jobs.local.topics import Topics
-from jobs.outlets import Arrival, open_outlet
 from tests.cloud import Starter
 
 pytestmark = pytest.mark.usefixtures("in_cloud")

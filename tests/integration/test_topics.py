@@ -6,13 +6,13 @@ import queue
 import pytest
 from rich.console import Console
 
-from jobs.clients import publisher_client, subscriber_client
-from jobs.inlets import open_inlet
+from jobs.events.publishers import open_inlet
+from jobs.events.pubsub_clients import publisher_client, subscriber_client
+from jobs.events.subscribers import open_outlet
 from jobs.local.cloud import LocalCloud
 from jobs.local.emulators import PubSub
 from jobs.local.screen import Screen
 from jobs.local.topics import Topics
-from jobs.outlets import open_outlet
 
 
 def names(emulator, project):

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
-HOUSE = Path(__file__).parents[2]
-BUILD: dict[str, Any] = yaml.safe_load((HOUSE / "cloudbuild.yaml").read_text())
+PROJECT_ROOT = Path(__file__).parents[2]
+BUILD: dict[str, Any] = yaml.safe_load((PROJECT_ROOT / "cloudbuild.yaml").read_text())
 STEPS: list[dict[str, Any]] = BUILD["steps"]
 BUILT_IN = {"PROJECT_ID": "ridecast-dev", "BUILD_ID": "b-2", "LOCATION": "europe-west1"}
 """What Cloud Build itself gives to every build."""

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.ship.builds import BUILD, BUILT_IN, HOUSE, STEPS, USUAL, run
+from tests.ship.builds import BUILD, BUILT_IN, PROJECT_ROOT, STEPS, USUAL, run
 from tests.ship.cloud_run import CloudRun
 
-TEXT = (HOUSE / "cloudbuild.yaml").read_text()
+TEXT = (PROJECT_ROOT / "cloudbuild.yaml").read_text()
 PAST_THE_PLAN = ["record", "apply", "deploy", "smoke", "roll-back"]
-INFRA = HOUSE / "infra"
+INFRA = PROJECT_ROOT / "infra"
 
 
 def schema_complaints(path: Path) -> str:
@@ -30,7 +30,7 @@ def schema_complaints(path: Path) -> str:
 
 
 def test_it_follows_cloud_builds_schema(tmp_path: Path) -> None:
-    assert schema_complaints(HOUSE / "cloudbuild.yaml") == ""
+    assert schema_complaints(PROJECT_ROOT / "cloudbuild.yaml") == ""
     wrong = tmp_path / "cloudbuild.yaml"
     wrong.write_text(TEXT.replace("allowFailure:", "mayFail:"))
     assert "mayFail" in schema_complaints(wrong), "it would have been seen"

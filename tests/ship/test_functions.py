@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import requests
 
-from jobs.contents import listed
 from jobs.local.processes import Programs, answers
+from jobs.packaging.manifest import listed
 
-HOUSE = Path(__file__).parents[2]
+PROJECT_ROOT = Path(__file__).parents[2]
 RIDE = {"PULocationID": 130, "DOLocationID": 205, "trip_distance": 3.66}
 EVENT = base64.b64encode(json.dumps({"ride": RIDE, "ride_id": 256}).encode()).decode()
 PATHS = {"predict": "/predict", "predict_event": "/"}
@@ -28,12 +28,12 @@ def needed() -> set[str]:
     while left:
         module = left.pop()
         path = Path(*module.split(".")).with_suffix(".py")
-        if not (HOUSE / path).is_file():
+        if not (PROJECT_ROOT / path).is_file():
             path = Path(*module.split("."), "__init__.py")
-        if str(path) in files or not (HOUSE / path).is_file():
+        if str(path) in files or not (PROJECT_ROOT / path).is_file():
             continue
         files.add(str(path))
-        for node in ast.walk(ast.parse((HOUSE / path).read_text())):
+        for node in ast.walk(ast.parse((PROJECT_ROOT / path).read_text())):
             if isinstance(node, ast.Import):
                 left += [name.name for name in node.names]
             elif isinstance(node, ast.ImportFrom) and node.module:
@@ -46,7 +46,7 @@ def needed() -> set[str]:
 def test_the_list_is_what_the_functions_import_and_read() -> None:
     assert "functions/sklearn_model.py" in needed(), "imported when there is such a model"
     assert "functions/zones.csv" in needed()
-    assert set(listed(".gcloudignore", HOUSE)) == needed()
+    assert set(listed(".gcloudignore", PROJECT_ROOT)) == needed()
 
 
 @pytest.mark.skipif(not shutil.which("gcloud"), reason="needs gcloud, to ask what it would upload")
@@ -54,7 +54,7 @@ def test_gcloud_uploads_this_list(tmp_path: Path) -> None:
     """From a folder that is full of what may not go: the real files, and some that are easily forgotten."""
     for name in (".gcloudignore", "Makefile", "README.md", "requirements-dev.txt", *needed()):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(HOUSE / name, tmp_path / name)
+        shutil.copyfile(PROJECT_ROOT / name, tmp_path / name)
     for name in (
         *("functions/__pycache__/app.cpython-313.pyc", "functions/notes.md", "functions/data/model.onnx"),
         *("jobs/main.py", "tests/main.py", "docs/functions/main.py", "infra/terraform.tfstate", ".env"),
@@ -78,9 +78,9 @@ def test_these_files_are_enough(
 ) -> None:
     """A copy of them answers, with this environment's packages, which requirements.txt is a part of."""
     source = tmp_path / "source"
-    for name in listed(".gcloudignore", HOUSE):
+    for name in listed(".gcloudignore", PROJECT_ROOT):
         (source / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(HOUSE / name, source / name)
+        shutil.copyfile(PROJECT_ROOT / name, source / name)
     settings = plain_environment | {
         "MODEL_URI": str(onnx_folder),
         "PREDICTIONS_TOPIC": str(tmp_path / "predictions"),

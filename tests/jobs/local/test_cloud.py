@@ -4,12 +4,13 @@ from threading import Event
 import pytest
 from rich.console import Console
 
+from jobs.concurrency import in_background
+from jobs.events.replay import RecordedRide
 from jobs.local import cloud as clouds
 from jobs.local.cloud import LocalCloud, first_failure
-from jobs.local.processes import PartFailed, in_background
+from jobs.local.processes import PartFailed
 from jobs.local.screen import Screen
 from jobs.local.up import description
-from jobs.replay import RecordedRide
 
 
 @pytest.fixture

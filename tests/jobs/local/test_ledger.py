@@ -3,8 +3,8 @@ import math
 
 import pytest
 
+from jobs.events.subscribers import Arrival
 from jobs.local.ledger import Ledger, nearest_rank
-from jobs.outlets import Arrival
 
 
 def prediction(ride_id, published=0.0, minutes=21.3, version="1"):

@@ -7,16 +7,9 @@ import time
 
 import pytest
 
-from jobs.local.processes import (
-    PartFailed,
-    Programs,
-    Stopped,
-    answers,
-    free_port,
-    in_background,
-    stoppable,
-    undisturbed,
-)
+from jobs.concurrency import in_background
+from jobs.local.processes import PartFailed, Programs, answers, free_port
+from jobs.local.shutdown import Stopped, stoppable, undisturbed
 
 PYTHON = sys.executable
 

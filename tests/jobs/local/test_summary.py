@@ -4,12 +4,12 @@ import pytest
 from rich.console import Console
 
 from functions.releases import Release
-from jobs.local.board import Board
-from jobs.local.collect import Asked, Replayed
+from jobs.events.replay import RecordedRide
+from jobs.events.subscribers import Arrival
 from jobs.local.ledger import Ledger
+from jobs.local.replay_rides import Asked, Replayed
+from jobs.local.ride_table import Board
 from jobs.local.summary import Champion, Summary, read_handling
-from jobs.outlets import Arrival
-from jobs.replay import RecordedRide
 
 
 def ride(ride_id):

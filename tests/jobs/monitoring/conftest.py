@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from functions.zones import ZONES
-from jobs.city import write_month
-from jobs.report import command
+from jobs.commands.report import command
+from jobs.trips.synthetic import write_month
 
 
 @pytest.fixture(scope="session")

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from functions.features import RideColumns
+from jobs.monitoring.binning import FEATURES
+from jobs.monitoring.dataset import Rides
 from jobs.monitoring.drift import CHANCE, drift_of, like_with_like
-from jobs.monitoring.features import FEATURES
-from jobs.monitoring.rides import Rides
 
 BY_NAME = {feature.name: feature for feature in FEATURES}
 WEEK = 7 * 24 * 60

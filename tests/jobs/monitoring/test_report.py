@@ -11,12 +11,12 @@ from click.testing import CliRunner
 from mlflow.tracking import MlflowClient
 from rich.console import Console
 
-from jobs import train as train_module
-from jobs.monitoring.limits import Limits
+from jobs.commands.promote import command as promote
+from jobs.commands.report import command
+from jobs.commands.score import command as score
+from jobs.commands.train import command as train_command
 from jobs.monitoring.report import Wish, make_report
-from jobs.promote import command as promote
-from jobs.report import command
-from jobs.score import command as score
+from jobs.monitoring.thresholds import Limits
 from tests.jobs.monitoring.conftest import SHIFTS, rewritten
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -96,7 +96,7 @@ def trained(city, tmp_path_factory) -> dict[str, str]:
     }
     runner = CliRunner(env=environment)
     for step, words in (
-        (train_module.command, ["--trips", str(city["2021-01"]), "--trees", "20"]),
+        (train_command, ["--trips", str(city["2021-01"]), "--trees", "20"]),
         (promote, []),
     ):
         result = runner.invoke(step, words)

@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from jobs.city import generate_month
 from jobs.scoring.job import Done, Wish, score_place
+from jobs.trips.synthetic import generate_month
 
 MARCH = date(2021, 3, 1)
 

@@ -10,10 +10,12 @@ import pytest
 from rich.console import Console
 
 from functions.errors import ModelUnavailable, SettingsError
-from jobs.places import NoPlace
-from jobs.registered import NoSuchVersion
-from jobs.scoring.job import Done, Wish, fill_in, find_release, score_place
-from jobs.scoring.run import RowGroups
+from jobs.registry.model_versions import NoSuchVersion
+from jobs.registry.release_pointer import find_release
+from jobs.scoring.job import Done, Wish, score_place
+from jobs.storage.files import FileAccessError
+from jobs.storage.parquet_writer import RowGroups
+from jobs.trips.months import fill_in
 from tests.jobs.scoring.conftest import table_of, write_trips
 from tests.models import save_onnx
 
@@ -25,10 +27,10 @@ def test_a_pattern_is_filled_in() -> None:
     pattern = "gs://b/{year:04d}-{month:02d}.parquet"
     assert fill_in(pattern, MARCH) == "gs://b/2021-03.parquet"
     assert fill_in("plain.parquet", None) == "plain.parquet"
-    with pytest.raises(NoPlace, match="needs --year and --month"):
+    with pytest.raises(FileAccessError, match="needs --year and --month"):
         fill_in(pattern, None)
     for odd in ("{day}", "{year[0]}", "{month.x}", "{year:zz}", "{", "{taxi_type}"):
-        with pytest.raises(NoPlace, match="may hold"):
+        with pytest.raises(FileAccessError, match="may hold"):
             fill_in(odd, MARCH)
     assert fill_in("{taxi_type}_{month}", MARCH, "green") == "green_3"
 
@@ -36,23 +38,23 @@ def test_a_pattern_is_filled_in() -> None:
 def test_the_month_comes_from_the_file_s_name_or_is_asked_for(score: Score, tmp_path: Path) -> None:
     (tmp_path / "2019-01").mkdir()
     place = write_trips(tmp_path / "2019-01" / "trips.parquet")
-    with pytest.raises(NoPlace, match="give --year and --month"):
+    with pytest.raises(FileAccessError, match="give --year and --month"):
         score(place)
     assert table_of(score(place, month=MARCH)).ride_id.tolist() == ["2021/03_0"]
     for name in ("2021-13.parquet", "12021-03.parquet", "0000-01.parquet", "2021-03_of_2021-04.parquet"):
-        with pytest.raises(NoPlace, match="give --year and --month"):
+        with pytest.raises(FileAccessError, match="give --year and --month"):
             score(place.rename(place.with_name(name)))
         (place.with_name(name)).rename(place)
 
 
 def test_taxis_come_from_the_columns_or_are_asked_for(score: Score, tmp_path: Path) -> None:
     place = write_trips(tmp_path / "2021-03.parquet", prefix="")
-    with pytest.raises(NoPlace, match="give --taxi"):
+    with pytest.raises(FileAccessError, match="give --taxi"):
         score(place)
     done = score(place, taxi="yellow")
     assert "/taxi_type=yellow/" in done.output.predictions
     assert table_of(done).columns[1] == "pickup_datetime"
-    with pytest.raises(NoPlace, match="are those of green taxis, not of yellow ones"):
+    with pytest.raises(FileAccessError, match="are those of green taxis, not of yellow ones"):
         score(write_trips(tmp_path / "2021-03.parquet"), taxi="yellow")
 
 
@@ -81,21 +83,23 @@ def test_an_input_is_not_replaced_by_its_predictions(score: Score, tmp_path: Pat
     place = write_trips(tmp_path / "2021-03.parquet")
     before = place.read_bytes()
     for same in (str(place), f"{tmp_path}/./2021-03.parquet"):
-        with pytest.raises(NoPlace, match="replaced by its own predictions"):
+        with pytest.raises(FileAccessError, match="replaced by its own predictions"):
             score(place, same)
     assert place.read_bytes() == before
 
 
 def test_what_a_model_needs_and_a_table_lacks_is_named(score: Score, tmp_path: Path) -> None:
     pq.write_table(pa.table({"customer": [1]}), tmp_path / "customers.parquet")
-    with pytest.raises(NoPlace, match=r"customers\.parquet has no column zone_pair, .*which onnx version"):
+    with pytest.raises(
+        FileAccessError, match=r"customers\.parquet has no column zone_pair, .*which onnx version"
+    ):
         score(tmp_path / "customers.parquet")
 
 
 def test_the_homework_is_about_durations_of_trips(score: Score, tmp_path: Path) -> None:
     fares = save_onnx(tmp_path / "fares", metadata={"target": "ride_fare", "unit": "dollars"})
     place = write_trips(tmp_path / "2021-03.parquet")
-    with pytest.raises(NoPlace, match="predicts ride_fare"):
+    with pytest.raises(FileAccessError, match="predicts ride_fare"):
         score(place, model=str(fares), columns=("ride_id", "predicted_duration"))
     table = table_of(score(place, model=str(fares)))
     assert table.predicted_fare.notna().all()
@@ -112,10 +116,10 @@ def test_half_of_the_predictions_is_no_reason_to_show_what_was_rejected(
 
     def full(groups: RowGroups) -> None:
         close(groups)
-        raise NoPlace("no room for the last row group")
+        raise FileAccessError("no room for the last row group")
 
     monkeypatch.setattr(RowGroups, "close", full)
-    with pytest.raises(NoPlace, match="no room"):
+    with pytest.raises(FileAccessError, match="no room"):
         score(march)
     assert [(file.read_bytes(), file.stat().st_ino) for file in files] == before
 
@@ -150,7 +154,7 @@ def test_a_file_that_breaks_off_leaves_what_was_there(score: Score, march: Path,
     middle = len(content) // 2
     content[middle : middle + 100_000] = bytes(100_000)
     place.write_bytes(content)
-    with pytest.raises(NoPlace, match="Corrupt snappy compressed data"):
+    with pytest.raises(FileAccessError, match="Corrupt snappy compressed data"):
         score(place)
     assert [file.read_bytes() for file in files] == before
     assert {path for path in (tmp_path / "out").rglob("*") if path.is_file()} == set(files)

@@ -1,0 +1,161 @@
+"""The simulation beside the real function: one instance, requests at the moments of a Poisson process.
+
+Client and function share the machine. Lists of rides make the function's work large beside the client's, and
+the simulation is given the service times that this run measures, in a row and after a pause, which makes
+them longer (caches, a CPU that sleeps), and the moments at which it really sent.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jobs.capacity_study.cloud_run import Choice
+from jobs.capacity_study.discrete_event import replay
+from jobs.capacity_study.document import DOCUMENT
+from jobs.capacity_study.report_tables import Report
+from jobs.capacity_study.service_profile import Measured
+from jobs.capacity_study.traffic import Floats, Profile
+from jobs.ui.markdown import fill_tables
+from tests.cloud import Starter
+from tests.faults.traffic import Client, post, saturate
+
+RIDE = {"PULocationID": 130, "DOLocationID": 205, "trip_distance": 3.66}
+REQUEST = post("/predict", json.dumps([RIDE] * 1000).encode())
+CONNECTIONS = 200
+WORKERS = 4
+"""Of the closed loop that says what the function can do."""
+SHARES = (0.3, 0.5, 0.7)
+"""Of that."""
+QUANTILES = (0.5, 0.99)
+ALONE = Choice(concurrency=1000, min_instances=1, max_instances=1)
+FACTORS = (3.0, 8.0)
+"""For p50 and p99 between measured and simulated: more is no busy machine, it is another model."""
+ROUNDS = 3
+"""Of a test: on a busy machine one of them may fit. In full so many are made, and the middle one counts."""
+
+Ask = Callable[[float], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One load; p50 and p99 in seconds."""
+
+    share: float
+    rate: float
+    measured: Floats
+    simulated: Floats
+
+
+@pytest.fixture(scope="module")
+def port(start_function: Starter, onnx_folder: Path) -> int:
+    return int(start_function("predict", MODEL_URI=str(onnx_folder)).rpartition(":")[2])
+
+
+def test_waits_are_as_simulated(port: int, request: pytest.FixtureRequest) -> None:
+    if request.config.getoption("--full"):
+        rounds = [asyncio.run(run_round(port, 10.0, seed)) for seed in range(ROUNDS)]
+        runs = [middle(column) for column in zip(*rounds, strict=True)]
+        fill_tables(Path("docs") / DOCUMENT, {"measured": report(runs).markdown()})
+        assert fits(runs), runs
+    else:
+        assert any(fits(asyncio.run(run_round(port, 1.2, seed))) for seed in range(ROUNDS))
+
+
+async def run_round(port: int, seconds: float, seed: int) -> list[Run]:
+    """All loads, for so many seconds each; each between two measurements of what the function can do."""
+    async with Client(port, CONNECTIONS) as client:
+
+        async def ask(_due: float) -> None:
+            assert (await client.ask(REQUEST)).status == 200
+
+        runs = []
+        before = await saturate(WORKERS, seconds / 4, ask)
+        for share in SHARES:
+            in_a_row = await timed(ask, seconds / 8, pause=0.0)
+            after_pause = await timed(ask, seconds / 4, pause=1 / before)
+            profile = Profile("", "", seconds, np.array([share * before]))
+            sent, latencies = await send(ask, profile.arrivals(seed))
+            after = await saturate(WORKERS, seconds / 4, ask)
+            service = 2 / (before + after)
+            wait = max(in_a_row.mean() - service, 0.0)  # the client's part, and the way
+            rested = np.maximum(after_pause - wait, service)
+            services = drawn(in_a_row * service / in_a_row.mean(), rested, share, len(sent), seed)
+            measured = Measured(service_ms=1000 * service, wait_ms=1000 * wait, event_bytes=0)
+            outcome = replay(sent, services, profile, measured, ALONE, seed)
+            simulated = np.array([outcome.latencies.quantile(each) for each in QUANTILES])
+            runs.append(Run(share, len(sent) / seconds, np.quantile(latencies, QUANTILES), simulated))
+            before = after
+    return runs
+
+
+async def timed(ask: Ask, seconds: float, pause: float) -> Floats:
+    """Latencies of requests that came one by one, each so many seconds after the last answer."""
+    latencies: list[float] = []
+
+    async def one(_due: float) -> None:
+        await asyncio.sleep(pause)
+        began = time.perf_counter()
+        await ask(began)
+        latencies.append(time.perf_counter() - began)
+
+    await saturate(1, seconds, one)
+    return np.array(latencies)
+
+
+def drawn(in_a_row: Floats, after_pause: Floats, share: float, count: int, seed: int) -> Floats:
+    """Service times: such a share of the requests finds the instance at work, the others find it resting."""
+    generator = np.random.default_rng(seed)
+    busy = generator.random(count) < share
+    return np.where(busy, generator.choice(in_a_row, count), generator.choice(after_pause, count))
+
+
+async def send(ask: Ask, moments: Floats) -> tuple[Floats, Floats]:
+    """Sends at these moments, however long the answers take; gives when it did, and the latencies."""
+    began = time.perf_counter()
+    sent: list[float] = []
+    latencies: list[float] = []
+
+    async def one(now: float) -> None:
+        await ask(now)
+        latencies.append(time.perf_counter() - began - now)
+
+    async with asyncio.TaskGroup() as group:
+        for moment in moments.tolist():
+            await asyncio.sleep(max(moment - (time.perf_counter() - began), 0))
+            sent.append(time.perf_counter() - began)
+            group.create_task(one(sent[-1]))
+    return np.array(sent), np.array(latencies)
+
+
+def fits(runs: Sequence[Run]) -> bool:
+    """Whether measured and simulated are near each other under the load in the middle."""
+    ratios = np.median([run.measured / run.simulated for run in runs], axis=0)
+    return bool(np.all(np.maximum(ratios, 1 / ratios) <= FACTORS))
+
+
+def middle(runs: Sequence[Run]) -> Run:
+    """The one whose p99 is in the middle."""
+    return sorted(runs, key=lambda run: float(run.measured[1]))[len(runs) // 2]
+
+
+def report(runs: Sequence[Run]) -> Report:
+    return Report(
+        "",
+        [
+            {
+                "load": f"{run.share:.0%}",
+                "requests a second": f"{run.rate:,.0f}",
+                "measured p50 ms": f"{1000 * run.measured[0]:.1f}",
+                "simulated p50 ms": f"{1000 * run.simulated[0]:.1f}",
+                "measured p99 ms": f"{1000 * run.measured[1]:.1f}",
+                "simulated p99 ms": f"{1000 * run.simulated[1]:.1f}",
+            }
+            for run in runs
+        ],
+    )

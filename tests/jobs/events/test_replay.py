@@ -1,0 +1,105 @@
+import json
+import time
+from datetime import date
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from functions.rides import parse_ride
+from jobs.commands.replay import command
+from jobs.events.replay import paced, sample_rides
+from jobs.ground_truth.events import parse_ride_ended
+from jobs.trips import synthetic
+
+
+@pytest.fixture(scope="module")
+def months(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trips")
+    files = []
+    for month in (date(2021, 1, 1), date(2021, 2, 1)):
+        files.append(str(folder / f"{month:%Y-%m}.parquet"))
+        synthetic.write_month(month, files[-1], rides=2_000)
+    return files
+
+
+def test_the_rides_are_of_the_last_month_and_each_comes_once(months):
+    rides = sample_rides(months, 300)
+
+    assert len(rides) == 300
+    assert len({ride.ride_id for ride in rides}) == 300
+    pickups = [ride.ride["pickup_datetime"] for ride in rides]
+    assert pickups == sorted(pickups)
+    assert sum(pickup.startswith("2021-02") for pickup in pickups) > 295
+    assert all(1 <= ride.actual_minutes <= 60 for ride in rides)
+
+
+def test_of_a_single_month_only_the_end_is_replayed(months):
+    pickups = [ride.ride["pickup_datetime"] for ride in sample_rides(months[:1], 300)]
+
+    assert min(pickups) > "2021-01-20"
+
+
+def test_the_same_seed_draws_the_same_rides(months):
+    assert sample_rides(months, 50) == sample_rides(months, 50)
+    assert sample_rides(months, 50) != sample_rides(months, 50, seed=7)
+
+
+def test_there_are_no_more_rides_than_there_are(months):
+    assert 300 < len(sample_rides(months[:1], 100_000)) <= 400
+
+
+def test_an_event_has_the_courses_form(months):
+    (ride,) = sample_rides(months, 1)
+
+    event = json.loads(ride.event())
+
+    assert set(event) == {"ride", "ride_id"}
+    assert set(event["ride"]) == {
+        "PULocationID",
+        "DOLocationID",
+        "trip_distance",
+        "pickup_datetime",
+    }
+    assert event["ride_id"] == ride.ride_id
+
+
+def test_the_end_of_a_ride_is_an_event_that_says_how_long_it_was(months):
+    (ride,) = sample_rides(months, 1)
+
+    event = parse_ride_ended(json.loads(ride.ended()))
+
+    assert (event.ride_id, event.ride) == (ride.ride_id, parse_ride(ride.ride))
+    minutes = (event.dropoff_datetime - event.ride.pickup_datetime).total_seconds() / 60
+    assert minutes == pytest.approx(ride.actual_minutes, abs=1e-7)
+
+
+def test_rides_and_their_ends_are_sent(months, tmp_path):
+    events, ends = str(tmp_path / "events.jsonl"), str(tmp_path / "ends.jsonl")
+    words = ["--trips", months[0], "--rides", "7", "--rate", "1000", "--topic", events, "--ended-topic", ends]
+
+    result = CliRunner().invoke(command, words)
+
+    assert result.exit_code == 0, result.output
+    sent, over = (
+        [json.loads(line)["data"]["ride_id"] for line in Path(file).read_text().splitlines()]
+        for file in (events, ends)
+    )
+    assert sent == over
+    assert len(sent) == 7
+
+
+def test_the_pace_is_kept_by_the_clock():
+    began = time.monotonic()
+    for number in paced(range(20), rate=100):
+        if number == 5:
+            time.sleep(0.08)  # is caught up with
+
+    assert 0.19 <= time.monotonic() - began < 0.3
+
+
+def test_replay_needs_rides_or_an_event():
+    result = CliRunner().invoke(command, ["--topic", "http://127.0.0.1:9"])
+
+    assert result.exit_code == 2
+    assert "give --trips or --event" in result.output

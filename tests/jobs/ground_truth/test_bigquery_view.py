@@ -1,0 +1,92 @@
+"""The view for BigQuery, translated for DuckDB, on the very events that `collect` keeps: the same rides."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from jobs.events.subscribers import Arrival
+from jobs.ground_truth.store import Store
+from jobs.ground_truth.tables import ENDED, PREDICTIONS
+from jobs.monitoring.stream_source import COLUMNS, VIEW, read_stream
+
+sqlglot = pytest.importorskip("sqlglot", reason="translates BigQuery's SQL")
+SQL = Path("infra/sql/rides_of_the_stream.sql")
+NOON = datetime(2021, 3, 2, 12, tzinfo=UTC).timestamp()
+RIDE = {
+    "PULocationID": 130,
+    "DOLocationID": 205,
+    "trip_distance": 3.66,
+    "pickup_datetime": "2021-03-01T00:00:00",
+}
+
+
+def predicted(ride_id, minutes=20.0, version="1", at=0.0):
+    body = {"model": "m", "version": version, "prediction": {"ride_duration": minutes, "ride_id": ride_id}}
+    return PREDICTIONS, Arrival(json.dumps(body).encode(), {}, NOON + at)
+
+
+def ended(ride_id, at=0.0, dropoff="2021-03-01T00:21:00", **changes):
+    body = {"ride_id": ride_id, "ride": RIDE | changes, "dropoff_datetime": dropoff}
+    return ENDED, Arrival(json.dumps(body).encode(), {}, NOON + at)
+
+
+EVENTS = [
+    predicted(1),
+    predicted(1),
+    predicted(1, 30.0, at=5.5),
+    predicted(1, 40.0, "m-2"),
+    predicted("1 more", 0),
+    predicted("no number", "long"),
+    predicted(None),
+    ended(1),
+    ended("1 more", 9.0, trip_distance=2),
+    ended("1 more", 3.0, trip_distance=1),
+    ended("without a prediction", PULocationID="130", DOLocationID=205.0),
+    ended("zone", PULocationID=999),
+    ended("half a zone", DOLocationID=1.5),
+    ended("far", trip_distance=100.5),
+    ended("no pick-up", pickup_datetime=None),
+    ended("no end", dropoff=None),
+    ended("odd end", dropoff="soon"),
+    ended("utc", pickup_datetime="2021-03-01T05:00:00Z", dropoff="2021-03-01T05:21:00.5+00:00"),
+    ended("offset", pickup_datetime="2021-07-01T00:00:00-04:00", dropoff="2021-07-01 00:30:00-04:00"),
+    ended(None),
+]
+
+
+@pytest.mark.parametrize("kind", ["varchar", "json"])
+def test_bigquery_and_duckdb_see_the_same_rides(kind, tmp_path) -> None:
+    store = Store(tmp_path / "stream.duckdb")
+    for table, arrival in EVENTS:
+        store.save(table, [arrival])
+    sql = SQL.read_text().replace("${project}", "p").replace("${dataset}", "d")
+    assert "${" not in sql
+    (translated,) = sqlglot.transpile(sql, read="bigquery", write="duckdb")
+    with duckdb.connect(tmp_path / "stream.duckdb") as connection:
+        connection.execute("set timezone = 'UTC'; attach ':memory:' as p; create schema p.d")
+        for table in (PREDICTIONS, ENDED):
+            connection.execute(
+                f"create table p.d.{table} (subscription_name varchar, message_id varchar, "
+                f"publish_time timestamptz, attributes json, data {kind})"
+            )
+        for number, (table, arrival) in enumerate(EVENTS):
+            values = [
+                "s",
+                str(number),
+                datetime.fromtimestamp(arrival.published, UTC),
+                "{}",
+                arrival.data.decode(),
+            ]
+            connection.execute(f"insert into p.d.{table} values (?, ?, ?, ?, ?)", values)
+        columns = ", ".join(COLUMNS)
+        ours = connection.execute(f"select {columns} from {VIEW} order by all").fetchall()
+        theirs = connection.execute(f"select {columns} from ({translated}) order by all").fetchall()
+        assert theirs == ours
+        assert len(ours) == 6
+        connection.execute(f"copy ({translated}) to '{tmp_path}/exported.parquet'")
+    rides, _ = read_stream(str(tmp_path / "exported.parquet"), 24)
+    assert rides.waiting == {"rides ended without a prediction": 3, "predicted rides have not ended": 0}
+    assert sorted(rides.actual) == pytest.approx([21.0, 21.0, 21.0, 21 + 0.5 / 60, 30.0])

@@ -1,0 +1,198 @@
+"""The whole of `python -m jobs train`, on small months of the generated city, in sqlite and a folder."""
+
+import json
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import mlflow.artifacts
+import numpy as np
+import onnx
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+
+from functions.features import ride_columns
+from functions.model import load_model
+from functions.resolver import resolve
+from functions.rides import Ride
+from jobs.commands.train import command as train_command
+from jobs.training import train as train_module
+from jobs.training.pipeline import COLUMNS
+from jobs.trips import synthetic
+from jobs.trips.cleaning import clean_trips, read_trips
+
+# MLflow itself uses what SQLAlchemy is about to drop.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+
+SIGNATURE = [{"type": "float", "name": name, "required": True} for name in COLUMNS]
+
+
+class Place:
+    """A laptop with two months, a registry in sqlite and a folder for models."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.january, self.february = str(folder / "january.parquet"), str(folder / "february.parquet")
+        synthetic.write_month(date(2021, 1, 1), Path(self.january), 6_000)
+        synthetic.write_month(date(2021, 2, 1), Path(self.february), 3_000)
+        self.environment = {
+            "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
+            "MODEL_BUCKET": str(folder / "bucket"),
+        }
+        tracking_uri = self.environment["MLFLOW_TRACKING_URI"]
+        self.client = MlflowClient(tracking_uri, registry_uri=tracking_uri)
+
+    def train(self, *words: str) -> Result:
+        return CliRunner(env=self.environment).invoke(train_command, [*words, "--trees", "10"])
+
+    def run(self, version: str) -> Run:
+        return self.client.get_run(self.client.get_model_version("ride-duration", version).run_id or "")
+
+    def artifact(self, version: str, name: str) -> Path:
+        uri = self.run(version).info.artifact_uri
+        return Path(str(uri).removeprefix("file://")) / name
+
+    def model(self, version: str) -> Path:
+        location = self.client.get_model_version_download_uri("ride-duration", version)
+        return Path(location.removeprefix("file://"))
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """Where version 1 was trained on January and judged on February."""
+    place = Place(tmp_path_factory.mktemp("train"))
+    result = place.train("--trips", place.january, "--validate", place.february)
+    assert result.exit_code == 0, result.output
+    assert "registered ride-duration version 1" in result.output
+    return place
+
+
+def test_the_run_has_parameters_metrics_and_pictures(place: Place) -> None:
+    run = place.run("1")
+    assert run.data.params["trees"] == "10"
+    assert len(run.data.params["training_digest"]) == 64
+    metrics = run.data.metrics
+    assert {"rmse", "mae", "p90", "rmse_without_pickup_time", "fit_seconds", "rmse_by_hour/08"} <= set(
+        metrics
+    )
+    assert metrics["onnx_max_difference"] < 0.001
+    assert metrics["rmse_by_borough/Manhattan"] > 0
+    pictures = sorted(path.name for path in place.artifact("1", "plots").iterdir())
+    assert pictures == [
+        "error_by_hour.png",
+        "importance.png",
+        "predicted_against_actual.png",
+        "residuals.png",
+    ]
+    cleaning = json.loads(place.artifact("1", "cleaning.json").read_text())
+    assert cleaning["trips"]["kept"] == metrics["rides_training"]
+    assert cleaning["trips"]["kept"] + sum(cleaning["trips"]["dropped"].values()) == cleaning["trips"]["read"]
+
+
+def test_the_held_out_rides_are_kept_for_promote(place: Place) -> None:
+    kept = pd.read_parquet(place.artifact("1", "held_out.parquet"))
+    expected = clean_trips(read_trips([place.february])).trips.reset_index(drop=True)
+    pd.testing.assert_frame_equal(kept, expected)
+
+
+def test_the_registered_model_is_onnx_with_its_signature(place: Place) -> None:
+    model = place.model("1")
+    description = mlflow.models.Model.load(str(model))
+    assert set(description.flavors) == {"onnx", "python_function"}
+    assert json.loads(description.signature.to_dict()["inputs"]) == SIGNATURE
+    assert description.metadata == {
+        "target": "ride_duration",
+        "unit": "minutes",
+        "minimum": 0.0,
+        "maximum": 180.0,
+    }
+    example = description.load_input_example(str(model))
+    assert list(example.columns) == list(COLUMNS)
+    assert example.pickup_minute.isna().any()
+    assert example.pickup_minute.notna().any()
+    assert onnx.load(str(model / "model.onnx")).graph.output[0].name == "ride_duration"
+
+
+def test_the_functions_serve_what_was_trained(place: Place) -> None:
+    model = load_model(resolve(str(place.model("1"))))
+    scikit_learn = mlflow.artifacts.download_artifacts(
+        f"runs:/{place.run('1').info.run_id}/sklearn", tracking_uri=place.environment["MLFLOW_TRACKING_URI"]
+    )
+    rides = ride_columns([Ride(130, 205, 3.66), Ride(265, 1, 0.0), Ride(74, 42, 1.2)])
+    minutes = model.predict(rides)
+    assert minutes[0] > minutes[2] > 0
+    np.testing.assert_allclose(load_model(resolve(scikit_learn)).predict(rides), minutes, atol=0.001)
+
+
+def test_mlflow_alone_loads_both_models(place: Place, tmp_path: Path) -> None:
+    place.client.set_registered_model_alias("ride-duration", "champion", "1")
+    code = f"""
+import mlflow
+for uri in ("models:/ride-duration@champion", "runs:/{place.run("1").info.run_id}/sklearn"):
+    model = mlflow.pyfunc.load_model(uri)
+    assert len(model.predict(model.input_example)) == len(model.input_example)
+import sys
+assert not [name for name in sys.modules if name.split(".")[0] in ("jobs", "functions")]
+"""
+    # -P: without this folder on the path, where Ridecast's own code may be.
+    result = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        cwd=tmp_path,
+        env=place.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def test_the_same_rides_make_the_same_model(place: Place) -> None:
+    again = place.train("--trips", place.january, "--validate", place.february)
+    assert again.exit_code == 0, again.output
+    assert (place.model("2") / "model.onnx").read_bytes() == (place.model("1") / "model.onnx").read_bytes()
+
+
+def test_nothing_is_registered_where_onnx_disagrees(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = train_module.predictor
+
+    def dishonest(graph: onnx.ModelProto) -> object:
+        predict = honest(graph)
+        return lambda rides: predict(rides) + 0.002
+
+    monkeypatch.setattr(train_module, "predictor", dishonest)
+    result = place.train("--trips", place.january, "--name", "dishonest")
+    assert "held out: the last 1," in result.output
+    assert result.exit_code == 1
+    assert "Error: ONNX and scikit-learn differ by up to 0.00" in result.output
+    assert not place.client.search_model_versions("name='dishonest'")
+
+
+def test_too_few_rides_are_refused(place: Place, tmp_path: Path) -> None:
+    synthetic.write_month(date(2021, 1, 1), tmp_path / "few.parquet", 500)
+    result = place.train("--trips", str(tmp_path / "few.parquet"))
+    assert result.exit_code == 1
+    assert "1,000 are needed" in result.output
+
+
+def test_a_missing_month_is_an_error_in_a_sentence(place: Place) -> None:
+    result = place.train("--trips", "absent.parquet")
+    assert result.exit_code == 1
+    assert result.output == "Error: absent.parquet does not exist: give the path of a file\n"
+
+
+def test_a_tracking_server_that_is_down_is_said_at_once(place: Place) -> None:
+    runner = CliRunner(env=place.environment | {"MLFLOW_TRACKING_URI": "http://127.0.0.1:1"})
+    result = runner.invoke(train_command, ["--trips", place.january])
+    assert result.exit_code == 1
+    assert "no MLflow server answers at http://127.0.0.1:1" in result.output
+
+
+def test_all_missing_settings_are_named_at_once(place: Place) -> None:
+    runner = CliRunner(env={"MLFLOW_TRACKING_URI": None, "MODEL_BUCKET": None})
+    result = runner.invoke(train_command, ["--trips", place.january])
+    assert "MLFLOW_TRACKING_URI is not set" in result.output
+    assert "MODEL_BUCKET is not set" in result.output

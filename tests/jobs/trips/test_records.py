@@ -1,0 +1,79 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from functions.features import ride_columns
+from functions.rides import Ride
+from jobs.storage.files import FileAccessError
+from jobs.trips.cleaning import clean_trips, read_trips
+from jobs.trips.records import columns_of, open_trips
+
+ONE = {"PULocationID": [130], "DOLocationID": [205], "trip_distance": [3.66]}
+
+
+def write(path: Path, **columns: object) -> str:
+    pq.write_table(pa.table(ONE | columns), path)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "taxi"), [("lpep_", "green"), ("tpep_", "yellow"), ("Lpep_", "green"), ("", "")]
+)
+def test_the_columns_say_which_taxis_it_is_about(tmp_path: Path, prefix: str, taxi: str) -> None:
+    moment = pa.array([0], pa.timestamp("us"))
+    with open_trips(write(tmp_path / "month", **{f"{prefix}pickup_datetime": moment})) as file:
+        assert file.taxi == taxi
+        assert file.names["pickup_datetime"] == f"{prefix}pickup_datetime"
+
+
+def test_trips_are_read_in_batches_of_a_size(tmp_path: Path) -> None:
+    columns = {name: values * 10 for name, values in ONE.items()}
+    place = write(tmp_path / "month", **columns, lpep_pickup_datetime=pa.array(range(10), pa.timestamp("us")))
+    with open_trips(place) as file:
+        read = [file.trips(batch) for batch in file.batches(4)]
+    assert [len(trips.trip_distance) for trips in read] == [4, 4, 2]
+    assert np.concatenate([trips.pickup_datetime for trips in read]).astype(int).tolist() == list(range(10))
+    assert all(np.isnat(trips.dropoff_datetime).all() for trips in read)
+
+
+def test_every_column_that_is_missing_is_named(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"trip_distance": [1.0]}), tmp_path / "month")
+    sentence = "has no column PULocationID and no DOLocationID and no pickup_datetime"
+    with pytest.raises(FileAccessError, match=sentence), open_trips(str(tmp_path / "month")):
+        pass
+
+
+def one_by_one(table: pd.DataFrame) -> list[Ride]:
+    return [
+        Ride(
+            int(row.PULocationID),
+            int(row.DOLocationID),
+            float(row.trip_distance),
+            None if row.pickup_datetime is pd.NaT else row.pickup_datetime.to_pydatetime(),
+        )
+        for row in table.itertuples()
+    ]
+
+
+def test_columns_have_the_bits_of_the_rides_one_by_one(real_months: dict[str, Path]) -> None:
+    table = clean_trips(read_trips([str(real_months["2021-01"])])).trips.head(3000).copy()
+    table.loc[table.index[::3], "pickup_datetime"] = pd.NaT
+    for together, alone in zip(columns_of(table), ride_columns(one_by_one(table)), strict=True):
+        assert together.dtype == alone.dtype
+        assert together.tobytes() == alone.tobytes()
+
+
+def test_minutes_are_whole_at_the_ends_of_a_minute_and_before_1970() -> None:
+    moments = [
+        "2021-03-14 01:59:59.999999",
+        "2021-03-14 02:00:00",
+        "1969-12-31 23:59:59",
+        "2009-01-01 00:03:25",
+    ]
+    table = pd.DataFrame({"pickup_datetime": pd.to_datetime(moments, format="ISO8601")})
+    table = table.assign(PULocationID=130, DOLocationID=205, trip_distance=3.66)
+    assert np.array(columns_of(table)).tobytes() == np.array(ride_columns(one_by_one(table))).tobytes()
