@@ -4,61 +4,61 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV_VERSION := 0.13.9
 D2_VERSION := 0.1.33
-# Written last. An install that was interrupted leaves .venv/.unfinished instead, and the next one begins anew.
+# Written last. An interrupted install leaves .venv/.unfinished instead, and the next install starts afresh.
 STAMP := .venv/.installed
 
-help: ## this list
+help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: $(STAMP) ## the virtual environment .venv, with all that jobs/ and the tests need
+install: $(STAMP) ## Create the virtual environment .venv with everything that jobs/ and the tests need
 	@:
 
-run: install ## the main job: train, promote, serve, replay rides, collect predictions (TRIPS=… RIDES=… RATE=… PICTURE=…)
+run: install ## Run the whole system once: train, promote, serve, replay rides, collect predictions (TRIPS=… RIDES=… RATE=… PICTURE=…)
 	@$(BIN)/python -m jobs local run
 
-up: install ## the local cloud stays up, with addresses and commands to try
+up: install ## Start the local cloud and keep it running; print addresses and commands to try
 	@$(BIN)/python -m jobs local up
 
-retrain: install ## a month drifts, a new champion takes over, and the rides stream on (RATE=… PICTURE=…; two minutes)
+retrain: install ## Show drift, retraining and the switch to a new champion while rides stream on (RATE=… PICTURE=…; 2 minutes)
 	@$(BIN)/python -m jobs local retrain
 
-lint: install ## style, layers and types
+lint: install ## Check style, layers and types
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/lint-imports --no-cache > .cache/layers.log || { cat .cache/layers.log; exit 1; }
 	@$(BIN)/mypy --no-error-summary
 
-test: install ## all tests
+test: install ## Run all tests
 	@$(BIN)/python -m pytest
 
-infra: install ## infra/ checked without a cloud: Terraform's tests, policies, faults that must be found, checkov
+infra: install ## Check infra/ without a cloud: Terraform's tests, policies, mutants, checkov
 	@$(BIN)/python -m pytest tests/infra -q
 
-diagram: install ## docs/cloud.svg from docs/cloud.d2 (needs npm), and the tables of infra/README.md
+diagram: install ## Draw docs/cloud.svg from docs/cloud.d2 (needs npm) and write the tables of infra/README.md
 	@$(BIN)/python -m infra.tables
 	@npm install --silent --no-save --prefix .cache/d2 @terrastruct/d2@$(D2_VERSION)
 	@node docs/draw.mjs
 
-deploy: install ## infra/ applied to a project of Google Cloud (PROJECT=… ENVIRONMENT=dev REGION=us-central1)
+deploy: install ## Apply infra/ to a Google Cloud project (PROJECT=… ENVIRONMENT=dev REGION=us-central1)
 	@infra/deploy "$(PROJECT)" "$(or $(ENVIRONMENT),dev)" "$(or $(REGION),us-central1)"
 
-check: lint ## all of it: style, types, speed in short, all tests
+check: lint ## Run every check: style, layers, types, a short benchmark, all tests
 	@$(MAKE) --no-print-directory bench SHORT=1
 	@$(MAKE) --no-print-directory test
 
-faults: install ## every fault on real processes, 100,000 inputs; writes the matrix into docs/reliability.md (15 minutes)
+faults: install ## Test all faults on real processes, and 100,000 inputs; write the matrix into docs/reliability.md (15 minutes)
 	@$(BIN)/python -m pytest tests/faults --full -m "not load"
 
-load: install ## minutes of mixed traffic, then overload; writes the figures into docs/reliability.md (15 minutes)
+load: install ## Test ten minutes of traffic, then overload; write the figures into docs/reliability.md (15 minutes)
 	@$(BIN)/python -m pytest tests/faults --full -m load
 
-bench: install ## every claim about speed, beside other tools; writes docs/performance.md (20 minutes; SHORT=1 only tries, 90 s)
+bench: install ## Measure every speed claim beside other tools; write docs/performance.md (20 minutes; SHORT=1 writes nothing, 90 s)
 	@$(BIN)/python -m benchmarks $(if $(SHORT),--short)
 
-archive: install ## the functions' source archive, .cache/ridecast-HASH.zip
+archive: install ## Build the functions' source archive, .cache/ridecast-HASH.zip
 	@$(BIN)/python -m jobs archive
 
-lock: install ## requirements*.txt from pyproject.toml
+lock: install ## Write requirements*.txt from pyproject.toml
 	@$(BIN)/uv pip compile -q $(LOCK) --group dev -o requirements-dev.txt
 	@$(BIN)/uv pip compile -q $(LOCK) --group serve -c requirements-dev.txt -o requirements.txt
 	@$(BIN)/uv pip compile -q $(LOCK) --group cloud -c requirements-dev.txt -o requirements-jobs.txt

@@ -1,7 +1,7 @@
-"""Ridecast's two entry points, for functions-framework:
+"""Ridecast's two entry points for functions-framework:
 
-functions-framework --target=predict         HTTP: a ride in, its duration out
-functions-framework --target=predict_event   Pub/Sub: a ride event in, a prediction event out
+functions-framework --target=predict         HTTP: rides in, durations out
+functions-framework --target=predict_event   Pub/Sub: ride events in, prediction events out
 """
 
 import functions_framework.aio
@@ -10,19 +10,19 @@ from starlette.responses import Response
 
 from functions import gc_tuning
 
-gc_tuning.expect_imports()
+gc_tuning.relax_gc_for_imports()
 from functions import app  # noqa: E402
 
 
 @functions_framework.aio.http
 async def predict(request: Request) -> Response:
-    """Answers a ride, or a batch of them, in the form in which it asks."""
-    return await app.answer(request)
+    """Answers one ride or a batch of rides in the format of the request."""
+    return await app.handle_predict(request)
 
 
-# An HTTP function, though it takes events: the framework's own CloudEvent signature answers some bad
-# events with an error before any code here runs, and Pub/Sub would deliver those for ever.
+# An HTTP function although it receives events: the framework's own CloudEvent signature answers some
+# malformed events with an error before any code here runs, and Pub/Sub would redeliver those forever.
 @functions_framework.aio.http
 async def predict_event(request: Request) -> Response:
     """Turns one delivered ride event into a prediction event or a dead letter."""
-    return await app.deliver(request)
+    return await app.handle_push(request)

@@ -1,1 +1,1 @@
-"""Speed, measured side by side: what Ridecast claims, in ratios of one run."""
+"""Benchmarks of Ridecast, its upper limits and other tools; compared as ratios within one run."""

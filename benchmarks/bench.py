@@ -1,4 +1,4 @@
-"""The ground that a run stands on: emulators, environments, and one server at a time."""
+"""The environment of a run: emulators, the peers' virtual environments, and one server at a time."""
 
 import contextlib
 import hashlib
@@ -10,153 +10,129 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.questions import SHOWN, Question, WrongAnswer
+from benchmarks.processes import run_to_end
 from benchmarks.servers import ENVIRONMENTS, PEERS, Server
+from benchmarks.workload import EXCERPT_BYTES, RequestCase, WrongResponse
 from jobs.local.cloud import LocalCloud
-from jobs.local.emulators import start_storage
-from jobs.local.processes import Program, Programs, free_port
-from jobs.local.screen import Screen
+from jobs.local.environment import inherited_environment
+from jobs.local.processes import ManagedProcess, free_port
 from jobs.settings import PROJECT_ROOT
 
-START_SECONDS = 90.0
-"""For the slowest tool on a machine with its hands full."""
-LOOK_SECONDS = 0.002
-"""Between two tries to get a first answer."""
-SILENCE_SECONDS = 15.0
-"""For one answer."""
-INSTALLED = ".installed"
-"""File in a peer's environment: the digest of the requirements it was made from."""
+STARTUP_TIMEOUT_SECONDS = 90.0
+"""Enough for the slowest tool on a busy machine."""
+POLL_SECONDS = 0.002
+"""Pause between two attempts to get a first answer."""
+RESPONSE_TIMEOUT_SECONDS = 15.0
+INSTALL_MARKER = ".installed"
+"""File in a peer's environment: the digest of the requirements that are installed there."""
 
 
-class Answer(NamedTuple):
-    """An HTTP answer."""
+class HttpResponse(NamedTuple):
+    """An HTTP response."""
 
     status: int
     body: bytes
 
 
-class Running(NamedTuple):
-    """A server that answers."""
+class RunningServer(NamedTuple):
+    """A server that has answered its first request."""
 
     port: int
-    program: Program
-    first_seconds: float
-    """From its start to its first right answer."""
+    program: ManagedProcess
+    startup_seconds: float
+    """From process start to the first correct answer."""
 
 
 class Bench(LocalCloud):
-    """The local cloud, with any server in it, one after the other."""
+    """The local cloud, in which any server can be started."""
 
-    @property
-    def screen(self) -> Screen:
-        """Where steps are shown."""
-        return self._screen
-
-    @property
-    def programs(self) -> Programs:
-        """All that was started here; ends with the bench."""
-        return self._programs
-
-    def start_storage(self) -> None:
-        """Starts Cloud Storage without MLflow.
-
-        Raises:
-            PartFailed: it does not answer.
-        """
-        with self._screen.step("Storage emulator") as step:
-            self.storage = start_storage(self.programs, self.folder, self._inherited())
-            step.detail = self.storage
-
-    def surroundings(self) -> dict[str, str]:
-        """The environment of what is measured: bytecode is kept, as an image has it."""
-        kept = self._inherited() | {"HOME": str(self.folder)}
-        kept.pop("PYTHONDONTWRITEBYTECODE", None)
-        return kept | ({"STORAGE_EMULATOR_HOST": self.storage} if self.storage else {})
+    def server_environment(self) -> dict[str, str]:
+        """Environment variables of measured processes; bytecode is cached, as in an image."""
+        environment = inherited_environment(self.folder) | {"HOME": str(self.folder)}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        storage = self.addresses.storage
+        return environment | ({"STORAGE_EMULATOR_HOST": storage} if storage else {})
 
     def install(self, peer: str) -> None:
-        """Makes a peer's virtual environment, unless it is there.
+        """Creates a peer's virtual environment unless it is up to date.
 
         Raises:
-            PartFailed: uv cannot make it.
+            ServiceFailed: uv cannot create it.
         """
         requirements = PROJECT_ROOT / PEERS / peer / "requirements.txt"
         digest = hashlib.sha256(requirements.read_bytes()).hexdigest()
         folder = ENVIRONMENTS / peer
-        installed = folder / INSTALLED
-        if installed.is_file() and installed.read_text() == digest:
+        marker = folder / INSTALL_MARKER
+        if marker.is_file() and marker.read_text() == digest:
             return
         uv, python = str(Path(sys.executable).with_name("uv")), str(folder / "bin" / "python")
-        with self._screen.step(f"install {peer}") as step:
+        with self.screen.step(f"install {peer}") as step:
             step.detail = str(folder.relative_to(PROJECT_ROOT))
-            for words in (
+            for argv in (
                 [uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)],
                 [
                     *(uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", python),
                     *("--requirements", str(requirements)),
                 ],
             ):
-                program = self.programs.start(f"install {peer}", words, self._inherited())
-                try:
-                    program.finish()
-                finally:
-                    self.programs.end(program)
-            installed.write_text(digest)
+                run_to_end(self.processes, f"install {peer}", argv, inherited_environment(self.folder))
+            marker.write_text(digest)
 
     @contextlib.contextmanager
     def serving(
-        self, server: Server, question: Question, environment: Mapping[str, str] | None = None
-    ) -> Iterator[Running]:
-        """The server, started and answering; it has ended when this does.
+        self, server: Server, case: RequestCase, environment: Mapping[str, str] | None = None
+    ) -> Iterator[RunningServer]:
+        """Starts a server and waits for its first answer; stops it on exit.
 
         Args:
-            question: the first, which is asked until it is answered.
-            environment: what it is told beside its own.
+            case: the first request, which is repeated until it is answered.
+            environment: variables added to the server's own.
 
         Raises:
-            PartFailed: it does not answer.
-            WrongAnswer: it answers with something else than the model says.
+            ServiceFailed: it does not answer in time.
+            WrongResponse: its answer is not the model's prediction.
         """
         port = free_port()
-        told = {**self.surroundings(), **server.environment, **(environment or {})}
-        if server.peer:  # as if its environment were activated: some tools start others by their name
-            told["PATH"] = f"{ENVIRONMENTS / server.peer / 'bin'}:{told['PATH']}"
-        began = time.perf_counter()
-        program = self.programs.start(server.name, server.command(port), told)
+        variables = {**self.server_environment(), **server.environment, **(environment or {})}
+        if server.peer:  # some tools start others from the PATH
+            variables["PATH"] = f"{ENVIRONMENTS / server.peer / 'bin'}:{variables['PATH']}"
+        start = time.perf_counter()
+        program = self.processes.start(server.name, server.command(port), variables)
         try:
-            program.wait_until(lambda: self._answers(server, port, question), START_SECONDS)
-            yield Running(port, program, time.perf_counter() - began)
+            program.wait_until(lambda: self._poll(server, port, case), STARTUP_TIMEOUT_SECONDS)
+            yield RunningServer(port, program, time.perf_counter() - start)
         finally:
-            self.programs.end(program)
+            self.processes.stop(program)
 
-    def _answers(self, server: Server, port: int, question: Question) -> bool:
-        """Looks for a while, closely; `wait_until` itself looks twenty times a second only."""
-        for _ in range(round(1 / LOOK_SECONDS)):
+    def _poll(self, server: Server, port: int, case: RequestCase) -> bool:
+        """Polls for a second at short intervals; `wait_until` itself polls only twenty times a second."""
+        for _ in range(round(1 / POLL_SECONDS)):
             with contextlib.suppress(OSError, http.client.HTTPException):
-                answer = post(port, server.form.path, question.body)
-                if answer.status == HTTPStatus.OK:
-                    check(server, question, answer)
+                response = post(port, server.format.path, case.body)
+                if response.status == HTTPStatus.OK:
+                    check(server, case, response)
                     return True
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
         return False
 
 
-def check(server: Server, question: Question, answer: Answer) -> None:
-    """Raises WrongAnswer unless it is what must come back."""
-    if answer.status != HTTPStatus.OK:
-        raise WrongAnswer(f"it answers {answer.status}: {answer.body[:SHOWN]!r}")
-    server.form.check(question, answer.body, server.most)
+def check(server: Server, case: RequestCase, response: HttpResponse) -> None:
+    """Raises WrongResponse unless the response is correct."""
+    if response.status != HTTPStatus.OK:
+        raise WrongResponse(f"it returns status {response.status}: {response.body[:EXCERPT_BYTES]!r}")
+    server.format.check(case, response.body, server.tolerance)
 
 
-def post(port: int, path: str, body: bytes) -> Answer:
-    """One request to a server of this machine, over a connection of its own.
+def post(port: int, path: str, body: bytes) -> HttpResponse:
+    """Sends one request to a local server, over a new connection.
 
     Raises:
-        OSError, http.client.HTTPException: there was no answer.
+        OSError, http.client.HTTPException: there was no response.
     """
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SILENCE_SECONDS)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=RESPONSE_TIMEOUT_SECONDS)
     try:
         connection.request("POST", path, body, {"Content-Type": "application/json"})
         response = connection.getresponse()
-        return Answer(response.status, response.read())
+        return HttpResponse(response.status, response.read())
     finally:
         connection.close()

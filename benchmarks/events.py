@@ -1,4 +1,4 @@
-"""Topics for a server that takes events, and what must be on them."""
+"""Topics for a server of events, and the check of the predictions published to them."""
 
 import queue
 import uuid
@@ -7,17 +7,17 @@ from contextlib import contextmanager
 
 import msgspec
 
-from benchmarks.questions import Question, WrongAnswer, compare
-from jobs.events.subscribers import Arrival, open_outlet
+from benchmarks.workload import RequestCase, WrongResponse, check_minutes
+from jobs.events.subscribers import ReceivedMessage, open_subscriber
 from jobs.local.topics import Topics
 
-ARRIVAL_SECONDS = 30.0
-"""For a prediction that was confirmed to come out of its subscription."""
+RECEIVE_TIMEOUT_SECONDS = 30.0
+"""Time limit for a confirmed prediction to reach its subscriber."""
 
 
 @contextmanager
 def new_topics(emulator: str) -> Iterator[Topics]:
-    """Topics that nobody has published to; gone when this ends."""
+    """Creates new topics, and deletes them on exit."""
     topics = Topics(emulator, f"ridecast-{uuid.uuid4().hex[:8]}")
     topics.create()
     try:
@@ -26,8 +26,8 @@ def new_topics(emulator: str) -> Iterator[Topics]:
         topics.delete()
 
 
-def settings(topics: Topics) -> dict[str, str]:
-    """The environment that connects a function with topics."""
+def topic_environment(topics: Topics) -> dict[str, str]:
+    """Environment variables that connect a function to the topics."""
     return {
         "PUBSUB_EMULATOR_HOST": topics.emulator,
         "GOOGLE_CLOUD_PROJECT": topics.project,
@@ -36,26 +36,26 @@ def settings(topics: Topics) -> dict[str, str]:
     }
 
 
-def check_predictions(topics: Topics, questions: Sequence[Question], most: float) -> None:
-    """Reads a prediction for each delivery from its topic.
+def check_predictions(topics: Topics, cases: Sequence[RequestCase], tolerance: float) -> None:
+    """Reads the predictions of delivered events from their topic and checks them.
 
     Args:
-        questions: deliveries, the number of each its ride's id.
-        most: minutes by which a prediction may differ.
+        cases: the events; the ride ID of each is its index.
+        tolerance: minutes by which a prediction may differ.
 
     Raises:
-        WrongAnswer: one is missing, or is not the model's.
+        WrongResponse: a prediction is missing, or is not the model's.
     """
-    arrivals: queue.Queue[Arrival] = queue.Queue()
-    outlet = open_outlet(topics.predictions_pull, arrivals.put, topics.emulator)
-    missing = set(range(len(questions)))
+    received: queue.Queue[ReceivedMessage] = queue.Queue()
+    subscriber = open_subscriber(topics.predictions_pull, received.put, topics.emulator)
+    missing = set(range(len(cases)))
     try:
         while missing:
-            prediction = msgspec.json.decode(arrivals.get(timeout=ARRIVAL_SECONDS).data)["prediction"]
+            prediction = msgspec.json.decode(received.get(timeout=RECEIVE_TIMEOUT_SECONDS).data)["prediction"]
             number = prediction["ride_id"]
-            compare(prediction["ride_duration"], questions[number], most)
+            check_minutes(prediction["ride_duration"], cases[number], tolerance)
             missing.discard(number)
     except queue.Empty:
-        raise WrongAnswer(f"{len(missing)} confirmed predictions are not on the topic") from None
+        raise WrongResponse(f"{len(missing)} confirmed predictions are not on the topic") from None
     finally:
-        outlet.close()
+        subscriber.close()

@@ -1,10 +1,10 @@
-"""One ride without a server: from the request's bytes to the answer's, whole and in its parts.
+"""Time of one ride without a server, from request bytes to response bytes: in total and by part.
 
     python -m benchmarks.in_process MODEL_FOLDER RIDES
 
-RIDES holds a ride's JSON a line. Prints the median of each part as JSON, in microseconds for one ride
-and for 1,000 instances. The parts are timed in turns, each on many rides: the same one again would find its
-way through the trees cached.
+RIDES has the JSON of one ride per line. Prints the median of each part as JSON, in microseconds for one ride
+and for 1,000 instances. The parts are timed in turns, each on many rides: for a repeated ride, the nodes of
+the trees that it visits would be in the processor's cache.
 """
 
 import sys
@@ -18,9 +18,9 @@ from typing import Any
 import msgspec
 
 from functions.artifacts import ModelFolder
-from functions.codecs import Asked, read_rides
-from functions.features import FeatureMatrix, Features, RideColumns, ride_columns
-from functions.mlmodel import describe
+from functions.codecs import DecodedRequest, decode_request
+from functions.features import FeatureMatrix, FeatureTable, RideColumns, ride_columns
+from functions.mlmodel import read_description
 from functions.model import Model, load_model
 from functions.onnx_model import open_session
 from functions.resolver import resolve
@@ -30,73 +30,76 @@ ROUNDS = 41
 INSTANCES = 1000
 JSON = "application/json"
 PARTS = ("read", "columns", "features", "model", "checks", "write")
-"""In the order in which they happen; `checks` is what is left of a prediction: checks, and its objects."""
+"""In order of execution; `checks` is the rest of `predict_rides`: plausibility checks and result objects."""
 
 _encode = msgspec.json.Encoder().encode
 
 
 class Stages:
-    """What is done for a body, stage by stage, with what each takes ready for it."""
+    """Each stage of handling a request body as a function, with its input prepared."""
 
     def __init__(self, folder: str, bodies: Sequence[bytes]) -> None:
         release = resolve(folder)
         self.model: Model = load_model(release)
         files = ModelFolder(release)
-        description = describe(files)
+        description = read_description(files)
         self._session = open_session(files.read(str(description.flavors["onnx"]["data"])))
         self._input = self._session.get_inputs()[0].name
         self._matrix = FeatureMatrix([column.name for column in description.columns])
         self.bodies = bodies
-        self.asked: list[Asked] = [read_rides(body, JSON) for body in bodies]
-        self.columns: list[RideColumns] = [ride_columns(asked.rides) for asked in self.asked]
-        self.matrices = [self._matrix(Features(columns)) for columns in self.columns]
-        self.made: list[list[Prediction]] = [self.model.predict_rides(asked.rides) for asked in self.asked]
+        self.requests: list[DecodedRequest] = [decode_request(body, JSON) for body in bodies]
+        self.columns: list[RideColumns] = [ride_columns(request.rides) for request in self.requests]
+        self.matrices = [self._matrix(FeatureTable(columns)) for columns in self.columns]
+        self.predictions: list[list[Prediction]] = [
+            self.model.predict_rides(request.rides) for request in self.requests
+        ]
 
     def stages(self) -> dict[str, Callable[[], object]]:
-        """Each does its work for every body once."""
+        """Functions by stage; each handles every body once."""
         return {
-            "whole": lambda: [self._answer(body) for body in self.bodies],
-            "read": lambda: [read_rides(body, JSON) for body in self.bodies],
-            "predict": lambda: [self.model.predict_rides(asked.rides) for asked in self.asked],
-            "columns": lambda: [ride_columns(asked.rides) for asked in self.asked],
-            "features": lambda: [self._matrix(Features(columns)) for columns in self.columns],
+            "whole": lambda: [self._respond(body) for body in self.bodies],
+            "read": lambda: [decode_request(body, JSON) for body in self.bodies],
+            "predict": lambda: [self.model.predict_rides(request.rides) for request in self.requests],
+            "columns": lambda: [ride_columns(request.rides) for request in self.requests],
+            "features": lambda: [self._matrix(FeatureTable(columns)) for columns in self.columns],
             "model": lambda: [self._session.run(None, {self._input: each}) for each in self.matrices],
             "write": lambda: [
-                _encode(asked.write(made)) for asked, made in zip(self.asked, self.made, strict=True)
+                _encode(request.encode(predictions))
+                for request, predictions in zip(self.requests, self.predictions, strict=True)
             ],
         }
 
-    def _answer(self, body: bytes) -> bytes:
-        asked = read_rides(body, JSON)
-        return _encode(asked.write(self.model.predict_rides(asked.rides)))
+    def _respond(self, body: bytes) -> bytes:
+        request = decode_request(body, JSON)
+        return _encode(request.encode(self.model.predict_rides(request.rides)))
 
 
-def timed(stages: Stages) -> dict[str, float]:
-    """Microseconds a body: `whole`, and each of `PARTS`."""
-    works = stages.stages()
-    times: dict[str, list[float]] = {name: [] for name in works}
+def time_stages(stages: Stages) -> dict[str, float]:
+    """Microseconds per body: `whole`, and each of `PARTS`."""
+    functions = stages.stages()
+    times: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(ROUNDS):
-        for name, work in works.items():
-            began = time.perf_counter()
-            work()
-            times[name].append((time.perf_counter() - began) / len(stages.bodies) * 1e6)
-    middle = {name: median(each) for name, each in times.items()}
-    inside = middle["columns"] + middle["features"] + middle["model"]
-    middle["checks"] = middle.pop("predict") - inside
-    return middle
+        for name, function in functions.items():
+            start = time.perf_counter()
+            function()
+            times[name].append((time.perf_counter() - start) / len(stages.bodies) * 1e6)
+    medians = {name: median(each) for name, each in times.items()}
+    inside = medians["columns"] + medians["features"] + medians["model"]
+    medians["checks"] = medians.pop("predict") - inside
+    return medians
 
 
 def measure(folder: str, rides: Sequence[bytes]) -> dict[str, dict[str, float]]:
-    """Microseconds for `one` ride and for `many`, see `timed`.
+    """Microseconds for `one` ride and for `many`, see `time_stages`.
 
     Args:
-        folder: of the MLflow model in ONNX.
-        rides: one ride's JSON each.
+        folder: folder of the MLflow model in ONNX.
+        rides: the JSON of one ride each.
     """
     many: list[Any] = [msgspec.Raw(ride) for ride in islice(cycle(rides), INSTANCES)]
     return {
-        "one": timed(Stages(folder, rides)),
-        "many": timed(Stages(folder, [_encode({"instances": many})])),
+        "one": time_stages(Stages(folder, rides)),
+        "many": time_stages(Stages(folder, [_encode({"instances": many})])),
     }
 
 

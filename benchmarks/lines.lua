@@ -1,4 +1,4 @@
--- Posts the lines of a file as JSON bodies, one after the other, and says what came of it as JSON.
+-- Posts the lines of a file as JSON bodies in turn, and prints the figures as JSON.
 --
 --   wrk … -s lines.lua URL -- FILE
 

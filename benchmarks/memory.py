@@ -1,16 +1,16 @@
-"""Memory of a program and all its children, as Linux counts it."""
+"""Memory of a process and all its descendants on Linux."""
 
 from pathlib import Path
 
 PARENT, SESSION = 1, 3
-"""Positions in /proc/N/stat, counted behind the program's name, which may hold anything."""
+"""Positions in /proc/N/stat, counted behind the program's name, which may contain spaces."""
 
 
 def pss_mb(leader: int, processes: Path = Path("/proc")) -> float | None:
     """Proportional set size in megabytes: a page that n processes share counts 1/n in each.
 
-    Counted are the processes of the leader's session and all that descend from them: a child may have begun
-    a session of its own, or may have lost its parent.
+    Includes all processes of the leader's session and their descendants: a child may have started its own
+    session, or may have lost its parent.
 
     Args:
         leader: process id of the session's leader.

@@ -1,9 +1,9 @@
-"""A run's figures as Markdown: tables for the terminal, and with their story for docs/performance.md."""
+"""Markdown tables of a run, for the terminal and for docs/performance.md."""
 
 import os
 import platform
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -14,26 +14,27 @@ from textwrap import shorten
 from benchmarks.in_process import PARTS
 from benchmarks.measure import CHECKED, CONNECTIONS, Plan
 from benchmarks.results import (
-    Figure,
+    Metric,
     Results,
     Row,
     cpu_seconds,
-    first_seconds,
     p50,
     p99,
     peak_mb,
     pss_mb,
     rate,
     ratio,
-    whole_seconds,
+    startup_seconds,
+    total_seconds,
 )
-from benchmarks.servers import ASGI_ECHO, PEERS, PEERS_OVER_PUBSUB, RIDECAST_EVENTS
+from benchmarks.servers import ASGI_ECHO, PEERS, PUBSUB_PEERS, RIDECAST_EVENTS
 from benchmarks.stages import MODEL, REST
-from benchmarks.targets import FEWEST_ROUNDS, judge
+from benchmarks.targets import MIN_ROUNDS, evaluate_targets
 from jobs.settings import PROJECT_ROOT
+from jobs.ui.markdown import markdown_table
 
 TEMPLATE = Path(__file__).with_name("performance.template.md")
-OURS = (
+RIDECAST_PACKAGES = (
     "functions-framework",
     "starlette",
     "uvicorn",
@@ -43,15 +44,16 @@ OURS = (
     "google-cloud-pubsub",
     "pyarrow",
 )
-"""Packages whose versions decide how fast Ridecast is."""
-EVENT_SERVERS = (RIDECAST_EVENTS, *PEERS_OVER_PUBSUB)
-LONGEST_FAILURE = 160
-"""Characters of what stands in the place of a row's figures."""
-NO_EVENTS = "Not measured: there is no Pub/Sub emulator here.\n"
+"""Packages whose versions affect Ridecast's speed."""
+EVENT_SERVERS = (RIDECAST_EVENTS, *PUBSUB_PEERS)
+MAX_FAILURE_LENGTH = 160
+"""Characters of an error message in a table."""
+NOT_MEASURED = "–"
+NO_EVENTS = "Not measured: the Pub/Sub emulator is not installed.\n"
 
 
 class Tables:
-    """The tables of one run, by what they are about."""
+    """The tables of one run."""
 
     def __init__(self, results: Results) -> None:
         self._results = results
@@ -59,7 +61,7 @@ class Tables:
         self._events = [row for row in results.servers if row.name in EVENT_SERVERS]
 
     def all(self) -> dict[str, str]:
-        """Names, as the document's template has them, and tables."""
+        """Tables by their placeholder in the template."""
         return {
             "targets": self.targets(),
             "starts": self.starts(),
@@ -71,92 +73,87 @@ class Tables:
         }
 
     def targets(self) -> str:
-        """Every claim with its verdict."""
-        judged = len(self._results.in_process) >= FEWEST_ROUNDS
-        rows = [
-            (
-                target.claim,
-                target.wanted,
-                "not measured" if target.measured is None else f"{short(target.measured)} {target.unit}",
-                target.verdict if judged else "too few rounds to tell",
-            )
-            for target in judge(self._results)
-        ]
-        return _table(("claim", "wanted", "measured", ""), rows)
+        """All targets with their verdicts."""
+        enough_rounds = len(self._results.in_process) >= MIN_ROUNDS
+        rows = []
+        for target in evaluate_targets(self._results):
+            missing = target.measured is None
+            measured = "not measured" if missing else f"{format_number(target.measured)} {target.unit}"
+            verdict = target.verdict if enough_rounds else "too few rounds"
+            rows.append((target.claim, target.limit, measured, verdict))
+        return table(("claim", "target", "measured", "verdict"), rows)
 
     def starts(self) -> str:
-        """From a start to the first right answer, and the memory afterwards."""
+        """Start-up time, and memory afterwards."""
         echo = self._results.row(ASGI_ECHO)
         rows = []
         for row in self._results.servers:
-            beside = ratio(row, echo, first_seconds)
-            times = "–" if beside is None else f"{beside:.1f}"
-            cells = [_cell(row, first_seconds), times, _cell(row, pss_mb)]
-            rows.append((row.name, *(_failed(row, 3) or cells)))
-        return _table(("server", "first answer, s", "× ASGI echo", "memory, MB"), rows)
+            relative = ratio(row, echo, startup_seconds)
+            times = NOT_MEASURED if relative is None else f"{relative:.1f}"
+            rows.append(_cells(row, _cell(row, startup_seconds), times, _cell(row, pss_mb)))
+        return table(("server", "first answer, s", "× ASGI echo", "memory, MB"), rows)
 
     def http(self) -> str:
-        """Requests a second and how long each took."""
-        return _loads("server", "requests/s", self._http, CONNECTIONS[1])
+        """Requests per second, and latencies."""
+        return _loads("requests/s", self._http, CONNECTIONS[1])
 
     def events(self) -> str:
-        """Events a second and how long each took, and what the emulator can do without a function."""
-        return _loads("in flight", "events/s", [*self._events, *self._results.pipes], CONNECTIONS[0])
+        """Events per second, and latencies; also of the emulator without a function."""
+        return _loads("events/s", [*self._events, *self._results.emulator], CONNECTIONS[0])
 
     def in_process(self) -> str:
-        """Microseconds of one ride's parts, and of 1,000 instances'."""
+        """Time of one ride and of 1,000 instances, in total and by part."""
 
         def row(name: str, one: Sequence[float], many: Sequence[float]) -> tuple[str, str, str]:
             return name, _spread(one), _spread([microseconds / 1000 for microseconds in many])
 
-        ride = self._results.ride
+        times, overhead = self._results.in_process_us, self._results.overhead_us
         rows = [
-            row("**request's bytes → answer's bytes**", ride("one", "whole"), ride("many", "whole")),
-            row("everything but the model", self._results.around("one"), self._results.around("many")),
-            *(row(part, ride("one", part), ride("many", part)) for part in PARTS),
+            row("**request bytes → response bytes**", times("one", "whole"), times("many", "whole")),
+            row("everything but the model", overhead("one"), overhead("many")),
+            *(row(part, times("one", part), times("many", part)) for part in PARTS),
         ]
-        return _table(("", "one ride, µs", "1,000 instances, ms"), rows)
+        return table(("part", "one ride, µs", "1,000 instances, ms"), rows)
 
     def batch(self) -> str:
-        """Whole programs: seconds, processor time, and the most memory."""
-        lines = []
-        for row in self._results.batch:
-            cells = [_cell(row, figure) for figure in (whole_seconds, cpu_seconds, peak_mb)]
-            lines.append((row.name, *(_failed(row, 3) or cells)))
-        return _table(("", "seconds", "processors' seconds", "most memory, MB"), lines)
+        """Duration, CPU time and peak memory of whole programs."""
+        metrics = (total_seconds, cpu_seconds, peak_mb)
+        rows = [_cells(row, *(_cell(row, metric) for metric in metrics)) for row in self._results.batch]
+        return table(("program", "seconds", "CPU seconds", "peak memory, MB"), rows)
 
     def stages(self) -> str:
-        """Processor time of a month, by what it went into."""
+        """CPU time of batch scoring by stage."""
         stages, share = self._results.stages, self._results.share
         rows = [
-            (part, _spread([each[part] for each in stages]), _spread([100 * each for each in share(part)]))
-            for part in (MODEL, REST)
+            (stage, _spread([each[stage] for each in stages]), _spread([100 * each for each in share(stage)]))
+            for stage in (MODEL, REST)
         ]
-        return _table(("", "seconds", "%"), rows)
+        return table(("stage", "seconds", "%"), rows)
 
 
-def document(results: Results, plan: Plan, trips: str, wrk: str, busy: float) -> str:
-    """docs/performance.md.
+def performance_page(results: Results, plan: Plan, trips: str, wrk: str, load_average: float) -> str:
+    """The text of docs/performance.md.
 
     Args:
-        busy: load average before the run.
-        trips: whose rides they are.
+        trips: where they come from.
         wrk: its name and version.
+        load_average: that of the machine before the run.
     """
-    return Template(TEMPLATE.read_text()).substitute(
+    page = Template(TEMPLATE.read_text()).substitute(
         Tables(results).all(),
         machine=machine(),
-        busy=f"{busy:.2f}",
+        busy=f"{load_average:.2f}",
         date=datetime.now(UTC).date(),
-        trips=re.sub(r"\S+/", "", trips),  # files by their names, wherever they are on this machine
+        trips=re.sub(r"\S+/", "", trips),  # file names without folders
         wrk=wrk,
-        versions=versions(),
-        others=others(),
+        versions=ridecast_versions(),
+        others=peer_versions(),
         rounds=plan.rounds,
         checked=CHECKED,
         seconds=plan.seconds,
         rows=f"{plan.rows:,}",
     )
+    return page.rstrip() + "\n"
 
 
 def machine() -> str:
@@ -176,57 +173,52 @@ def _processor() -> str:
     return next(names, platform.machine())
 
 
-def versions() -> str:
-    """Ridecast's own packages."""
-    return ", ".join(f"{package} {version(package)}" for package in OURS)
+def ridecast_versions() -> str:
+    """Versions of the packages that affect Ridecast's speed."""
+    return ", ".join(f"{package} {version(package)}" for package in RIDECAST_PACKAGES)
 
 
-def others() -> str:
-    """What each peer's requirements name first."""
+def peer_versions() -> str:
+    """Versions of the tools: the first requirement of each peer."""
     names = sorted((PROJECT_ROOT / PEERS).glob("*/requirements.in"))
     pinned = {path.read_text().split()[0] for path in names}
     return ", ".join(sorted(pinned)).replace("==", " ")
 
 
-def _loads(name: str, unit: str, rows: Sequence[Row], connections: int) -> str:
-    titles = [
-        name,
-        *(f"{unit} at {count}" for count in CONNECTIONS),
-        f"p50 ms at {connections}",
-        f"p99 ms at {connections}",
-    ]
-    lines = []
-    for row in rows:
-        figures = [*(rate(count) for count in CONNECTIONS), p50(connections), p99(connections)]
-        lines.append((row.name, *(_failed(row, 5) or [_cell(row, figure) for figure in figures])))
-    return _table(titles, lines)
+def _loads(unit: str, rows: Sequence[Row], connections: int) -> str:
+    metrics = {f"{unit} at {count}": rate(count) for count in CONNECTIONS}
+    metrics |= {f"p50 ms at {connections}": p50(connections), f"p99 ms at {connections}": p99(connections)}
+    lines = [_cells(row, *(_cell(row, metric) for metric in metrics.values())) for row in rows]
+    return table(("server", *metrics), lines)
 
 
-def _failed(row: Row, cells: int) -> list[str]:
-    """What stands in the place of a row's figures; empty if it has some."""
+def _cells(row: Row, *cells: str) -> Sequence[str]:
     if row.samples and not row.failure:
-        return []
-    return [f"not measured: {shorten(row.failure, LONGEST_FAILURE)}", *["–"] * (cells - 1)]
+        return row.name, *cells
+    reason = f"not measured: {shorten(row.failure, MAX_FAILURE_LENGTH)}"
+    return row.name, reason, *[NOT_MEASURED] * (len(cells) - 1)
 
 
-def _cell(row: Row, figure: Figure) -> str:
-    return _spread(row.figures(figure))
+def _cell(row: Row, metric: Metric) -> str:
+    return _spread(row.values(metric))
 
 
 def _spread(numbers: Sequence[float]) -> str:
-    """The median, and behind it the least and the most."""
+    """The median, followed by the minimum and the maximum."""
     if not numbers:
-        return "–"
+        return NOT_MEASURED
     if len(numbers) == 1:
-        return short(numbers[0])
-    return f"{short(median(numbers))} ({short(min(numbers))}–{short(max(numbers))})"
+        return format_number(numbers[0])
+    return f"{format_number(median(numbers))} ({format_number(min(numbers))}–{format_number(max(numbers))})"
 
 
-def short(number: float) -> str:
-    """Three digits or all before the point."""
+def format_number(number: float | None) -> str:
+    """Three significant digits, or all before the decimal point."""
+    if number is None:
+        return NOT_MEASURED
     return f"{number:,.0f}" if number >= 100 else f"{number:.1f}" if number >= 10 else f"{number:.2f}"
 
 
-def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [titles, ["---", *["---:"] * (len(titles) - 1)], *rows]
-    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
+def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table with all columns but the first aligned right."""
+    return markdown_table(titles, rows, right=titles[1:])

@@ -1,6 +1,6 @@
-"""The servers that stand side by side: Ridecast, the limits of what it runs in, and other tools.
+"""The servers of a run: Ridecast, the upper limits of its framework, and other tools.
 
-All have one worker; what computes in several threads gets one, because one core is what they are compared on.
+All have one worker and compute in one thread, because they are compared on one core.
 """
 
 import sys
@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.champion import Champion
-from benchmarks.questions import (
+from benchmarks.workload import (
     ECHO,
     EVENT,
     RIDE,
-    SAME_MINUTES,
+    TOLERANCE_MINUTES,
     WRAPPED_RIDE,
-    Form,
-    open_inference_form,
-    split_form,
+    RequestFormat,
+    open_inference_format,
+    split_format,
 )
 from jobs.local.processes import free_port
 from jobs.settings import PROJECT_ROOT
@@ -25,49 +25,54 @@ from jobs.settings import PROJECT_ROOT
 LIMITS = "benchmarks/limits"
 PEERS = "benchmarks/peers"
 ENVIRONMENTS = PROJECT_ROOT / ".cache" / "peers"
-"""Where the peers' virtual environments are kept."""
+"""Folder of the peers' virtual environments."""
 
 RIDECAST = "**Ridecast** `predict`"
 RIDECAST_EVENTS = "**Ridecast** `predict_event`"
 ASGI_ECHO = "functions-framework echo, ASGI"
 FLASK_ECHO = "functions-framework echo, Flask"
 PYFUNC = "functions-framework + MLflow pyfunc"
+MLFLOW_SERVE = "`mlflow models serve`"
+BENTOML = "BentoML"
+LITSERVE = "LitServe"
 RAW_ECHO = "uvicorn echo, no framework"
 COURSE = "course: Flask + gunicorn"
-PEERS_OVER_HTTP = (
+COURSE_ONNX = f"{COURSE}, ONNX"
+COURSE_SKLEARN = f"{COURSE}, scikit-learn"
+HTTP_PEERS = (
     PYFUNC,
-    "`mlflow models serve`",
-    "BentoML",
-    "LitServe",
+    MLFLOW_SERVE,
+    BENTOML,
+    LITSERVE,
     "MLServer, MLflow runtime",
-    f"{COURSE}, ONNX",
-    f"{COURSE}, scikit-learn",
+    COURSE_ONNX,
+    COURSE_SKLEARN,
 )
-LIMITS_OVER_HTTP = (ASGI_ECHO, FLASK_ECHO, RAW_ECHO)
-PLAIN_EVENTS = "the plain way, scikit-learn"
-PLAIN_EVENTS_ONNX = "the plain way, ONNX"
-PEERS_OVER_PUBSUB = (PLAIN_EVENTS, PLAIN_EVENTS_ONNX)
+HTTP_LIMITS = (ASGI_ECHO, FLASK_ECHO, RAW_ECHO)
+PLAIN_EVENTS = "plain implementation, scikit-learn"
+PLAIN_EVENTS_ONNX = "plain implementation, ONNX"
+PUBSUB_PEERS = (PLAIN_EVENTS, PLAIN_EVENTS_ONNX)
 
 Command = Callable[[int], Sequence[str]]
-"""The words that start a server on a port."""
+"""Port → the command line that starts a server on it."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """One server: how it is started, and how it is asked."""
+    """How one server is started, and its format of requests."""
 
     name: str
     command: Command
-    form: Form
+    format: RequestFormat
     environment: Mapping[str, str] = field(default_factory=dict)
-    most: float = SAME_MINUTES
+    tolerance: float = TOLERANCE_MINUTES
     """Minutes by which its predictions may differ from the model's."""
     peer: str = ""
-    """Folder under `benchmarks/peers` with the requirements of an environment of its own."""
+    """Folder in `benchmarks/peers` with the requirements of its virtual environment; empty if it has none."""
 
 
 def framework(target: str, source: str = "main.py", python: Path = Path(sys.executable)) -> Command:
-    """functions-framework serving one function, as Google Cloud starts it."""
+    """The command of functions-framework for one function, as on Google Cloud."""
     program = str(python.with_name("functions-framework"))
     return lambda port: [
         *(program, f"--source={source}", f"--target={target}"),
@@ -76,12 +81,12 @@ def framework(target: str, source: str = "main.py", python: Path = Path(sys.exec
 
 
 def ridecast(pointer: str) -> Server:
-    """The HTTP function; its model comes from the pointer's bucket."""
-    return Server(RIDECAST, framework("predict"), RIDE, {"MODEL_URI": pointer}, most=0)
+    """The HTTP function, which fetches its model from the pointer's bucket."""
+    return Server(RIDECAST, framework("predict"), RIDE, {"MODEL_URI": pointer}, tolerance=0)
 
 
 def limits() -> list[Server]:
-    """What gives back what it is sent: functions-framework in both modes, and uvicorn without it."""
+    """The echo servers: functions-framework in both modes, and uvicorn without it."""
     uvicorn = str(Path(sys.executable).with_name("uvicorn"))
     return [
         Server(ASGI_ECHO, framework("echo", f"{LIMITS}/asgi_echo.py"), ECHO),
@@ -98,12 +103,12 @@ def limits() -> list[Server]:
 
 
 def peers(champion: Champion, folder: Path) -> list[Server]:
-    """Other tools that serve the champion over HTTP, each as its own pages show it.
+    """Other tools that serve the champion over HTTP, each as its documentation shows.
 
     Args:
-        folder: an empty one, which MLServer takes for its repository of models.
+        folder: an empty folder for MLServer's model repository.
     """
-    onnx = model_settings(champion.release.location, champion)
+    onnx = model_environment(champion.release.location, champion)
     mlserver = {
         "MLSERVER_HOST": "127.0.0.1",
         "MLSERVER_MODEL_NAME": "rides",
@@ -114,10 +119,10 @@ def peers(champion: Champion, folder: Path) -> list[Server]:
     }
 
     def start_mlserver(port: int) -> list[str]:
-        # Its other two doors cannot be shut.
+        # Its other two ports cannot be disabled.
         others = [f"MLSERVER_GRPC_PORT={free_port()}", f"MLSERVER_METRICS_PORT={free_port()}"]
-        words = [str(program("mlserver", "mlserver")), "start", str(folder)]
-        return ["env", f"MLSERVER_HTTP_PORT={port}", *others, *words]
+        argv = [str(program("mlserver", "mlserver")), "start", str(folder)]
+        return ["env", f"MLSERVER_HTTP_PORT={port}", *others, *argv]
 
     return [
         Server(
@@ -128,18 +133,18 @@ def peers(champion: Champion, folder: Path) -> list[Server]:
             peer="pyfunc",
         ),
         Server(
-            "`mlflow models serve`",
+            MLFLOW_SERVE,
             lambda port: [
                 *(str(program("mlflow_serve", "mlflow")), "models", "serve"),
                 *("--model-uri", champion.release.location, "--env-manager=local"),
                 *("--host=127.0.0.1", f"--port={port}", "--workers=1"),
             ],
-            split_form(champion.columns),
+            split_format(champion.columns),
             onnx,
             peer="mlflow_serve",
         ),
         Server(
-            "BentoML",
+            BENTOML,
             lambda port: [
                 *(str(program("bento", "bentoml")), "serve", "service:Rides"),
                 *(f"--working-dir={PEERS}/bento", "--host=127.0.0.1", f"--port={port}"),
@@ -149,7 +154,7 @@ def peers(champion: Champion, folder: Path) -> list[Server]:
             peer="bento",
         ),
         Server(
-            "LitServe",
+            LITSERVE,
             lambda port: [str(program("lit", "python")), f"{PEERS}/lit/serve.py", str(port)],
             RIDE,
             onnx,
@@ -158,12 +163,12 @@ def peers(champion: Champion, folder: Path) -> list[Server]:
         Server(
             "MLServer, MLflow runtime",
             start_mlserver,
-            open_inference_form(champion.columns),
+            open_inference_format(champion.columns),
             onnx | mlserver,
             peer="mlserver",
         ),
-        _course(f"{COURSE}, ONNX", onnx),
-        _course(f"{COURSE}, scikit-learn", model_settings(champion.scikit_learn, champion)),
+        _course(COURSE_ONNX, onnx),
+        _course(COURSE_SKLEARN, model_environment(champion.scikit_learn, champion)),
     ]
 
 
@@ -182,26 +187,26 @@ def _course(name: str, environment: Mapping[str, str]) -> Server:
 
 def ridecast_events(pointer: str) -> Server:
     """The Pub/Sub function."""
-    return Server(RIDECAST_EVENTS, framework("predict_event"), EVENT, {"MODEL_URI": pointer}, most=0)
+    return Server(RIDECAST_EVENTS, framework("predict_event"), EVENT, {"MODEL_URI": pointer}, tolerance=0)
 
 
 def plain_events(champion: Champion) -> list[Server]:
-    """A Pub/Sub function written the plain way; with both formats, to tell the model's part from the rest."""
+    """A plain Pub/Sub function with the model in both formats, to separate the cost of the model."""
     command = framework("predict_event", f"{PEERS}/plain_events/main.py", program("plain_events", "python"))
     folders = {PLAIN_EVENTS: champion.scikit_learn, PLAIN_EVENTS_ONNX: champion.release.location}
     return [
-        Server(name, command, EVENT, model_settings(folder, champion), peer="plain_events")
+        Server(name, command, EVENT, model_environment(folder, champion), peer="plain_events")
         for name, folder in folders.items()
     ]
 
 
 def program(peer: str, name: str) -> Path:
-    """A program of a peer's environment."""
+    """Path of a program in a peer's virtual environment."""
     return ENVIRONMENTS / peer / "bin" / name
 
 
-def model_settings(folder: str, champion: Champion) -> dict[str, str]:
-    """What tells `benchmarks.peers.model` which model, and how it finds itself."""
+def model_environment(folder: str, champion: Champion) -> dict[str, str]:
+    """Environment variables for `benchmarks.peers.model`."""
     return {
         "MODEL_FOLDER": folder,
         "MODEL_COLUMNS": ",".join(champion.columns),

@@ -1,34 +1,34 @@
-"""What is claimed, as ratios and limits, and whether this run kept it."""
+"""The targets: claims as ratios and limits, and whether a run met them."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from benchmarks.batch import (
-    PEERS_OVER_MONTHS,
+    BATCH_PEERS,
     READ_WRITE,
     RIDECAST_BEAM,
     RIDECAST_BEAM_START,
     RIDECAST_SCORE,
 )
 from benchmarks.results import (
-    Figure,
+    Metric,
     Results,
     Row,
     cpu_seconds,
-    first_seconds,
-    middle,
+    optional_median,
     p50,
     p99,
     peak_mb,
     pss_mb,
     rate,
     ratio,
-    whole_seconds,
+    startup_seconds,
+    total_seconds,
 )
 from benchmarks.servers import (
     ASGI_ECHO,
     FLASK_ECHO,
-    PEERS_OVER_HTTP,
+    HTTP_PEERS,
     PLAIN_EVENTS,
     PLAIN_EVENTS_ONNX,
     PYFUNC,
@@ -37,121 +37,99 @@ from benchmarks.servers import (
 )
 from benchmarks.stages import REST
 
-FEWEST_ROUNDS = 3
-"""Below which nothing is judged: beside another program one round's ratio was off by a factor of two."""
+MIN_ROUNDS = 3
+"""Rounds needed for a verdict: with another program running, one round's ratio was off by a factor of two."""
 
 
 class Target(NamedTuple):
-    """One claim."""
+    """A claim and its measured figure."""
 
     claim: str
     unit: str
-    """Of the measured number: `×`, `µs`, …"""
+    """Of the figure: `×`, `µs`, …"""
     measured: float | None
-    """None where this run did not measure it."""
-    least: float | None = None
-    most: float | None = None
-    """What is wanted; neither where the number only stands beside the others."""
+    """None if it was not measured."""
+    minimum: float | None = None
+    maximum: float | None = None
+    """Limits of the figure; neither is given if it is only reported."""
 
     @property
     def verdict(self) -> str:
-        """`kept` or `missed`; `–` where it is not known or nothing is wanted."""
-        if self.measured is None or self.least is self.most is None:
+        """`met` or `**missed**`; `–` if it was not measured or has no limit."""
+        if self.measured is None or self.minimum is self.maximum is None:
             return "–"
-        kept = (self.least is None or self.measured >= self.least) and (
-            self.most is None or self.measured <= self.most
+        met = (self.minimum is None or self.measured >= self.minimum) and (
+            self.maximum is None or self.measured <= self.maximum
         )
-        return "kept" if kept else "**missed**"
+        return "met" if met else "**missed**"
 
     @property
-    def wanted(self) -> str:
+    def limit(self) -> str:
         """The limit with its sign."""
-        if self.least is not None:
-            return f"≥ {self.least:g} {self.unit}"
-        return f"≤ {self.most:g} {self.unit}" if self.most is not None else "–"
+        if self.minimum is not None:
+            return f"≥ {self.minimum:g} {self.unit}"
+        return f"≤ {self.maximum:g} {self.unit}" if self.maximum is not None else "–"
 
 
-def judge(results: Results) -> list[Target]:
-    """All targets in the order in which the document tells of them."""
-    http, events = results.row(RIDECAST), results.row(RIDECAST_EVENTS)
-    echo, plain = results.row(ASGI_ECHO), results.row(PLAIN_EVENTS)
-    plain_onnx = results.row(PLAIN_EVENTS_ONNX)
-    flask, pyfunc = results.row(FLASK_ECHO), results.row(PYFUNC)
-    unary = results.pipes[0] if results.pipes else Row("")
+def evaluate_targets(results: Results) -> list[Target]:
+    """All targets in the order of the document."""
+    http, events, echo, plain = map(results.row, (RIDECAST, RIDECAST_EVENTS, ASGI_ECHO, PLAIN_EVENTS))
+    flask, pyfunc, plain_onnx = map(results.row, (FLASK_ECHO, PYFUNC, PLAIN_EVENTS_ONNX))
+    score, floor = results.row(RIDECAST_SCORE), results.row(READ_WRITE)
+    beam_pair = score, results.row(RIDECAST_BEAM)
+    beam_start = results.row(RIDECAST_BEAM_START)
+    emulator = results.emulator[0] if results.emulator else Row("")
 
-    def beside(
-        claim: str,
-        pair: tuple[Row, Row],
-        figure: Figure,
-        least: float | None = None,
-        most: float | None = None,
-    ) -> Target:
-        return Target(claim, "×", ratio(*pair, figure), least, most)
+    def relative(claim: str, pair: tuple[Row, Row], metric: Metric, **limit: float) -> Target:
+        return Target(claim, "×", ratio(*pair, metric), **limit)
 
     def best_peer(connections: int) -> Target:
-        best = fastest((results.row(name) for name in PEERS_OVER_HTTP), rate(connections))
-        return beside(
-            f"requests/s at {connections} connections, in the best peer's ({best.name or 'none measured'})",
-            (http, best),
-            rate(connections),
-            least=8,
-        )
+        best = fastest(map(results.row, HTTP_PEERS), rate(connections))
+        claim = f"requests/s at {connections} connections, relative to the best other tool"
+        named = f"{claim} ({best.name or 'none measured'})"
+        return relative(named, (http, best), rate(connections), minimum=8)
 
-    score, floor = results.row(RIDECAST_SCORE), results.row(READ_WRITE)
-    whole = results.ride("one", "whole")
-    many = [microseconds / 1000 for microseconds in results.ride("many", "whole")]
+    def absolute(claim: str, unit: str, values: Iterable[float], **limit: float) -> Target:
+        return Target(claim, unit, optional_median(values), **limit)
+
+    to_echo, to_http = "relative to the ASGI echo", "relative to the HTTP function"
+    to_plain, to_score = "relative to the plain implementation", "relative to `score`"
+    to_emulator = "relative to the emulator only, one message per call"
+    many_ms = [microseconds / 1000 for microseconds in results.in_process_us("many", "whole")]
     return [
-        beside("HTTP function's start, in the ASGI echo's", (http, echo), first_seconds, most=2.5),
-        beside("HTTP function's start, in the Flask echo's", (http, flask), first_seconds),
-        beside("start of framework + pyfunc, in the HTTP function's", (pyfunc, http), first_seconds, least=5),
-        beside("Pub/Sub function's start, in the ASGI echo's", (events, echo), first_seconds, most=3.5),
-        Target("HTTP function's memory", "MB", middle(http.figures(pss_mb)), most=110),
-        Target("Pub/Sub function's memory", "MB", middle(events.figures(pss_mb)), most=110),
+        relative(f"HTTP function start-up, {to_echo}", (http, echo), startup_seconds, maximum=2.5),
+        relative("HTTP function start-up, relative to the Flask echo", (http, flask), startup_seconds),
+        relative(f"{PYFUNC} start-up, {to_http}", (pyfunc, http), startup_seconds, minimum=5),
+        relative(f"Pub/Sub function start-up, {to_echo}", (events, echo), startup_seconds, maximum=3.5),
+        absolute("HTTP function memory", "MB", http.values(pss_mb), maximum=110),
+        absolute("Pub/Sub function memory", "MB", events.values(pss_mb), maximum=110),
+        relative(f"requests/s at 8 connections, {to_echo}", (http, echo), rate(8), minimum=0.7),
+        relative(f"requests/s at 32 connections, {to_echo}", (http, echo), rate(32), minimum=0.7),
+        best_peer(8),
+        best_peer(32),
+        relative(f"p99 at 8 connections, {to_echo}", (http, echo), p99(8), maximum=2),
+        absolute("one ride in process", "µs", results.in_process_us("one", "whole"), maximum=80),
+        absolute("one ride, everything but the model", "µs", results.overhead_us("one"), maximum=30),
+        absolute("1,000 instances in process", "ms", many_ms, maximum=8),
+        relative(f"events/s at 32 in flight, {to_plain}", (events, plain), rate(32), minimum=4),
+        relative(f"events/s at 32 in flight, {to_plain} with ONNX", (events, plain_onnx), rate(32)),
+        relative(f"p50 at 1 in flight, {to_plain}", (events, plain), p50(1), maximum=0.25),
+        relative(f"events/s at 32 in flight, {to_emulator}", (events, emulator), rate(32)),
         *(
-            beside(f"requests/s at {n} connections, in the ASGI echo's", (http, echo), rate(n), least=0.7)
-            for n in (8, 32)
+            relative(f"duration of {row.name}, {to_score}", (row, score), total_seconds, minimum=3)
+            for row in map(results.row, BATCH_PEERS)
         ),
-        *(best_peer(n) for n in (8, 32)),
-        beside("p99 at 8 connections, in the ASGI echo's", (http, echo), p99(8), most=2),
-        Target("one ride in process", "µs", middle(whole), most=80),
-        Target("one ride, everything but the model", "µs", middle(results.around("one")), most=30),
-        Target("1,000 instances in process", "ms", middle(many), most=8),
-        beside("events/s at 32 in flight, in the plain way's", (events, plain), rate(32), least=4),
-        beside("events/s at 32 in flight, in the plain way's with ONNX", (events, plain_onnx), rate(32)),
-        beside("p50 at 1 in flight, in the plain way's", (events, plain), p50(1), most=0.25),
-        beside("events/s at 32 in flight, in the bare emulator's, one a call", (events, unary), rate(32)),
-        *(
-            beside(
-                f"{name}: seconds for a month at once, in `score`'s",
-                (results.row(name), score),
-                whole_seconds,
-                least=3,
-            )
-            for name in PEERS_OVER_MONTHS
+        relative(f"duration of `score`, relative to {READ_WRITE}", (score, floor), total_seconds),
+        absolute("share of CPU time of `score` outside the model", "×", results.share(REST), maximum=0.25),
+        relative(
+            f"`beam` with start-up: rows per CPU second, {to_score}", (score, beam), cpu_seconds, minimum=0.5
         ),
-        beside("seconds for a month at once, in reading and writing alone", (score, floor), whole_seconds),
-        Target(
-            "everything but the model, of a month's processor time",
-            "×",
-            middle(results.share(REST)),
-            most=0.25,
-        ),
-        beside(
-            "rows a processor's second by Beam's two processes, start included, in `score`'s",
-            (score, results.row(RIDECAST_BEAM)),
-            cpu_seconds,
-            least=0.5,
-        ),
-        Target(
-            "processors' seconds of Beam's start alone",
-            "s",
-            middle(results.row(RIDECAST_BEAM_START).figures(cpu_seconds)),
-        ),
-        Target("memory for a month at once", "MB", middle(score.figures(peak_mb)), most=400),
+        absolute("CPU time of `beam` start-up", "s", beam_start.values(cpu_seconds)),
+        absolute("memory of `score`", "MB", score.values(peak_mb), maximum=400),
     ]
 
 
-def fastest(rows: Iterable[Row], figure: Figure) -> Row:
-    """The row with the highest median; one without a name if nothing was measured."""
-    measured = [row for row in rows if row.figures(figure)]
-    return max(measured, key=lambda row: middle(row.figures(figure)) or 0.0, default=Row(""))
+def fastest(rows: Iterable[Row], metric: Metric) -> Row:
+    """The row with the highest median; one without a name if none was measured."""
+    measured = [row for row in rows if row.values(metric)]
+    return max(measured, key=lambda row: optional_median(row.values(metric)) or 0.0, default=Row(""))

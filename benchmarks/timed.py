@@ -1,6 +1,6 @@
-"""A program that ends by itself: how long it took, its processors' time, and the most memory it had.
+"""Measures a program that exits by itself: duration, CPU time and peak memory.
 
-python -m benchmarks.timed WORDS…
+python -m benchmarks.timed COMMAND [ARGUMENT …]
 """
 
 import os
@@ -11,22 +11,22 @@ import time
 import msgspec
 
 
-def run(words: list[str]) -> None:
-    """Runs it; the last line that is printed is JSON.
+def run(argv: list[str]) -> None:
+    """Runs the program, prints its figures as a line of JSON, and exits with its exit code.
 
-    `seconds`; `cpu_seconds` of it and all that it started; `peak_mb` of the largest of these processes.
+    `cpu_seconds` includes its child processes; `peak_mb` is that of the largest of these processes.
     """
-    began = time.perf_counter()
-    program = subprocess.Popen(words)
-    _, status, used = os.wait4(program.pid, 0)
+    start = time.perf_counter()
+    program = subprocess.Popen(argv)
+    _, status, usage = os.wait4(program.pid, 0)
     program.returncode = os.waitstatus_to_exitcode(status)
-    seconds = time.perf_counter() - began
-    took = {
+    seconds = time.perf_counter() - start
+    figures = {
         "seconds": seconds,
-        "cpu_seconds": used.ru_utime + used.ru_stime,
-        "peak_mb": used.ru_maxrss * 1024 / 1e6,
+        "cpu_seconds": usage.ru_utime + usage.ru_stime,
+        "peak_mb": usage.ru_maxrss * 1024 / 1e6,
     }
-    print(msgspec.json.encode(took).decode(), flush=True)
+    print(msgspec.json.encode(figures).decode(), flush=True)
     sys.exit(program.returncode)
 
 

@@ -1,6 +1,6 @@
-"""wrk, the HTTP load generator: found or unpacked, run, and what it measured.
+"""wrk, the HTTP load generator: finds or unpacks it, runs it and reads its figures.
 
-Its Lua script sends prepared requests, so that the client costs the two cores as little as it can.
+Its Lua script sends prepared requests, so that the client uses as little CPU time as possible.
 """
 
 import os
@@ -12,100 +12,95 @@ from typing import NamedTuple
 
 import msgspec
 
+from benchmarks.processes import run_to_end
 from functions.errors import RidecastError
-from jobs.local.processes import Programs
+from jobs.local.processes import ProcessGroup
 
 SCRIPT = Path(__file__).with_name("lines.lua")
 PACKAGES = ("wrk", "libluajit-5.1-2", "libluajit-5.1-common")
-"""Debian's, of which wrk is made; the other libraries it needs are on every Debian."""
+"""Debian's packages of wrk; the other libraries that it needs are part of every Debian."""
 INSTALL = "install it (Debian: apt-get install wrk; macOS: brew install wrk)"
 DOWNLOAD_SECONDS = 120
 
 
-class NoWrk(RidecastError):
-    """There is no wrk, and none can be unpacked here."""
+class WrkNotFound(RidecastError):
+    """wrk is not installed and cannot be unpacked."""
 
 
-class BrokenLoad(RidecastError):
-    """Under load the server refused requests or broke connections off, so its figures mean nothing."""
+class LoadFailed(RidecastError):
+    """The server refused requests or dropped connections under load, so the figures are not valid."""
 
 
 class Load(msgspec.Struct, frozen=True):
-    """What one run of wrk measured."""
+    """Figures of one run of wrk."""
 
     requests: int
     seconds: float
     p50_ms: float
     p99_ms: float
     refused: int
-    """Answers with a status above 399."""
+    """Responses with a status above 399."""
     broken: int
-    """Connections that were refused, ended or silent."""
+    """Connections that were refused, dropped or timed out."""
 
     @property
     def rate(self) -> float:
-        """Requests a second."""
+        """Requests per second."""
         return self.requests / self.seconds
 
 
 class Wrk(NamedTuple):
-    """A wrk that runs here."""
+    """An executable of wrk."""
 
     command: str
     libraries: str = ""
-    """Folders of its libraries, as LD_LIBRARY_PATH takes them; empty if the system has them."""
+    """Value of LD_LIBRARY_PATH; empty if the system has its libraries."""
 
     @property
     def version(self) -> str:
-        """Its name and version, as `-v` says it first."""
-        said = subprocess.run(
+        """Its name and version, the first two words of `wrk -v`."""
+        shown = subprocess.run(
             [self.command, "-v"], env=self._environment(), capture_output=True, text=True, check=False
         )
-        return " ".join((said.stdout + said.stderr).split()[:2])
+        return " ".join((shown.stdout + shown.stderr).split()[:2])
 
-    def load(self, programs: Programs, url: str, bodies: Path, connections: int, seconds: int) -> Load:
-        """Posts the lines of a file to a URL for so many seconds, one after the other on each connection.
+    def load(self, processes: ProcessGroup, url: str, bodies: Path, connections: int, seconds: int) -> Load:
+        """Posts the lines of a file to a URL in turn, one request at a time on each connection.
 
         Raises:
-            PartFailed: wrk itself failed.
-            BrokenLoad: not every request was answered with success.
+            ServiceFailed: wrk itself failed.
+            LoadFailed: a request failed, or there was none.
         """
-        words = [self.command, "--threads=1", f"--connections={connections}", f"--duration={seconds}s"]
-        program = programs.start(
-            "wrk", [*words, "--latency", f"--script={SCRIPT}", url, "--", str(bodies)], self._environment()
-        )
-        try:
-            program.finish()
-        finally:
-            programs.end(program)
-        return read_load(program.log.read_text(errors="replace"))
+        options = ["--threads=1", f"--connections={connections}", f"--duration={seconds}s", "--latency"]
+        argv = [self.command, *options, f"--script={SCRIPT}", url, "--", str(bodies)]
+        return read_load(run_to_end(processes, "wrk", argv, self._environment()).read_text(errors="replace"))
 
     def _environment(self) -> dict[str, str]:
         return dict(os.environ) | ({"LD_LIBRARY_PATH": self.libraries} if self.libraries else {})
 
 
 def read_load(output: str) -> Load:
-    """The last run of wrk in what it wrote.
+    """The figures of the last run in the output of wrk.
 
     Raises:
-        BrokenLoad: not every request was answered with success.
+        LoadFailed: a request failed, or there was none.
     """
     load = msgspec.json.decode(output.splitlines()[-1], type=Load)
     if load.refused or load.broken or not load.requests:
-        raise BrokenLoad(
-            f"of {load.requests} requests {load.refused} were refused and {load.broken} connections broken"
+        raise LoadFailed(
+            f"of {load.requests} requests, {load.refused} were refused and {load.broken} connections dropped"
         )
     return load
 
 
 def find_wrk(cache: Path) -> Wrk:
-    """wrk from the PATH; else Debian's, unpacked without being installed.
+    """Finds wrk on the PATH; otherwise unpacks Debian's packages without installing them.
 
     Args:
-        cache: folder that keeps what was unpacked.
+        cache: folder for the unpacked packages.
 
     Raises:
-        NoWrk: with the way to get it.
+        WrkNotFound: it cannot be unpacked; the message explains how to install it.
     """
     if command := shutil.which("wrk"):
         return Wrk(command)
@@ -117,7 +112,7 @@ def find_wrk(cache: Path) -> Wrk:
 
 def _unpack(cache: Path) -> None:
     if not (shutil.which("apt-get") and shutil.which("dpkg")):
-        raise NoWrk(f"wrk, which makes the load, is not on the PATH: {INSTALL}")
+        raise WrkNotFound(f"the load generator wrk is not on the PATH: {INSTALL}")
     cache.mkdir(parents=True, exist_ok=True)
     _run(["apt-get", "--quiet", "download", *PACKAGES], cache)
     for package in sorted(cache.glob("*.deb")):
@@ -125,9 +120,9 @@ def _unpack(cache: Path) -> None:
         package.unlink()
 
 
-def _run(words: Sequence[str], folder: Path) -> None:
-    ran = subprocess.run(
-        words, cwd=folder, capture_output=True, text=True, timeout=DOWNLOAD_SECONDS, check=False
+def _run(argv: Sequence[str], folder: Path) -> None:
+    process = subprocess.run(
+        argv, cwd=folder, capture_output=True, text=True, timeout=DOWNLOAD_SECONDS, check=False
     )
-    if ran.returncode:
-        raise NoWrk(f"wrk, which makes the load, cannot be unpacked: {INSTALL}. {ran.stderr.strip()}")
+    if process.returncode:
+        raise WrkNotFound(f"the load generator wrk cannot be unpacked: {INSTALL}. {process.stderr.strip()}")

@@ -1,13 +1,14 @@
-"""What runs inside a function."""
+"""Everything that runs inside a function."""
 
 import os
 
-# Before anything imports onnxruntime, which otherwise writes a device id into HOME and reports to its maker.
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-# Before anything imports numpy: nothing here multiplies matrices, and the threads that OpenBLAS keeps ready
-# for it turn idly for a tenth of a second.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+__version__ = "1.0.0"
 
-# Before anything imports google.cloud.storage, which otherwise asks in a thread of its own where a bucket is,
-# for traces that nobody takes: one more request and connection while the model is fetched.
+# Must precede any import of onnxruntime, which otherwise writes a device id to HOME and sends telemetry.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+# Must precede any import of numpy: nothing here multiplies matrices, and OpenBLAS's idle threads spin for a
+# tenth of a second.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# Must precede any import of google.cloud.storage, which otherwise looks up each bucket's location in a
+# background thread, for traces that nobody collects: another request and connection while a model loads.
 os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")

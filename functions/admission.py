@@ -1,8 +1,8 @@
-"""How many requests one process works on at once. More of them wait a moment for a place, then are refused.
+"""Limits how many requests one process works on at once. Further requests wait briefly, then are rejected.
 
-Without it a burst makes everybody wait: each request is slow, all time out, none is answered. Refused at once
-they come back at once, and saying no costs nearly as much as an answer: with 1,000 connections that offer
-four times what can be published, three to five times as many events come through if they wait.
+Without a limit a burst slows down every request until all of them time out. Rejecting at once is no better:
+clients retry immediately, and a rejection costs nearly as much as an answer. With 1,000 connections offering
+four times what can be published, three to five times as many events get through if they wait.
 """
 
 import asyncio
@@ -12,47 +12,48 @@ from types import TracebackType
 from functions.errors import Overloaded
 from functions.telemetry import fields, logger
 
-MOST_AT_ONCE = 1000
-"""As many as Cloud Run gives one instance at the most; about a second's work. With fewer less was answered:
-refusing takes as long."""
-WAIT_SECONDS = 1.0
-"""For a place; who waits adds nothing to the load."""
-SILENT_SECONDS = 1.0
-"""Between two log lines of refusals: a line for each would add to the load."""
+MAX_CONCURRENT_REQUESTS = 1000
+"""Cloud Run's maximum per instance; lower limits answered fewer requests, because rejections cost time."""
+MAX_WAIT_SECONDS = 1.0
+"""How long a request waits for a slot. Waiting adds no load."""
+LOG_INTERVAL_SECONDS = 1.0
+"""Minimum time between two log lines about rejections; one line per rejection would add to the load."""
 
 
-class Admission:
+class AdmissionControl:
     """`async with admission:` around the work on one request; for one event loop.
 
     Raises:
-        Overloaded: on entering, if `most` others were inside for `seconds`.
+        Overloaded: on entering, if all `max_concurrent` slots stayed taken for `max_wait` seconds.
     """
 
-    def __init__(self, most: int = MOST_AT_ONCE, seconds: float = WAIT_SECONDS) -> None:
-        self._most = most
-        self._seconds = seconds
-        self._places = asyncio.Semaphore(most)
-        self._refused = 0
-        self._next_line = 0.0
+    def __init__(
+        self, max_concurrent: int = MAX_CONCURRENT_REQUESTS, max_wait: float = MAX_WAIT_SECONDS
+    ) -> None:
+        self._max_concurrent = max_concurrent
+        self._max_wait = max_wait
+        self._slots = asyncio.Semaphore(max_concurrent)
+        self._rejected = 0
+        self._next_log = 0.0
 
     async def __aenter__(self) -> None:
-        if not self._places.locked():
-            await self._places.acquire()  # at once; a timeout would be most of this function's cost
+        if not self._slots.locked():
+            await self._slots.acquire()  # returns at once; a timeout would be most of this method's cost
         else:
             try:
-                async with asyncio.timeout(self._seconds):
-                    await self._places.acquire()
+                async with asyncio.timeout(self._max_wait):
+                    await self._slots.acquire()
             except TimeoutError:
-                self._note_refusal()
-                raise Overloaded(f"{self._most} requests are being worked on") from None
+                self._log_rejection()
+                raise Overloaded(f"{self._max_concurrent} requests are already being processed") from None
 
     async def __aexit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        self._places.release()
+        self._slots.release()
 
-    def _note_refusal(self) -> None:
-        self._refused += 1
-        if time.monotonic() >= self._next_line:
-            logger.warning("overloaded", extra=fields(outcome="refused", refused_so_far=self._refused))
-            self._next_line = time.monotonic() + SILENT_SECONDS
+    def _log_rejection(self) -> None:
+        self._rejected += 1
+        if time.monotonic() >= self._next_log:
+            logger.warning("overloaded", extra=fields(outcome="refused", refused_so_far=self._rejected))
+            self._next_log = time.monotonic() + LOG_INTERVAL_SECONDS

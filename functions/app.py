@@ -1,7 +1,7 @@
-"""The one place where objects are made: the environment's settings become the two functions' parts.
+"""The composition root: builds both functions' objects from the environment's settings.
 
-Nothing is made before the first request, in the process that answers it: importing needs no environment,
-and no client or thread has to survive the fork with which gunicorn starts its worker.
+Nothing is built before the first request, in the process that answers it: importing needs no environment, and
+no client or thread has to survive the fork with which gunicorn starts its worker.
 """
 
 import os
@@ -14,74 +14,76 @@ from starlette.responses import Response
 from functions import telemetry
 from functions.authentication import TokenVerifier
 from functions.errors import SettingsError
-from functions.event_handler import Stream
+from functions.event_handler import EventHandler
 from functions.model import load_model
-from functions.model_manager import Begin, Predictor, nothing
-from functions.predict_endpoint import Web
-from functions.publisher import connect
-from functions.push_endpoint import Push
+from functions.model_manager import ModelManager, WarmUp, no_warm_up
+from functions.predict_endpoint import PredictEndpoint
+from functions.publisher import create_publisher
+from functions.push_endpoint import PushEndpoint
 from functions.resolver import resolve
 from functions.responses import unavailable_response
-from functions.settings import Settings
+from functions.settings import FunctionSettings
 from functions.telemetry import logger
 
 
-async def answer(request: Request) -> Response:
-    """The HTTP function."""
-    return await _answer(_web, request)
+async def handle_predict(request: Request) -> Response:
+    """Answers one request to the HTTP function."""
+    return await _handle(_predict_endpoint, request)
 
 
-async def deliver(request: Request) -> Response:
-    """The Pub/Sub function."""
-    return await _answer(_push, request)
+async def handle_push(request: Request) -> Response:
+    """Answers one request to the Pub/Sub function."""
+    return await _handle(_push_endpoint, request)
 
 
-async def _answer(make: Callable[[], Web | Push], request: Request) -> Response:
+async def _handle(build: Callable[[], PredictEndpoint | PushEndpoint], request: Request) -> Response:
     try:
-        parts = make()
+        endpoint = build()
     except SettingsError as error:
         logger.critical(str(error))
         return unavailable_response(error)
-    return await parts.answer(request)
+    return await endpoint.handle(request)
 
 
 @cache
-def _web() -> Web:
-    settings = _settings(streaming=False)
-    return Web(_predictor(settings), settings.predict_route, settings.health_route, settings.largest_body)
+def _predict_endpoint() -> PredictEndpoint:
+    settings = _read_settings(streaming=False)
+    return PredictEndpoint(
+        _model_manager(settings), settings.predict_route, settings.health_route, settings.max_body_bytes
+    )
 
 
 @cache
-def _push() -> Push:
-    settings = _settings(streaming=True)
-    predictions = connect(settings.predictions_topic, settings.pubsub_emulator)
-    predictor = _predictor(settings, predictions.open)
-    dead_letters = connect(settings.dead_letter_topic, settings.pubsub_emulator)
+def _push_endpoint() -> PushEndpoint:
+    settings = _read_settings(streaming=True)
+    predictions = create_publisher(settings.predictions_topic, settings.pubsub_emulator)
+    models = _model_manager(settings, predictions.open)
+    dead_letters = create_publisher(settings.dead_letter_topic, settings.pubsub_emulator)
     verifier = (
         TokenVerifier(settings.push_audience, settings.push_service_account)
         if settings.push_audience
         else None
     )
-    return Push(predictor, Stream(predictor, predictions, dead_letters), verifier)
+    return PushEndpoint(models, EventHandler(models, predictions, dead_letters), verifier)
 
 
-def _settings(*, streaming: bool) -> Settings:
+def _read_settings(*, streaming: bool) -> FunctionSettings:
     telemetry.configure()
-    settings = Settings.read(os.environ, streaming=streaming)
+    settings = FunctionSettings.read(os.environ, streaming=streaming)
     telemetry.configure(settings.log_level, settings.project)
     return settings
 
 
-def _predictor(settings: Settings, meanwhile: Begin = nothing) -> Predictor:
-    return Predictor(
+def _model_manager(settings: FunctionSettings, warm_up: WarmUp = no_warm_up) -> ModelManager:
+    return ModelManager(
         partial(
             resolve,
             settings.model_uri,
             settings.tracking_uri,
             settings.tracking_token,
-            settings.model_places,
+            settings.allowed_prefixes,
         ),
         partial(load_model, allow_pickle=settings.allow_pickle),
         settings.refresh_seconds,
-        meanwhile,
+        warm_up,
     )

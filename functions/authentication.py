@@ -1,12 +1,11 @@
-"""Who delivers: the Google-signed token of a push request, where the platform does not check it.
+"""Authenticates push requests by their Google-signed token, for platforms that do not check it themselves.
 
-The signature is checked before any claim is looked at, so that only Google's own tokens can tell by the time
-an answer takes how far they came. No exception of google-auth is passed on: its text quotes the token.
+The signature is verified before the claims, so a forged token reveals nothing about the expected claims.
+Exceptions of google-auth are never chained, because their text quotes the token.
 """
 
 import asyncio
 import hashlib
-import hmac
 import time
 from typing import Any
 
@@ -15,63 +14,61 @@ import msgspec
 from functions.errors import Unauthenticated, Unavailable
 from functions.telemetry import fields, logger
 
-GOOGLE_KEYS = "https://www.googleapis.com/oauth2/v1/certs"
+GOOGLE_CERTS_URL = "https://www.googleapis.com/oauth2/v1/certs"
 ISSUERS = ("https://accounts.google.com", "accounts.google.com")
-LONGEST_TOKEN = 8192
-"""Characters; Google's have about a thousand."""
+MAX_TOKEN_CHARACTERS = 8192
+"""Google's tokens have about a thousand."""
 CLOCK_SKEW_SECONDS = 10
-KEYS_SECONDS = 2.0
-"""For all that one request may wait for the keys; its whole handling has 7.5 s."""
+KEYS_TIMEOUT_SECONDS = 2.0
+"""How long one request waits for the keys in total; a delivery has 7.5 s altogether."""
 RETRY_SECONDS = 1.0
-"""After a failure the keys are asked for once a second, not once a request."""
-ANEW_SECONDS = 60.0
-"""Between two looks for a key that the cached ones lack: anybody can invent the name of a key."""
-MOST_VERIFIED = 64
-"""Tokens that are remembered: 4 µs where a look at cached keys and a signature take 1 ms.
+"""Pause after a failed fetch: one attempt per second, not one per request."""
+REFETCH_SECONDS = 60.0
+"""Pause between fetches for a key id that the cached keys lack, because anyone can invent key ids."""
+MAX_CACHED_TOKENS = 64
+"""A lookup takes 4 µs, verification 1 ms; a subscription sends the same token for up to an hour."""
 
-A subscription sends the same token for up to an hour."""
-
-_read_keys = msgspec.json.Decoder(dict[str, str]).decode
+_decode_certificates = msgspec.json.Decoder(dict[str, str]).decode
 
 
 class KeysUnavailable(Unavailable):
-    """Google's public keys are out of reach: nobody can be told from anybody."""
+    """Google's public keys cannot be fetched, so no sender can be authenticated."""
 
 
 class TokenVerifier:
-    """Lets one service account pass, by the token that Pub/Sub sends for it.
+    """Accepts the tokens that Pub/Sub sends for one service account.
 
     Args:
-        audience: whom the token must be meant for, as the push subscription has it.
+        audience: audience of the tokens, as configured for the push subscription.
         account: e-mail of the push subscription's service account.
-        keys_url: where the certificates of the keys are, by key id.
+        certs_url: where to fetch the certificates by key id.
     """
 
-    def __init__(self, audience: str, account: str, keys_url: str = GOOGLE_KEYS) -> None:
-        # A tenth of a second of imports that a function without this check does not need.
+    def __init__(self, audience: str, account: str, certs_url: str = GOOGLE_CERTS_URL) -> None:
+        # Imported here because a function without this check does not need these, which take 0.1 s.
         import requests
         from cachecontrol import CacheControl
 
         self._audience = audience
         self._account = account
-        self._keys_url = keys_url
+        self._certs_url = certs_url
         self._session = CacheControl(requests.Session())
-        self._next_try = 0.0
-        self._next_anew = 0.0
+        self._next_fetch = 0.0
+        self._next_refetch = 0.0
         self._verified: dict[bytes, float] = {}
-        """SHA-256 of a token → when it expires; the oldest first."""
-        # One token at a time, so that strangers keep one thread busy, and one fetch serves all who wait.
-        self._turn = asyncio.Lock()
+        """SHA-256 of a token → its expiry in Unix time; the oldest first."""
+        # One verification at a time: forged tokens occupy one thread, and one fetch serves all requests.
+        self._lock = asyncio.Lock()
 
     async def verify(self, authorization: str) -> None:
-        """Returns if the header is the service account's; whoever is refused stands in the log, by a word.
+        """Returns if the token is valid and the service account's; otherwise logs a reason code.
 
         Args:
             authorization: the request header's value; empty if there is none.
 
         Raises:
-            Unauthenticated: it is not.
-            KeysUnavailable: that cannot be told now.
+            Unauthenticated: the token is missing, invalid or another account's.
+            KeysUnavailable: the token cannot be verified at the moment.
         """
         try:
             await self._verify(authorization)
@@ -86,44 +83,44 @@ class TokenVerifier:
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer":
             raise Unauthenticated("missing")
-        if len(token) > LONGEST_TOKEN:
+        if len(token) > MAX_TOKEN_CHARACTERS:
             raise Unauthenticated("length")
         digest = hashlib.sha256(token.encode()).digest()
-        if self._knows(digest):
+        if self._is_cached(digest):
             return
-        mine = False
+        locked = False
         try:
-            async with asyncio.timeout(KEYS_SECONDS), self._turn:
-                mine = True
-                if not self._knows(digest):
-                    self._remember(digest, await asyncio.to_thread(self._expiry, token))
+            async with asyncio.timeout(KEYS_TIMEOUT_SECONDS), self._lock:
+                locked = True
+                if not self._is_cached(digest):
+                    self._cache(digest, await asyncio.to_thread(self._verify_token, token))
         except TimeoutError:
-            if not mine:
-                raise KeysUnavailable(f"others were verified for {KEYS_SECONDS:g} s") from None
-            self._next_try = time.monotonic() + RETRY_SECONDS
-            raise KeysUnavailable(f"{self._keys_url} gave no keys within {KEYS_SECONDS:g} s") from None
+            if not locked:
+                raise KeysUnavailable(f"waited {KEYS_TIMEOUT_SECONDS:g} s for other verifications") from None
+            self._next_fetch = time.monotonic() + RETRY_SECONDS
+            raise KeysUnavailable(f"{self._certs_url} sent no keys in {KEYS_TIMEOUT_SECONDS:g} s") from None
 
-    def _knows(self, digest: bytes) -> bool:
+    def _is_cached(self, digest: bytes) -> bool:
         return time.time() < self._verified.get(digest, 0.0)
 
-    def _remember(self, digest: bytes, expiry: float) -> None:
-        if len(self._verified) >= MOST_VERIFIED:
+    def _cache(self, digest: bytes, expiry: float) -> None:
+        if len(self._verified) >= MAX_CACHED_TOKENS:
             del self._verified[next(iter(self._verified))]
         self._verified[digest] = expiry
 
-    def _expiry(self, token: str) -> float:
-        """When a token that may pass will not any more."""
-        claims = self._signed_claims(token)
+    def _verify_token(self, token: str) -> float:
+        """Unix time until which a valid token will be accepted."""
+        claims = self._decode_token(token)
         if claims.get("iss") not in ISSUERS:
             raise Unauthenticated("issuer")
-        if not _same(claims.get("aud"), self._audience):
+        if claims.get("aud") != self._audience:
             raise Unauthenticated("audience")
-        if not _same(claims.get("email"), self._account) or claims.get("email_verified") is not True:
+        if claims.get("email") != self._account or claims.get("email_verified") is not True:
             raise Unauthenticated("email")
         return float(claims["exp"]) + CLOCK_SKEW_SECONDS
 
-    def _signed_claims(self, token: str) -> dict[str, Any]:
-        """What Google says in a token that is valid now, of whomever."""
+    def _decode_token(self, token: str) -> dict[str, Any]:
+        """The claims of a token that Google signed for anyone and that has not expired."""
         from google.auth import jwt
         from google.auth.exceptions import InvalidValue
 
@@ -147,32 +144,24 @@ class TokenVerifier:
     def _certificate(self, key_id: object) -> str:
         if not isinstance(key_id, str):
             raise Unauthenticated("key")
-        keys = self._fetch()
-        if key_id not in keys and time.monotonic() >= self._next_anew:
-            self._next_anew = time.monotonic() + ANEW_SECONDS
-            keys = self._fetch({"cache-control": "no-cache"})
-        if key_id not in keys:
+        certificates = self._fetch_certificates()
+        if key_id not in certificates and time.monotonic() >= self._next_refetch:
+            self._next_refetch = time.monotonic() + REFETCH_SECONDS
+            certificates = self._fetch_certificates({"cache-control": "no-cache"})
+        if key_id not in certificates:
             raise Unauthenticated("key")
-        return keys[key_id]
+        return certificates[key_id]
 
-    def _fetch(self, headers: dict[str, str] | None = None) -> dict[str, str]:
-        """The certificates by key id, from the session's cache for as long as their max-age allows."""
+    def _fetch_certificates(self, headers: dict[str, str] | None = None) -> dict[str, str]:
+        """The certificates by key id, cached by the session for their max-age."""
         import requests
 
-        if time.monotonic() < self._next_try:
-            raise KeysUnavailable(f"{self._keys_url} gave no keys a moment ago")
+        if time.monotonic() < self._next_fetch:
+            raise KeysUnavailable(f"{self._certs_url} sent no keys a moment ago")
         try:
-            answer = self._session.get(self._keys_url, headers=headers, timeout=KEYS_SECONDS)
-            answer.raise_for_status()
-            return _read_keys(answer.content)
+            response = self._session.get(self._certs_url, headers=headers, timeout=KEYS_TIMEOUT_SECONDS)
+            response.raise_for_status()
+            return _decode_certificates(response.content)
         except (requests.RequestException, msgspec.MsgspecError, UnicodeDecodeError) as error:
-            self._next_try = time.monotonic() + RETRY_SECONDS
-            raise KeysUnavailable(f"{self._keys_url} gave no keys: {error}") from error
-
-
-def _same(claim: object, wanted: str) -> bool:
-    """Whether they are equal, in a time that does not tell how far they are."""
-    # JSON can hold half a surrogate pair, which plain UTF-8 cannot.
-    return isinstance(claim, str) and hmac.compare_digest(
-        claim.encode(errors="surrogatepass"), wanted.encode()
-    )
+            self._next_fetch = time.monotonic() + RETRY_SECONDS
+            raise KeysUnavailable(f"{self._certs_url} sent no keys: {error}") from error

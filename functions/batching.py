@@ -1,7 +1,7 @@
-"""Rides that come together are predicted together: one call of the model for two turns of the event loop.
+"""Predicts the rides of concurrent requests together: one call of the model per two turns of the event loop.
 
-Most of what one ride costs is the call, not the ride. Nobody waits for others to come: there is no timer.
-Together or alone gives the same bits.
+Most of the cost of a single ride is the call, not the ride. No request waits for others: there is no timer.
+Batching does not change any bit of a prediction.
 """
 
 import asyncio
@@ -12,65 +12,65 @@ from typing import NamedTuple
 from functions.model import Model
 from functions.rides import Prediction, Ride
 
-MOST_RIDES = 1000
-"""Of one call, some 6 ms; what is over comes in the next turn."""
+MAX_BATCH_RIDES = 1000
+"""Rides per call, which takes about 6 ms; the rest follows in the next turn."""
 
 
-class _Waiting(NamedTuple):
+class _PendingRides(NamedTuple):
     model: Model
     rides: Sequence[Ride]
-    made: asyncio.Future[list[Prediction]]
+    predictions: asyncio.Future[list[Prediction]]
 
 
-class Batching:
-    """For one event loop."""
+class Batcher:
+    """Collects rides and predicts them in batches; for one event loop."""
 
     def __init__(self) -> None:
-        self._waiting: list[_Waiting] = []
+        self._pending: list[_PendingRides] = []
 
     async def predict(self, model: Model, rides: Sequence[Ride]) -> list[Prediction]:
-        """One prediction a ride, in their order.
+        """One prediction per ride, in order.
 
         Raises:
-            ModelUnavailable, ImplausiblePrediction: the model's own for these rides; another's do not matter.
+            ModelUnavailable, ImplausiblePrediction: from the model, for these rides only.
         """
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(model, rides, loop.create_future())
-        if not self._waiting:
-            # In the turn after the next one: requests that are being read now are then among them.
+        pending = _PendingRides(model, rides, loop.create_future())
+        if not self._pending:
+            # Two turns ahead, so that requests that are being read now join the batch.
             loop.call_soon(loop.call_soon, self._predict)
-        self._waiting.append(waiting)
-        return await waiting.made
+        self._pending.append(pending)
+        return await pending.predictions
 
     def _predict(self) -> None:
         batch = self._next_batch()
-        if self._waiting:
+        if self._pending:
             asyncio.get_running_loop().call_soon(self._predict)
         if batch:
-            _settle(batch)
+            _predict_batch(batch)
 
-    def _next_batch(self) -> list[_Waiting]:
-        """The oldest that wait for one model, as many as fit; without those that were given up."""
+    def _next_batch(self) -> list[_PendingRides]:
+        """Takes the oldest entries for one model, up to the limit, and drops cancelled ones."""
         count = rides = 0
-        for one in self._waiting:
-            rides += len(one.rides)
-            if one.model is not self._waiting[0].model or (count and rides > MOST_RIDES):
+        for entry in self._pending:
+            rides += len(entry.rides)
+            if entry.model is not self._pending[0].model or (count and rides > MAX_BATCH_RIDES):
                 break
             count += 1
-        batch, self._waiting = self._waiting[:count], self._waiting[count:]
-        return [one for one in batch if not one.made.done()]
+        batch, self._pending = self._pending[:count], self._pending[count:]
+        return [entry for entry in batch if not entry.predictions.done()]
 
 
-def _settle(batch: Sequence[_Waiting]) -> None:
-    """Predicts for all of a batch; where that fails, for each alone, so that none fails another."""
+def _predict_batch(batch: Sequence[_PendingRides]) -> None:
+    """Predicts a batch; if that fails, predicts each entry alone, so that none fails the others."""
     try:
-        predictions = iter(batch[0].model.predict_rides([ride for one in batch for ride in one.rides]))
-    except Exception as error:  # a bug, too, is for who waits: here nobody would see it
+        predictions = iter(batch[0].model.predict_rides([ride for entry in batch for ride in entry.rides]))
+    except Exception as error:  # bugs included: the waiting request must see them
         if len(batch) == 1:
-            batch[0].made.set_exception(error)
+            batch[0].predictions.set_exception(error)
             return
-        for one in batch:
-            _settle([one])
+        for entry in batch:
+            _predict_batch([entry])
         return
-    for one in batch:
-        one.made.set_result(list(islice(predictions, len(one.rides))))
+    for entry in batch:
+        entry.predictions.set_result(list(islice(predictions, len(entry.rides))))

@@ -1,6 +1,6 @@
-"""HTTP bodies ⇄ rides: each client writes its own form and gets the answer it expects.
+"""HTTP bodies ⇄ rides: each client gets its response in the format of its request.
 
-The form is told by its shape, so any of them may be sent to any of the paths that predict:
+The format is recognized by the body's shape, so every prediction path accepts all of them:
 
     {"instances": [ride, …]}                      Vertex AI, KServe V1, TensorFlow Serving
     {"dataframe_split" | "dataframe_records" | "inputs": …}, text/csv   MLflow's /invocations
@@ -18,217 +18,218 @@ from typing import Any, TypeVar
 import msgspec
 
 from functions.errors import InvalidRide, Problem, UnreadableBody
-from functions.json_decoding import read_document
+from functions.json_decoding import decode_json
 from functions.rides import Prediction, Ride, parse_ride, parse_ride_event
 
 T = TypeVar("T")
 
-MOST_PROBLEMS = 20
-"""How many of a batch's problems one answer lists."""
+MAX_PROBLEMS = 20
+"""How many problems of a batch one response lists."""
 RIDE_FIELDS = Ride.__struct_fields__
-"""In the order in which BigQuery's arguments stand."""
+"""In the order of the BigQuery function's arguments."""
 
 
-class InvalidCall(InvalidRide):
-    """A BigQuery call that cannot be answered: BigQuery shows the error of a 400, and stops."""
+class InvalidBigQueryCall(InvalidRide):
+    """A BigQuery call that cannot be answered: a 400 makes BigQuery stop and show the error."""
 
     status = 400
 
 
-class Asked(msgspec.Struct, frozen=True):
-    """The rides of a body, and how to write their answer."""
+class DecodedRequest(msgspec.Struct, frozen=True):
+    """The rides of a request, and how to encode its response."""
 
     rides: list[Ride]
-    write: Callable[[list[Prediction]], Any]
-    """Predictions → the object that is the answer's JSON."""
+    encode: Callable[[list[Prediction]], Any]
+    """One prediction per ride → the response as a JSON-serializable object."""
 
 
-def read_rides(body: bytes | bytearray, content_type: str) -> Asked:
-    """The rides that a body asks about.
+def decode_request(body: bytes | bytearray, content_type: str) -> DecodedRequest:
+    """Decodes a request's body.
 
     Args:
         body: as received.
-        content_type: the header's value; `text/csv` is read as such, all else as JSON.
+        content_type: the header's value; anything but `text/csv` is decoded as JSON.
 
     Raises:
-        UnreadableBody: it is in none of the forms.
-        InvalidRide: its rides are not right; each problem has a pointer.
+        UnreadableBody: the body is in none of the formats.
+        InvalidRide: rides are invalid; each problem has a pointer.
     """
     if content_type.partition(";")[0].strip().lower() == "text/csv":
-        return _csv(body)
-    document = read_document(body)
+        return _decode_csv(body)
+    document = decode_json(body)
     if isinstance(document, list):
-        return _plain_list(document)
+        return _decode_list(document)
     if not isinstance(document, dict):
         raise UnreadableBody("must be a JSON object or array that holds rides")
-    for name, read in _FORMS.items():
+    for name, decode in _FORMATS.items():
         if name in document:
-            return read(document[name], f"#/{name}")
-    return _one(document, "#")
+            return decode(document[name], f"#/{name}")
+    return _decode_item(document, "#")
 
 
-def _one(document: object, pointer: str) -> Asked:
-    """A ride or a ride event, answered as the course answers it."""
+def _decode_item(document: object, pointer: str) -> DecodedRequest:
+    """A ride or a ride event, answered as in the course."""
     if isinstance(document, dict) and "ride" in document:
         event = parse_ride_event(document, pointer)
-        return Asked([event.ride], lambda made: made[0].event(event.ride_id))
-    # The course's field is "duration" where its events have "ride_duration".
-    return Asked(
-        [parse_ride(document, pointer)],
-        lambda made: {made[0].target.removeprefix("ride_"): made[0].value, "model_version": made[0].version},
+        return DecodedRequest([event.ride], lambda predictions: predictions[0].event(event.ride_id))
+
+    def encode(predictions: list[Prediction]) -> dict[str, Any]:
+        # The course's web service says "duration" where its events say "ride_duration".
+        name = predictions[0].target.removeprefix("ride_")
+        return {name: predictions[0].value, "model_version": predictions[0].version}
+
+    return DecodedRequest([parse_ride(document, pointer)], encode)
+
+
+def _decode_list(documents: list[object]) -> DecodedRequest:
+    items = _decode_each(documents, "#", _decode_item)
+    return DecodedRequest(
+        [item.rides[0] for item in items],
+        lambda predictions: [item.encode([one]) for item, one in zip(items, predictions, strict=True)],
     )
 
 
-def _plain_list(documents: list[object]) -> Asked:
-    asked = _each(documents, "#", _one)
-    return Asked(
-        [item.rides[0] for item in asked],
-        lambda made: [item.write([one]) for item, one in zip(asked, made, strict=True)],
-    )
+def _batch(rides: list[Ride]) -> DecodedRequest:
+    return DecodedRequest(rides, lambda predictions: {"predictions": [each.value for each in predictions]})
 
 
-def _predictions(rides: list[Ride]) -> Asked:
-    return Asked(rides, lambda made: {"predictions": [one.value for one in made]})
-
-
-def _records(documents: object, pointer: str) -> Asked:
-    """A list of rides as objects."""
+def _decode_records(documents: object, pointer: str) -> DecodedRequest:
+    """An array of rides as objects."""
     if not isinstance(documents, list):
         raise UnreadableBody("must be an array of rides", pointer)
-    return _predictions(_each(documents, pointer, parse_ride))
+    return _batch(_decode_each(documents, pointer, parse_ride))
 
 
-def _inputs(document: object, pointer: str) -> Asked:
-    """MLflow's `inputs`: columns by name, or records, or one ride."""
+def _decode_inputs(document: object, pointer: str) -> DecodedRequest:
+    """MLflow's `inputs`: columns by name, records, or a single ride."""
     if not isinstance(document, dict):
-        return _records(document, pointer)
+        return _decode_records(document, pointer)
     lengths = {len(values) if isinstance(values, list) else -1 for values in document.values()}
     if lengths == {-1}:
-        return _predictions([parse_ride(document, pointer)])
+        return _batch([parse_ride(document, pointer)])
     if len(lengths) > 1:
-        raise UnreadableBody("must have columns of one length", pointer)
+        raise UnreadableBody("must have columns of equal length", pointer)
     rows = zip(*document.values(), strict=True)
-    # A value stands at #/inputs/COLUMN/ROW here, not at #/inputs/ROW/COLUMN.
-    return _predictions(
-        _table(list(document), list(rows), pointer, lambda row, name: f"{pointer}/{name}/{row}")
+    # Pointers are #/inputs/COLUMN/ROW here, not #/inputs/ROW/COLUMN.
+    return _batch(
+        _rides_from_rows(list(document), list(rows), pointer, lambda row, name: f"{pointer}/{name}/{row}")
     )
 
 
-def _split(document: object, pointer: str) -> Asked:
-    """pandas' split form: `{"columns": […], "data": [[…], …]}`."""
+def _decode_split(document: object, pointer: str) -> DecodedRequest:
+    """pandas' split format: `{"columns": […], "data": [[…], …]}`."""
     if not isinstance(document, dict):
         raise UnreadableBody('must be an object {"columns": […], "data": […]}', pointer)
     columns, rows = document.get("columns"), document.get("data")
     if not isinstance(columns, list) or not all(isinstance(name, str) for name in columns):
-        raise UnreadableBody("must be an array of names", f"{pointer}/columns")
+        raise UnreadableBody("must be an array of column names", f"{pointer}/columns")
     if not isinstance(rows, list):
         raise UnreadableBody("must be an array of rows", f"{pointer}/data")
     for number, row in enumerate(rows):
         if not isinstance(row, list) or len(row) != len(columns):
             raise UnreadableBody(f"must be an array of {len(columns)} values", f"{pointer}/data/{number}")
-    places = {name: position for position, name in enumerate(columns)}
-    return _predictions(
-        _table(columns, rows, f"{pointer}/columns", lambda row, name: f"{pointer}/data/{row}/{places[name]}")
-    )
+    indices = {name: index for index, name in enumerate(columns)}
+    data, header = f"{pointer}/data", f"{pointer}/columns"
+    return _batch(_rides_from_rows(columns, rows, header, lambda row, name: f"{data}/{row}/{indices[name]}"))
 
 
-def _csv(body: bytes | bytearray) -> Asked:
-    """A header of names, then a ride a line; an empty cell is an unknown value."""
+def _decode_csv(body: bytes | bytearray) -> DecodedRequest:
+    """A header row with column names, then one ride per row; empty cells are unknown values."""
     try:
         lines = list(csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True))
     except (UnicodeDecodeError, csv.Error) as error:
-        raise UnreadableBody(f"is no CSV: {error}") from error
+        raise UnreadableBody(f"is not valid CSV: {error}") from error
     if not any(lines):
-        raise UnreadableBody("is empty; the first line must name the columns")
+        raise UnreadableBody("is empty; the first row must hold the column names")
     columns, *rows = (line for line in lines if line)
     for number, row in enumerate(rows):
         if len(row) != len(columns):
             raise UnreadableBody(f"must have {len(columns)} cells", f"#/{number}")
-    cells = [[_cell(text) for text in row] for row in rows]
-    return _predictions(_table(columns, cells, "#", lambda row, name: f"#/{row}/{name}"))
+    values = [[_cell_value(cell) for cell in row] for row in rows]
+    return _batch(_rides_from_rows(columns, values, "#", lambda row, name: f"#/{row}/{name}"))
 
 
-def _cell(text: str) -> object:
-    """A CSV cell as the JSON value it would be."""
+def _cell_value(cell: str) -> object:
+    """The JSON value that a CSV cell stands for."""
     try:
-        # To Python, though not to JSON, 1_30 is a number and so are the digits of every script.
-        return float(text) if text.isascii() and "_" not in text else text
+        # Unlike JSON, Python takes 1_30 and digits of any script for numbers.
+        return float(cell) if cell.isascii() and "_" not in cell else cell
     except ValueError:
-        return text or None
+        return cell or None
 
 
-def _calls(calls: object, pointer: str) -> Asked:
-    """BigQuery's calls: a list of arguments each; a call with a NULL among a ride's own replies NULL."""
+def _decode_calls(calls: object, pointer: str) -> DecodedRequest:
+    """BigQuery's calls, each a list of arguments; a NULL among the first three gives a NULL reply."""
     if not isinstance(calls, list):
         raise UnreadableBody("must be an array of calls", pointer)
-    wanted = f"must be an array of 3 or 4 arguments: {', '.join(RIDE_FIELDS)}"
+    expected = f"must be an array of 3 or 4 arguments: {', '.join(RIDE_FIELDS)}"
     for number, call in enumerate(calls):
         if not isinstance(call, list) or len(call) not in (3, 4):
-            raise UnreadableBody(wanted, f"{pointer}/{number}")
-    known = [number for number, call in enumerate(calls) if None not in call[:3]]
+            raise UnreadableBody(expected, f"{pointer}/{number}")
+    complete = [number for number, call in enumerate(calls) if None not in call[:3]]
 
-    def at(row: int, name: str) -> str:
-        return f"{pointer}/{known[row]}/{RIDE_FIELDS.index(name)}"
+    def locate(row: int, name: str) -> str:
+        return f"{pointer}/{complete[row]}/{RIDE_FIELDS.index(name)}"
 
     try:
-        rides = _table(RIDE_FIELDS, [calls[number] for number in known], pointer, at)
+        rides = _rides_from_rows(RIDE_FIELDS, [calls[number] for number in complete], pointer, locate)
     except InvalidRide as error:
-        raise InvalidCall(*error.problems) from error
+        raise InvalidBigQueryCall(*error.problems) from error
 
-    def write(made: list[Prediction]) -> dict[str, list[float | None]]:
+    def encode(predictions: list[Prediction]) -> dict[str, list[float | None]]:
         replies: list[float | None] = [None] * len(calls)
-        for number, one in zip(known, made, strict=True):
-            replies[number] = one.value
+        for number, prediction in zip(complete, predictions, strict=True):
+            replies[number] = prediction.value
         return {"replies": replies}
 
-    return Asked(rides, write)
+    return DecodedRequest(rides, encode)
 
 
-def _table(
-    columns: Sequence[str], rows: Sequence[Sequence[object]], header: str, at: Callable[[int, str], str]
+def _rides_from_rows(
+    columns: Sequence[str], rows: Sequence[Sequence[object]], header: str, locate: Callable[[int, str], str]
 ) -> list[Ride]:
     """Rides from rows of values.
 
     Args:
-        header: pointer to what names the columns.
-        at: a value's pointer from its row and column, which is there.
+        header: pointer to the column names.
+        locate: returns the pointer to a value by row and column name.
     """
     missing = [name for name in RIDE_FIELDS[:3] if name not in columns]
     if rows and missing:
-        raise InvalidRide(Problem(header, f"must have {' and '.join(missing)} among its columns"))
+        raise InvalidRide(Problem(header, f"must include the columns {' and '.join(missing)}"))
     records = (dict(zip(columns, row, strict=False)) for row in rows)
     try:
-        return _each(records, "", parse_ride)
+        return _decode_each(records, "", parse_ride)
     except InvalidRide as error:
         raise InvalidRide(
             *(
-                Problem(at(int(row), name), problem.detail)
+                Problem(locate(int(row), name), problem.detail)
                 for problem in error.problems
                 for _, row, name in [problem.pointer.split("/")]
             )
         ) from None
 
 
-def _each(documents: Iterable[object], pointer: str, read: Callable[[object, str], T]) -> list[T]:
-    """Reads each item of a batch; one error tells of all that are wrong, up to a limit."""
+def _decode_each(documents: Iterable[object], pointer: str, decode: Callable[[object, str], T]) -> list[T]:
+    """Decodes each item of a batch; one error lists the problems of all items, up to a limit."""
     items: list[T] = []
     problems: list[Problem] = []
     for number, document in enumerate(documents):
         try:
-            items.append(read(document, f"{pointer}/{number}"))
+            items.append(decode(document, f"{pointer}/{number}"))
         except InvalidRide as error:
             problems.extend(error.problems)
-            if len(problems) >= MOST_PROBLEMS:
+            if len(problems) >= MAX_PROBLEMS:
                 break
     if problems:
-        raise InvalidRide(*problems[:MOST_PROBLEMS])
+        raise InvalidRide(*problems[:MAX_PROBLEMS])
     return items
 
 
-_FORMS: dict[str, Callable[[object, str], Asked]] = {
-    "instances": _records,
-    "dataframe_records": _records,
-    "dataframe_split": _split,
-    "inputs": _inputs,
-    "calls": _calls,
+_FORMATS: dict[str, Callable[[object, str], DecodedRequest]] = {
+    "instances": _decode_records,
+    "dataframe_records": _decode_records,
+    "dataframe_split": _decode_split,
+    "inputs": _decode_inputs,
+    "calls": _decode_calls,
 }

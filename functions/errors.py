@@ -1,42 +1,42 @@
-"""The errors, and what each one means for the one who sent the ride.
+"""All errors raised on purpose, and what each one means for the sender of a ride.
 
     RidecastError
-    ├── InvalidRide          never to be predicted: 422, or a dead letter and done
-    │   ├── UnreadableBody   not even a ride could be read: 400, or a dead letter and done
-    │   ├── TooLarge         more bytes than are read: 413, or a dead letter and done
-    │   └── ImplausiblePrediction  the model's number cannot be: 422, or a dead letter and done
-    ├── NotWhole             the body did not come (bodies.py): 408, and nothing is done
-    ├── Unauthenticated      not the subscription's own service account: 401, and nothing is read
-    └── Unavailable          our trouble, which passes: 503, the event is delivered again
-        ├── Overloaded       more requests than are worked on at once
-        ├── ModelUnavailable no model can answer now
-        ├── KeysUnavailable  nobody can be told from anybody now (identity.py)
-        ├── PublishFailed    no confirmation from the topic
-        │   └── Refused      the topic does not take it, ever
-        └── SettingsError    the deployment is incomplete
+    ├── InvalidRide          can never be predicted: 422, or a dead letter
+    │   ├── UnreadableBody   cannot be parsed: 400, or a dead letter
+    │   ├── TooLarge         exceeds the size limit: 413, or a dead letter
+    │   └── ImplausiblePrediction  the model's result is out of range: 422, or a dead letter
+    ├── IncompleteBody       the body did not arrive (request_body.py): 408, nothing is published
+    ├── Unauthenticated      not the push subscription's service account: 401, the body is not read
+    └── Unavailable          a temporary failure on our side: 503, Pub/Sub redelivers the event
+        ├── Overloaded       too many concurrent requests
+        ├── ModelUnavailable no model can answer at the moment
+        ├── KeysUnavailable  Google's public keys cannot be fetched (authentication.py)
+        ├── PublishFailed    the topic did not confirm the message
+        │   └── MessageRejected  the topic will never accept the message
+        └── SettingsError    the configuration is incomplete or invalid
 
-Anything else is a bug and crashes, so that error reporting sees it.
+Any other exception is a bug and is not caught, so that error reporting sees it.
 """
 
 from dataclasses import dataclass
 
 
 class RidecastError(Exception):
-    """Base of all errors raised on purpose; its text is a sentence for a person."""
+    """Base class of all errors raised on purpose; the text is a sentence for people."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong with what was sent."""
+    """One problem with a request."""
 
     pointer: str
     """JSON pointer into the body as a URI fragment, `#/ride/trip_distance` (RFC 6901 §6)."""
     detail: str
-    """A sentence that says what would be right."""
+    """What is wrong and what is expected instead; continues a sentence that begins with the pointer."""
 
 
 class InvalidRide(RidecastError):
-    """What was sent can never be predicted, however often it is sent."""
+    """The input can never be predicted, no matter how often it is sent."""
 
     reason = "invalid_ride"
     status = 422
@@ -47,7 +47,7 @@ class InvalidRide(RidecastError):
 
 
 class UnreadableBody(InvalidRide):
-    """The bytes are not a document that a ride could stand in."""
+    """The body is not in any of the supported formats."""
 
     reason = "unreadable_body"
     status = 400
@@ -57,44 +57,44 @@ class UnreadableBody(InvalidRide):
 
 
 class TooLarge(InvalidRide):
-    """What was sent has more bytes than are read."""
+    """The input is larger than the limit."""
 
     reason = "too_large"
     status = 413
 
-    def __init__(self, largest: int) -> None:
-        super().__init__(Problem("#", f"must have at most {largest} bytes"))
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__(Problem("#", f"must have at most {max_bytes} bytes"))
 
 
 class ImplausiblePrediction(InvalidRide):
-    """The model's number for this ride cannot be, and the same version will not find a better one."""
+    """The model's result for this ride is out of range, and would be again with the same version."""
 
     reason = "implausible_prediction"
 
 
 class Unauthenticated(RidecastError):
-    """The sender is not shown to be the one who may deliver; the text is a word for the log, not for them."""
+    """The sender is not authorized to deliver events; the text is a reason code for the log, never sent."""
 
 
 class Unavailable(RidecastError):
-    """Nothing is wrong with the ride: the same request may succeed a little later."""
+    """The ride is valid, but cannot be handled at the moment: the same request may succeed later."""
 
 
 class Overloaded(Unavailable):
-    """As many requests are worked on as one process should take on."""
+    """The process already handles as much as it can."""
 
 
 class ModelUnavailable(Unavailable):
-    """No model is loaded, or the one that is failed."""
+    """No model is loaded, or the loaded model failed."""
 
 
 class PublishFailed(Unavailable):
-    """A message was not confirmed by its topic in time."""
+    """The topic did not confirm a message in time."""
 
 
-class Refused(PublishFailed):
-    """The topic does not take the call's content, however often it is sent."""
+class MessageRejected(PublishFailed):
+    """The topic will never accept the content of a publish call."""
 
 
 class SettingsError(Unavailable):
-    """The environment lacks settings or holds unusable ones; all are named at once."""
+    """Settings are missing or invalid; the text lists all of them."""

@@ -1,6 +1,6 @@
-"""The stream's way: a ride event in, its prediction event out, or the event to the dead-letter topic.
+"""Turns each delivered ride event into a prediction event or a dead letter.
 
-Returning means done, raising means deliver again.
+Returning acknowledges the event; raising has it redelivered.
 """
 
 import asyncio
@@ -12,139 +12,143 @@ from typing import Any
 
 import msgspec
 
-from functions.batching import Batching
+from functions.batching import Batcher
 from functions.errors import InvalidRide, PublishFailed, TooLarge, Unavailable
-from functions.json_decoding import read_document
-from functions.model_manager import Predictor
-from functions.publisher import Publisher
-from functions.pubsub_message import MOST_ATTRIBUTES, OutMessage, fit_value, takes
-from functions.push_envelope import Message, read_message, unread_message
-from functions.rides import Prediction, RideEvent, parse_ride_event, readable_ride_id
-from functions.telemetry import Trace, fields, logger, read_trace, use_trace
+from functions.json_decoding import decode_json
+from functions.model_manager import ModelManager
+from functions.publisher import MessagePublisher
+from functions.pubsub_message import MAX_ATTRIBUTES, OutgoingMessage, is_valid_attribute, truncate_value
+from functions.push_envelope import IncomingMessage, decode_push, undecodable_push
+from functions.rides import Prediction, RideEvent, find_ride_id, parse_ride_event
+from functions.telemetry import Trace, fields, logger, read_trace, set_trace
 
-LARGEST_EVENT = 10_000_000
-"""Bytes, as Pub/Sub's own limit: what comes larger came another way and could not go out again."""
-LARGEST_DEAD_LETTER = 9_000_000
-"""Bytes of an event that are kept; Pub/Sub takes 10 MB with the attributes."""
+MAX_EVENT_BYTES = 10_000_000
+"""Pub/Sub's own limit: anything larger did not come from Pub/Sub and could not be published again."""
+MAX_DEAD_LETTER_BYTES = 9_000_000
+"""How much of an event a dead letter keeps; Pub/Sub accepts 10 MB including the attributes."""
 
-_LEVELS = {"predicted": logging.INFO, "dead_letter": logging.WARNING, "again": logging.ERROR}
+_LOG_LEVELS = {"predicted": logging.INFO, "dead_letter": logging.WARNING, "again": logging.ERROR}
 
 
-class Stream:
-    """Turns deliveries into predictions and dead letters."""
+class EventHandler:
+    """Publishes a prediction or a dead letter for each delivery."""
 
-    def __init__(self, predictor: Predictor, predictions: Publisher, dead_letters: Publisher) -> None:
-        self._predictor = predictor
+    def __init__(
+        self, models: ModelManager, predictions: MessagePublisher, dead_letters: MessagePublisher
+    ) -> None:
+        self._models = models
         self._predictions = predictions
         self._dead_letters = dead_letters
-        self._batching = Batching()
+        self._batcher = Batcher()
 
     async def handle(self, headers: Mapping[str, str], body: bytes | bytearray, deadline: float) -> None:
-        """Handles one delivery; when this returns, its outcome is safe on a topic. Logs one line.
+        """Handles one delivery and logs one line; returns when the outcome is published.
 
         Args:
             headers: by lower-case name.
             body: as received.
-            deadline: by the event loop's clock; at it the event is given back.
+            deadline: in the event loop's time; then the event is left for redelivery.
 
         Raises:
-            Unavailable: deliver it again.
+            Unavailable: the event must be redelivered.
         """
         began = time.perf_counter()
-        line: dict[str, Any] = {"outcome": "again"}
+        log_fields: dict[str, Any] = {"outcome": "again"}
         try:
             async with asyncio.timeout_at(deadline):
-                await self._handle(headers, body, line)
+                await self._handle(headers, body, log_fields)
         except TimeoutError:
-            line["reason"] = "not done in time"
-            raise PublishFailed(line["reason"]) from None
+            log_fields["reason"] = "not handled in time"
+            raise PublishFailed(log_fields["reason"]) from None
         except Unavailable as error:
-            line["reason"] = str(error)
+            log_fields["reason"] = str(error)
             raise
         finally:
-            line["latency_ms"] = round((time.perf_counter() - began) * 1000, 2)
-            logger.log(_LEVELS[line["outcome"]], "ride event", extra=fields(**line))
+            log_fields["latency_ms"] = round((time.perf_counter() - began) * 1000, 2)
+            logger.log(_LOG_LEVELS[log_fields["outcome"]], "ride event", extra=fields(**log_fields))
 
     async def _handle(
-        self, headers: Mapping[str, str], body: bytes | bytearray, line: dict[str, Any]
+        self, headers: Mapping[str, str], body: bytes | bytearray, log_fields: dict[str, Any]
     ) -> None:
-        """Writes what it learns of the event into `line`."""
+        """Handles one delivery and fills in `log_fields` on the way."""
         trace = read_trace(headers)
-        use_trace(trace)
+        set_trace(trace)
         try:
-            message = read_message(headers, body)
+            message = decode_push(headers, body)
         except InvalidRide as error:
-            await self._bury(unread_message(body), error, line)
+            await self._publish_dead_letter(undecodable_push(body), error, log_fields)
             return
         try:
-            line["message_id"] = fit_value(message.message_id)
-            # The event's own trace says more than that of the request which delivers it.
+            log_fields["message_id"] = truncate_value(message.message_id)
+            # The event's own trace is more useful than that of the request which delivers it.
             trace = read_trace(message.attributes) or trace
-            use_trace(trace)
-            document = document_of(message)
-            line["ride_id"] = readable_ride_id(document)
+            set_trace(trace)
+            document = decode_event(message)
+            log_fields["ride_id"] = find_ride_id(document)
             event = parse_ride_event(document)
-            model = await self._predictor.model()
-            line["model_version"] = model.version
-            (prediction,) = await self._batching.predict(model, [event.ride])
+            model = await self._models.model()
+            log_fields["model_version"] = model.version
+            (prediction,) = await self._batcher.predict(model, [event.ride])
         except InvalidRide as error:
-            await self._bury(message, error, line)
+            await self._publish_dead_letter(message, error, log_fields)
         else:
             await self._predictions.publish(prediction_event(event, prediction, message.data, trace))
-            line["outcome"] = "predicted"
+            log_fields["outcome"] = "predicted"
 
-    async def _bury(self, message: Message, error: InvalidRide, line: dict[str, Any]) -> None:
-        # The version that was asked, or else the one in service; empty while there is none.
-        version = line.setdefault("model_version", self._predictor.version)
+    async def _publish_dead_letter(
+        self, message: IncomingMessage, error: InvalidRide, log_fields: dict[str, Any]
+    ) -> None:
+        # The version that predicted, else the one in service; empty if there is none.
+        version = log_fields.setdefault("model_version", self._models.version)
         letter = dead_letter(message, error, version)
         await self._dead_letters.publish(letter)
-        line |= {
+        log_fields |= {
             "outcome": "dead_letter",
             "reason": error.reason,
             "detail": letter.attributes["dead_letter_detail"],
         }
 
 
-def document_of(message: Message) -> object:
-    """The decoded JSON that a message carries.
+def decode_event(message: IncomingMessage) -> object:
+    """The decoded JSON in a message.
 
     Raises:
-        InvalidRide: it is too large, or no JSON.
+        InvalidRide: the data is too large or not JSON.
     """
-    if len(message.data) > LARGEST_EVENT:
-        raise TooLarge(LARGEST_EVENT)
-    return read_document(message.data)
+    if len(message.data) > MAX_EVENT_BYTES:
+        raise TooLarge(MAX_EVENT_BYTES)
+    return decode_json(message.data)
 
 
 def prediction_event(
     event: RideEvent, prediction: Prediction, data: bytes, trace: Trace | None
-) -> OutMessage:
-    """The course's prediction event: the same body and the same id for the same event and model version."""
-    identity = hashlib.sha256(
+) -> OutgoingMessage:
+    """The course's prediction event; the same event and model version always give the same bytes and id."""
+    event_id = hashlib.sha256(
         b"\0".join((prediction.model.encode(), prediction.version.encode(), data))
     ).hexdigest()[:32]
     attributes = {
         "ride_id": str(event.ride_id),
         "model": prediction.model,
         "version": prediction.version,
-        "event_id": identity,
+        "event_id": event_id,
         "content_type": "application/json",
         "ce-specversion": "1.0",
-        "ce-id": identity,
+        "ce-id": event_id,
         "ce-source": f"//ridecast/{prediction.model}/{prediction.version}",
         "ce-type": f"ridecast.{prediction.target}.predicted.v1",
     }
     if trace and trace.traceparent:
         attributes["traceparent"] = trace.traceparent
-    return OutMessage(msgspec.json.encode(prediction.event(event.ride_id)), attributes)
+    return OutgoingMessage(msgspec.json.encode(prediction.event(event.ride_id)), attributes)
 
 
-def dead_letter(message: Message, error: InvalidRide, version: str) -> OutMessage:
-    """The event as it came, with the reason why it cannot be predicted.
+def dead_letter(message: IncomingMessage, error: InvalidRide, version: str) -> OutgoingMessage:
+    """The event as received, with attributes that say why it cannot be predicted.
 
-    An event too big to be published again is cut, and its SHA-256 says what it was.
+    An event too large to be published again is truncated; its full size and SHA-256 are kept.
     """
-    story = {
+    reason_attributes = {
         "dead_letter_reason": error.reason,
         "dead_letter_detail": str(error),
         "dead_letter_pointer": error.problems[0].pointer,
@@ -154,17 +158,17 @@ def dead_letter(message: Message, error: InvalidRide, version: str) -> OutMessag
         "dead_letter_model_version": version,
     }
     if message.delivery_attempt is not None:
-        story["dead_letter_delivery_attempt"] = str(message.delivery_attempt)
-    if len(message.data) > LARGEST_DEAD_LETTER:
-        story["dead_letter_full_size"] = str(len(message.data))
-        story["dead_letter_full_sha256"] = hashlib.sha256(message.data).hexdigest()
-    # What came another way than from Pub/Sub may have attributes that it does not take.
-    own = [
+        reason_attributes["dead_letter_delivery_attempt"] = str(message.delivery_attempt)
+    if len(message.data) > MAX_DEAD_LETTER_BYTES:
+        reason_attributes["dead_letter_full_size"] = str(len(message.data))
+        reason_attributes["dead_letter_full_sha256"] = hashlib.sha256(message.data).hexdigest()
+    # A sender other than Pub/Sub may set attributes that Pub/Sub does not accept.
+    original = [
         (name, value)
         for name, value in message.attributes.items()
-        if takes(name, value) and not name.startswith("dead_letter_")
+        if is_valid_attribute(name, value) and not name.startswith("dead_letter_")
     ]
-    attributes = dict(own[: MOST_ATTRIBUTES - len(story)]) | {
-        name: fit_value(text) for name, text in story.items() if text
+    attributes = dict(original[: MAX_ATTRIBUTES - len(reason_attributes)]) | {
+        name: truncate_value(value) for name, value in reason_attributes.items() if value
     }
-    return OutMessage(message.data[:LARGEST_DEAD_LETTER], attributes)
+    return OutgoingMessage(message.data[:MAX_DEAD_LETTER_BYTES], attributes)

@@ -1,9 +1,8 @@
-"""Rides → feature columns: one ride, a request's batch and a month's table go through the same lines.
+"""Rides → feature columns, with the same code for one ride, a request's batch and a month's table.
 
-A model's signature names the columns it takes; `OF_THE_ZONES` and `OF_THE_RIDE` hold one function for each
-name that a ride can fill. What is computed here is float32, because that is what the served model computes
-in: a value that is not exact there could fall on the other side of a tree's threshold in training. An
-unknown value is NaN.
+A model's signature names its columns; `ZONE_FEATURES` and `RIDE_FEATURES` hold a function for each supported
+name. Features are computed in float32, the served model's precision: with another precision in training, a
+value could fall on the other side of a tree's threshold. Unknown values are NaN.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,32 +15,32 @@ import numpy.typing as npt
 from functions.rides import LAST_ZONE, Ride
 from functions.zones import ZONES
 
-Column = npt.NDArray[np.float32]
-Ids = npt.NDArray[np.int64]
+FloatColumn = npt.NDArray[np.float32]
+ZoneIds = npt.NDArray[np.int64]
 
 UNKNOWN = np.float32("nan")
-_ZONES = LAST_ZONE + 1
-"""Zone 0 among them, so that a zone's id is its index."""
-_MILES_A_LATITUDE = np.float32(69.0)
-_MILES_A_LONGITUDE = np.float32(52.4)
-"""A degree's length at New York's 40.7° N: 69.0 · cos 40.7°."""
+_ZONE_COUNT = LAST_ZONE + 1
+"""Including an unused zone 0, so that zone ids are indices."""
+_MILES_PER_LATITUDE = np.float32(69.0)
+_MILES_PER_LONGITUDE = np.float32(52.4)
+"""Length of a degree at New York's 40.7° N: 69.0 · cos 40.7°."""
 
 
 class RideColumns(NamedTuple):
-    """Rides as columns, all of the same length n."""
+    """Rides as columns of the same length."""
 
-    PULocationID: Ids
-    DOLocationID: Ids
+    PULocationID: ZoneIds
+    DOLocationID: ZoneIds
     trip_distance: npt.NDArray[np.float64]
     """Miles."""
     pickup_minute: npt.NDArray[np.float64]
-    """Of the day on New York's clock, 0 to 1439; NaN where the pick-up's time is unknown."""
+    """Minute of the day in New York, 0 to 1439; NaN if the pick-up time is unknown."""
     pickup_weekday: npt.NDArray[np.float64]
-    """0 for Monday to 6 for Sunday; NaN where the pick-up's time is unknown."""
+    """0 for Monday to 6 for Sunday; NaN if the pick-up time is unknown."""
 
 
 def ride_columns(rides: Sequence[Ride]) -> RideColumns:
-    """Rides one by one → columns."""
+    """A sequence of rides → columns."""
     times = [ride.pickup_datetime for ride in rides]
     return RideColumns(
         np.array([ride.PULocationID for ride in rides], np.int64),
@@ -52,53 +51,53 @@ def ride_columns(rides: Sequence[Ride]) -> RideColumns:
     )
 
 
-def zone_pair(pickup: Ids, dropoff: Ids) -> Column:
-    """Both ids in one number: 130 to 205 is 130205."""
+def zone_pair(pickup: ZoneIds, dropoff: ZoneIds) -> FloatColumn:
+    """Both zone ids as one number: 130 to 205 is 130205."""
     return (pickup * 1000 + dropoff).astype(np.float32)
 
 
-def zone_distance(pickup: Ids, dropoff: Ids) -> Column:
-    """Miles between the two zones' centres, as the crow flies."""
-    miles: Column = np.hypot(
-        (_LONGITUDE[pickup] - _LONGITUDE[dropoff]) * _MILES_A_LONGITUDE,
-        (_LATITUDE[pickup] - _LATITUDE[dropoff]) * _MILES_A_LATITUDE,
+def zone_distance(pickup: ZoneIds, dropoff: ZoneIds) -> FloatColumn:
+    """Straight-line distance between the centres of the two zones, in miles."""
+    miles: FloatColumn = np.hypot(
+        (_LONGITUDE[pickup] - _LONGITUDE[dropoff]) * _MILES_PER_LONGITUDE,
+        (_LATITUDE[pickup] - _LATITUDE[dropoff]) * _MILES_PER_LATITUDE,
     )
     return miles
 
 
-def zone_pair_text(table: "Features") -> npt.NDArray[Any]:
-    """Both ids as the course writes them: "130_205"."""
+def zone_pair_text(table: "FeatureTable") -> npt.NDArray[Any]:
+    """Both zone ids as in the course: "130_205"."""
     pairs = zip(table.rides.PULocationID.tolist(), table.rides.DOLocationID.tolist(), strict=True)
     return np.array([f"{pickup}_{dropoff}" for pickup, dropoff in pairs], np.object_)
 
 
-def known_distance(table: "Features") -> Column:
-    """Miles; unknown where TLC has 0."""
+def known_distance(table: "FeatureTable") -> FloatColumn:
+    """Miles; NaN where TLC has 0."""
     miles = table.rides.trip_distance.astype(np.float32)
     miles[miles <= 0] = UNKNOWN
     return miles
 
 
-def extra_miles(table: "Features") -> Column:
-    """Miles driven beyond the distance between the two zones' centres; negative on the near sides."""
-    extra: Column = table["known_distance"] - table["zone_distance"]
+def extra_miles(table: "FeatureTable") -> FloatColumn:
+    """Trip distance minus `zone_distance`, in miles; can be negative, for example within a zone."""
+    extra: FloatColumn = table["known_distance"] - table["zone_distance"]
     return extra
 
 
-def _zone_table(values: dict[int, float | None]) -> Column:
-    """A column in which a zone's id is the index; NaN for zones without a place."""
-    table = np.full(_ZONES, UNKNOWN)
+def _zone_table(values: dict[int, float | None]) -> FloatColumn:
+    """An array indexed by zone id; NaN for zones without a location."""
+    table = np.full(_ZONE_COUNT, UNKNOWN)
     for zone, value in values.items():
         if value is not None:
             table[zone] = value
     return table
 
 
-_LONGITUDE = _zone_table({zone: place.longitude for zone, place in ZONES.items()})
-_LATITUDE = _zone_table({zone: place.latitude for zone, place in ZONES.items()})
-"""Degrees, of the zones' centres."""
+_LONGITUDE = _zone_table({zone_id: zone.longitude for zone_id, zone in ZONES.items()})
+_LATITUDE = _zone_table({zone_id: zone.latitude for zone_id, zone in ZONES.items()})
+"""Of the zones' centres, in degrees, by zone id."""
 
-OF_THE_ZONES: dict[str, Callable[[Ids, Ids], npt.NDArray[Any]]] = {
+ZONE_FEATURES: dict[str, Callable[[ZoneIds, ZoneIds], npt.NDArray[Any]]] = {
     "PULocationID": lambda pickup, _: pickup,
     "DOLocationID": lambda _, dropoff: dropoff,
     "zone_pair": zone_pair,
@@ -108,23 +107,23 @@ OF_THE_ZONES: dict[str, Callable[[Ids, Ids], npt.NDArray[Any]]] = {
     "dropoff_latitude": lambda _, dropoff: _LATITUDE[dropoff],
     "zone_distance": zone_distance,
 }
-"""Columns that follow from where a ride begins and ends, by their names in a model's signature."""
+"""Features that depend only on the two zones, by their names in a model's signature."""
 
 
-class Features(Mapping[str, npt.NDArray[Any]]):
-    """Rides as a table of features; a column is computed once, when it is asked for."""
+class FeatureTable(Mapping[str, npt.NDArray[Any]]):
+    """Rides as a table of features; each column is computed once, when it is first accessed."""
 
     def __init__(self, rides: RideColumns) -> None:
         self.rides = rides
-        self.pairs = rides.PULocationID * _ZONES + rides.DOLocationID
-        """Where each ride's pair of zones stands in a table of all pairs."""
+        self.pairs = rides.PULocationID * _ZONE_COUNT + rides.DOLocationID
+        """Index of each ride's pair of zones in a table of all pairs."""
         self._columns: dict[str, npt.NDArray[Any]] = {}
 
     def __getitem__(self, name: str) -> npt.NDArray[Any]:
         column = self._columns.get(name)
         if column is None:
-            of_the_ride = OF_THE_RIDE.get(name)
-            column = of_the_ride(self) if of_the_ride else _table(name).take(self.pairs)
+            compute = RIDE_FEATURES.get(name)
+            column = compute(self) if compute else _all_pairs(name).take(self.pairs)
             self._columns[name] = column
         return column
 
@@ -135,7 +134,7 @@ class Features(Mapping[str, npt.NDArray[Any]]):
         return len(FEATURES)
 
 
-OF_THE_RIDE: dict[str, Callable[[Features], npt.NDArray[Any]]] = {
+RIDE_FEATURES: dict[str, Callable[[FeatureTable], npt.NDArray[Any]]] = {
     "trip_distance": lambda table: table.rides.trip_distance,
     "PU_DO": zone_pair_text,
     "known_distance": known_distance,
@@ -143,51 +142,49 @@ OF_THE_RIDE: dict[str, Callable[[Features], npt.NDArray[Any]]] = {
     "pickup_minute": lambda table: table.rides.pickup_minute.astype(np.float32),
     "pickup_weekday": lambda table: table.rides.pickup_weekday.astype(np.float32),
 }
-"""Columns that no table of zones holds, by their names in a model's signature."""
+"""All other features, by their names in a model's signature."""
 
-FEATURES = (*OF_THE_ZONES, *OF_THE_RIDE)
-"""Every column a model may ask for."""
+FEATURES = (*ZONE_FEATURES, *RIDE_FEATURES)
+"""All features that a model may use."""
 
 
 class FeatureMatrix:
-    """Rides → the named columns side by side: [rides, names].
+    """Rides → a matrix of the named features, [rides, names].
 
-    What the zones decide is looked up in one table of all their pairs: a ride's share of ten columns is one
-    look, not ten.
+    All features in `ZONE_FEATURES` come from one precomputed table of zone pairs: one lookup per ride.
 
     Args:
-        names: columns, each once.
-        kind: of the matrix's numbers.
-
+        names: features, without duplicates.
+        dtype: type of the matrix.
     """
 
-    def __init__(self, names: Sequence[str], kind: npt.DTypeLike = np.float32) -> None:
-        self._pairs = np.zeros((_ZONES * _ZONES, len(names)), kind)
-        for position, name in enumerate(names):
-            if name in OF_THE_ZONES:
-                self._pairs[:, position] = _tabulate(name)
-        self._others = [(position, name) for position, name in enumerate(names) if name not in OF_THE_ZONES]
+    def __init__(self, names: Sequence[str], dtype: npt.DTypeLike = np.float32) -> None:
+        self._pairs = np.zeros((_ZONE_COUNT * _ZONE_COUNT, len(names)), dtype)
+        for index, name in enumerate(names):
+            if name in ZONE_FEATURES:
+                self._pairs[:, index] = _compute_all_pairs(name)
+        self._others = [(index, name) for index, name in enumerate(names) if name not in ZONE_FEATURES]
 
-    def __call__(self, table: Features) -> npt.NDArray[Any]:
+    def __call__(self, table: FeatureTable) -> npt.NDArray[Any]:
         matrix = self._pairs.take(table.pairs, axis=0)
-        for position, name in self._others:
-            matrix[:, position] = table[name]
+        for index, name in self._others:
+            matrix[:, index] = table[name]
         return matrix
 
 
-def feature_matrix(rides: RideColumns, names: Sequence[str]) -> Column:
-    """The named columns side by side: float32, [rides, names].
+def feature_matrix(rides: RideColumns, names: Sequence[str]) -> FloatColumn:
+    """A matrix of the named features: float32, [rides, names].
 
     Raises:
-        KeyError: a name that is not in `FEATURES`.
+        KeyError: a name is not in `FEATURES`.
     """
-    return FeatureMatrix(names)(Features(rides))
+    return FeatureMatrix(names)(FeatureTable(rides))
 
 
-def _tabulate(name: str) -> npt.NDArray[Any]:
-    """A column of all pairs of zones, from 0 and 0 to 265 and 265."""
-    zones = np.arange(_ZONES)
-    return OF_THE_ZONES[name](zones.repeat(_ZONES), np.tile(zones, _ZONES))
+def _compute_all_pairs(name: str) -> npt.NDArray[Any]:
+    """A feature for all pairs of zones, from (0, 0) to (265, 265)."""
+    zones = np.arange(_ZONE_COUNT)
+    return ZONE_FEATURES[name](zones.repeat(_ZONE_COUNT), np.tile(zones, _ZONE_COUNT))
 
 
-_table = cache(_tabulate)
+_all_pairs = cache(_compute_all_pairs)

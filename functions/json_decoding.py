@@ -1,4 +1,4 @@
-"""JSON in, as it is sent and not only as it should be."""
+"""JSON decoding that tolerates NaN, infinities and huge numbers."""
 
 import json
 
@@ -9,14 +9,14 @@ from functions.errors import UnreadableBody
 _decode = msgspec.json.Decoder().decode
 
 
-def read_document(content: bytes | bytearray) -> object:
-    """The decoded JSON.
+def decode_json(content: bytes | bytearray) -> object:
+    """The decoded JSON document.
 
-    NaN, infinities and numbers beyond any range are no JSON, but Python and others write them: they are
-    read, so that the field which holds one can be named.
+    NaN, infinities and out-of-range numbers are not valid JSON, but Python and others write them: they are
+    accepted here so that a later error can name the field.
 
     Raises:
-        UnreadableBody: it is no JSON.
+        UnreadableBody: the content is not JSON.
     """
     try:
         return _decode(content)
@@ -24,4 +24,4 @@ def read_document(content: bytes | bytearray) -> object:
         try:
             return json.loads(content.decode())
         except (ValueError, RecursionError):
-            raise UnreadableBody(f"is no JSON: {error}") from error
+            raise UnreadableBody(f"is not valid JSON: {error}") from error

@@ -1,4 +1,4 @@
-"""Messages out to a file, or to stdout, where there is no Pub/Sub."""
+"""Publishes messages to a file or to stdout where there is no Pub/Sub."""
 
 import base64
 import sys
@@ -8,26 +8,26 @@ from typing import Any
 import msgspec
 
 from functions.errors import PublishFailed
-from functions.pubsub_message import OutMessage
+from functions.pubsub_message import OutgoingMessage
 
 
-class LinePublisher:
+class JsonLinesPublisher:
     """Appends each message as a line of JSON.
 
-    A line is `{"attributes": {…}, "data": …}`, with JSON written anew; data that is no JSON stands in base64
-    under `data_base64`.
+    A line is `{"attributes": {…}, "data": …}` with reformatted JSON data, or has `data_base64` if the data is
+    not JSON.
 
     Args:
-        path: of the file; None is stdout.
+        path: the file; None for stdout.
     """
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
 
     async def open(self) -> None:
-        """The file is opened for each message."""
+        """Does nothing: the file is opened for each message."""
 
-    async def publish(self, message: OutMessage) -> None:
+    async def publish(self, message: OutgoingMessage) -> None:
         line: dict[str, Any] = {"attributes": message.attributes}
         try:
             encoded = msgspec.json.encode(line | {"data": msgspec.json.decode(message.data)})
@@ -39,8 +39,8 @@ class LinePublisher:
                 sys.stdout.buffer.write(encoded)
                 sys.stdout.buffer.flush()
             else:
-                # One unbuffered write to a file opened for appending is not mixed with another's.
+                # A single unbuffered write in append mode does not interleave with other processes' writes.
                 with self._path.open("ab", buffering=0) as file:
                     file.write(encoded)
         except OSError as error:
-            raise PublishFailed(f"{self._path or 'stdout'} cannot be written: {error.strerror}") from error
+            raise PublishFailed(f"cannot write to {self._path or 'stdout'}: {error.strerror}") from error

@@ -1,4 +1,4 @@
-"""A loaded model: ONNX first, scikit-learn second; rides in, numbers out."""
+"""Loads, tests and runs models in ONNX or scikit-learn format."""
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,94 +8,100 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from functions.artifacts import LARGEST_FILE, ModelFolder
+from functions.artifacts import MAX_FILE_BYTES, ModelFolder
 from functions.errors import ImplausiblePrediction, ModelUnavailable, Problem
-from functions.features import FEATURES, Features, RideColumns, ride_columns
-from functions.mlmodel import LARGEST_DESCRIPTION, LARGEST_EXAMPLE, Description, Target, describe, identified
+from functions.features import FEATURES, FeatureTable, RideColumns, ride_columns
+from functions.mlmodel import (
+    MAX_EXAMPLE_BYTES,
+    MAX_MLMODEL_BYTES,
+    ModelDescription,
+    PredictionTarget,
+    read_description,
+    with_version,
+)
 from functions.releases import Release
 from functions.rides import Prediction, Ride
 
-Numbers = npt.NDArray[np.float64]
+FloatArray = npt.NDArray[np.float64]
 
-USUAL_FILES = {
-    "MLmodel": LARGEST_DESCRIPTION,
-    "input_example.json": LARGEST_EXAMPLE,
-    "model.onnx": LARGEST_FILE,
+PREFETCHED_FILES = {
+    "MLmodel": MAX_MLMODEL_BYTES,
+    "input_example.json": MAX_EXAMPLE_BYTES,
+    "model.onnx": MAX_FILE_BYTES,
 }
-"""What loading mostly needs, by the names that MLflow gives, and the bytes that each may have."""
-LARGEST_NUMBER = sys.float_info.max
-TRIAL_RIDES = (Ride(130, 205, 3.66), Ride(43, 151, 0.0))
-"""What every model of rides must give a number for: one with a distance, one without."""
+"""The files that most models need, by MLflow's usual names, with size limits in bytes."""
+PROBE_RIDES = (Ride(130, 205, 3.66), Ride(43, 151, 0.0))
+"""Every ride model must predict these: one with a distance, one without."""
 
 
 class Scorer(Protocol):
-    """A model in one of the formats it may come in."""
+    """A model in one of the supported formats."""
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns it takes."""
+        """Names of its input columns."""
 
     def score(self, table: Mapping[str, npt.NDArray[Any]], rows: int) -> npt.NDArray[Any]:
-        """One number a row, from at least its columns."""
+        """One number per row; `table` may hold more columns than needed."""
 
 
 class Model:
-    """A model that was tried and answers.
+    """A loaded model.
 
     Args:
-        types: MLflow's types of its columns by their names; empty where no signature says so.
+        types: MLflow's types of its input columns by name; empty if there is no signature.
     """
 
     def __init__(
-        self, release: Release, target: Target, scorer: Scorer, types: Mapping[str, str] | None = None
+        self, release: Release, target: PredictionTarget, scorer: Scorer, types: dict[str, str] | None = None
     ) -> None:
         self.release = release
         self.version = release.version
-        """What each prediction says made it."""
+        """Version that each prediction carries."""
         self.target = target
         self.columns = scorer.columns
-        """Names of what it takes."""
+        """Names of the input columns."""
         self.types = types or {}
         self._scorer = scorer
-        # Infinity cannot be, even where no limit is known.
-        self._least = np.array([max(target.minimum, -LARGEST_NUMBER)])
-        self._most = np.array([min(target.maximum, LARGEST_NUMBER)])
+        # Infinity is implausible even if the target has no limits.
+        self._minimum = np.array([max(target.minimum, -sys.float_info.max)])
+        self._maximum = np.array([min(target.maximum, sys.float_info.max)])
 
     def predict_rides(self, rides: Sequence[Ride]) -> list[Prediction]:
-        """One prediction a ride, in their order; see `predict`."""
+        """One prediction per ride, in order; raises the same errors as `predict`."""
         numbers = self.predict(ride_columns(rides))
         return [Prediction(number, self.target.target, self.version) for number in numbers.tolist()]
 
-    def predict(self, rides: RideColumns) -> Numbers:
-        """One number a ride, in the target's unit: float64, [rides].
+    def predict(self, rides: RideColumns) -> FloatArray:
+        """One number per ride, in the target's unit: float64, [rides].
 
         Raises:
             ModelUnavailable: the model failed.
-            ImplausiblePrediction: it gave a number that cannot be.
+            ImplausiblePrediction: the model predicted an impossible value.
         """
-        return self.predict_table(Features(rides), len(rides.PULocationID))
+        return self.predict_table(FeatureTable(rides), len(rides.PULocationID))
 
-    def predict_table(self, table: Mapping[str, npt.NDArray[Any]], rows: int) -> Numbers:
-        """The same, from columns by name."""
+    def predict_table(self, table: Mapping[str, npt.NDArray[Any]], rows: int) -> FloatArray:
+        """Like `predict`, from columns by name."""
         numbers = self.score(table, rows)
         if np.count_nonzero(self.plausible(numbers)) < rows:
-            least, most = numbers.min(), numbers.max()
             raise ImplausiblePrediction(
                 Problem(
                     "#",
-                    f"version {self.version} of the model gives {least:g} to {most:g} {self.target.unit}, "
-                    f"which cannot be: it must be {self.target.minimum:g} to {self.target.maximum:g}",
+                    f"model version {self.version} predicts {numbers.min():g} to {numbers.max():g} "
+                    f"{self.target.unit}, which is implausible: "
+                    f"it must be {self.target.minimum:g} to {self.target.maximum:g}",
                 )
             )
         return numbers
 
-    def plausible(self, numbers: Numbers) -> npt.NDArray[np.bool_]:
-        """Which of the numbers can be."""
+    def plausible(self, numbers: FloatArray) -> npt.NDArray[np.bool_]:
+        """A mask of the numbers within the target's limits."""
         # NaN fails every comparison.
-        return (numbers >= self._least) & (numbers <= self._most)
+        return (numbers >= self._minimum) & (numbers <= self._maximum)
 
-    def score(self, table: Mapping[str, npt.NDArray[Any]], rows: int) -> Numbers:
-        """One number a row, plausible or not.
+    def score(self, table: Mapping[str, npt.NDArray[Any]], rows: int) -> FloatArray:
+        """One number per row, plausible or not.
 
         Raises:
             ModelUnavailable: the model failed.
@@ -104,61 +110,61 @@ class Model:
             return np.empty(0)
         try:
             numbers = self._scorer.score(table, rows).reshape(-1).astype(np.float64)
-        except Exception as error:  # whatever a foreign model throws, the ride is not at fault
+        except Exception as error:  # third-party models may raise anything; the ride is not at fault
             raise ModelUnavailable(f"version {self.version} failed: {error}") from error
         if len(numbers) != rows:
-            raise ModelUnavailable(f"version {self.version} gave {len(numbers)} numbers for {rows} rows")
+            raise ModelUnavailable(f"version {self.version} returned {len(numbers)} numbers for {rows} rows")
         return numbers
 
 
 def load_model(release: Release, *, allow_pickle: bool = False) -> Model:
-    """Reads a release's model of rides and tries it on its own input example and on two rides.
+    """Loads a release's ride model and tests it on its input example and on two rides.
 
     Args:
-        allow_pickle: whether a pickled model may run its code in this process.
+        allow_pickle: whether pickled models are accepted, which run their code in this process.
 
     Raises:
-        ModelUnavailable: the files are not as released, or the model does not answer.
+        ModelUnavailable: the files are not as released, or the model does not work.
     """
     model = load_table_model(release, allow_pickle=allow_pickle)
     unknown = [name for name in model.columns if name not in FEATURES]
     if unknown:
         raise ModelUnavailable(
-            f"the model asks for {', '.join(unknown)}, which no ride has; a ride has {', '.join(FEATURES)}"
+            f"the model needs {', '.join(unknown)}; the supported features are {', '.join(FEATURES)}"
         )
-    with _trial():
-        model.predict(ride_columns(TRIAL_RIDES))
+    with _self_test():
+        model.predict(ride_columns(PROBE_RIDES))
     return model
 
 
 def load_table_model(release: Release, *, allow_pickle: bool = False) -> Model:
-    """The same for a model of any table, which is tried on its own input example alone."""
+    """Like `load_model`, for a model of any table, which is tested on its input example only."""
     folder = ModelFolder(release)
-    with folder.fetching(USUAL_FILES):
+    with folder.prefetch(PREFETCHED_FILES):
         if any(file.path.endswith(".onnx") for file in release.files):
-            from functions import onnx_model  # noqa: F401  # takes as long as the files take to come
-        description = describe(folder)
-        scorer = _scorer(folder, description, allow_pickle)
+            from functions import onnx_model  # noqa: F401  # imports while the files are fetched
+        description = read_description(folder)
+        scorer = _load_scorer(folder, description, allow_pickle)
     if len(set(scorer.columns)) < len(scorer.columns):
-        raise ModelUnavailable("the model names a column twice in its signature")
+        raise ModelUnavailable("the model's signature has duplicate column names")
     types = {column.name: column.type for column in description.columns}
-    model = Model(identified(release, description), description.target, scorer, types)
+    model = Model(with_version(release, description), description.target, scorer, types)
     if description.example:
-        with _trial():
+        with _self_test():
             model.predict_table(description.example, len(next(iter(description.example.values()))))
     return model
 
 
 @contextmanager
-def _trial() -> Iterator[None]:
+def _self_test() -> Iterator[None]:
     try:
         yield
     except ImplausiblePrediction as error:
-        raise ModelUnavailable(f"the model fails its trial: {error}") from error
+        raise ModelUnavailable(f"the model fails its self-test: {error}") from error
 
 
-def _scorer(folder: ModelFolder, description: Description, allow_pickle: bool) -> Scorer:
-    # Each format's library is imported only where a model comes in it.
+def _load_scorer(folder: ModelFolder, description: ModelDescription, allow_pickle: bool) -> Scorer:
+    # A format's library is imported only if it is needed.
     if "onnx" in description.flavors:
         from functions.onnx_model import load_onnx
 
@@ -167,8 +173,8 @@ def _scorer(folder: ModelFolder, description: Description, allow_pickle: bool) -
         from functions.sklearn_model import load_sklearn
 
         return load_sklearn(folder, description, allow_pickle)
-    flavors = ", ".join(sorted(description.flavors)) or "no"
+    flavors = ", ".join(sorted(description.flavors)) or "none"
     raise ModelUnavailable(
-        f"the model has {flavors} flavors; onnx and sklearn are served. Log it with "
+        f"the model's flavors ({flavors}) include neither onnx nor sklearn. Log it with "
         "mlflow.onnx.log_model or mlflow.sklearn.log_model(serialization_format='skops')"
     )

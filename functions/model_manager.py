@@ -1,36 +1,36 @@
-"""The model in service: loaded at first need, looked after, swapped whole, the last good one kept."""
+"""Loads the model at the first request, checks for new releases, and swaps them in without interruption."""
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
 from functions.errors import ModelUnavailable
-from functions.gc_tuning import settle
+from functions.gc_tuning import freeze_heap
 from functions.model import Model
 from functions.releases import Release
 from functions.telemetry import fields, logger
 
 FIRST_LOAD_SECONDS = 7.0
-"""How long a request waits for the first model; Cloud Run ends an instance 10 s after it says so."""
+"""How long a request waits for the first model; Cloud Run kills an instance 10 s after SIGTERM."""
 RETRY_SECONDS = 1.0
-"""Between two tries for a first model: a missing one is asked for once a second, not once a request."""
+"""Pause between attempts to load a first model: one per second, not one per request."""
 
-Begin = Callable[[], Awaitable[None]]
-
-
-async def nothing() -> None:
-    """All that there is to get ready beside the model."""
+WarmUp = Callable[[], Awaitable[None]]
 
 
-class Predictor:
-    """Gives the model in service to requests of one event loop; never makes them wait for a newer one.
+async def no_warm_up() -> None:
+    """A warm-up for functions that only need the model."""
+
+
+class ModelManager:
+    """Provides the model in service to the requests of one event loop, which never wait for a newer one.
 
     Args:
-        resolve: which release is current; may block and raise ModelUnavailable.
-        load: a release's model, loaded and tried; may block and raise ModelUnavailable.
-        refresh_seconds: between two looks for a newer release; 0 never looks.
-        meanwhile: what else should be ready soon; begun while a model is being loaded, unless it is under
-            way still. No model waits for it or fails with it.
+        resolve: returns the current release; may block and raise ModelUnavailable.
+        load: loads and tests a release's model; may block and raise ModelUnavailable.
+        refresh_seconds: interval between checks for a newer release; 0 disables them.
+        warm_up: prepares what else requests need; started with each load of a model, unless still running.
+            No model waits for it or fails with it.
     """
 
     def __init__(
@@ -38,57 +38,57 @@ class Predictor:
         resolve: Callable[[], Release],
         load: Callable[[Release], Model],
         refresh_seconds: float,
-        meanwhile: Begin = nothing,
+        warm_up: WarmUp = no_warm_up,
     ) -> None:
         self._resolve = resolve
         self._load = load
         self._refresh_seconds = refresh_seconds
-        self._meanwhile = meanwhile
+        self._warm_up = warm_up
         self._model: Model | None = None
         self._release: Release | None = None
-        self._next_look = 0.0
-        self._looking: asyncio.Task[None] | None = None
-        self._preparing: asyncio.Task[None] | None = None
+        self._next_refresh = 0.0
+        self._refresh_task: asyncio.Task[None] | None = None
+        self._warm_up_task: asyncio.Task[None] | None = None
         self._failure: Exception = ModelUnavailable("the model is still being loaded")
 
     @property
     def version(self) -> str:
-        """Version in service; empty while there is none."""
+        """Version in service; empty before the first model is loaded."""
         return self._model.version if self._model else ""
 
     async def model(self) -> Model:
         """The model in service.
 
         Raises:
-            ModelUnavailable: there is none yet; the error says why.
+            ModelUnavailable: no model has been loaded yet; the text says why.
         """
-        if self._is_due():
-            self._looking = asyncio.create_task(self._look())
-        if self._model is None and self._looking:
-            # asyncio.wait leaves the task running for the requests to come.
-            await asyncio.wait([self._looking], timeout=FIRST_LOAD_SECONDS)
+        if self._is_refresh_due():
+            self._refresh_task = asyncio.create_task(self._refresh())
+        if self._model is None and self._refresh_task:
+            # Unlike wait_for, asyncio.wait does not cancel the task, which later requests need.
+            await asyncio.wait([self._refresh_task], timeout=FIRST_LOAD_SECONDS)
         if self._model is None:
             raise ModelUnavailable(str(self._failure))
         return self._model
 
-    def _is_due(self) -> bool:
-        if self._looking and not self._looking.done():
+    def _is_refresh_due(self) -> bool:
+        if self._refresh_task and not self._refresh_task.done():
             return False
         if self._model and not self._refresh_seconds:
             return False
-        return time.monotonic() >= self._next_look
+        return time.monotonic() >= self._next_refresh
 
-    async def _look(self) -> None:
-        """Looks for a newer release, loads it aside and swaps it in; whatever fails leaves all as it was."""
+    async def _refresh(self) -> None:
+        """Loads a newer release, if there is one, and swaps it in; a failure changes nothing."""
         began = time.monotonic()
         try:
             release = await asyncio.to_thread(self._resolve)
             if release != self._release:
-                if self._preparing is None or self._preparing.done():
-                    self._preparing = asyncio.create_task(self._prepare())
+                if self._warm_up_task is None or self._warm_up_task.done():
+                    self._warm_up_task = asyncio.create_task(self._run_warm_up())
                 model = await asyncio.to_thread(self._load, release)
                 self._model, self._release = model, release
-                settle()
+                freeze_heap()
                 logger.info(
                     "model in service",
                     extra=fields(
@@ -98,7 +98,7 @@ class Predictor:
                         load_ms=round((time.monotonic() - began) * 1000),
                     ),
                 )
-        except Exception as error:  # a foreign model may raise anything; the one in service goes on
+        except Exception as error:  # third-party models may raise anything; the current one stays in service
             self._failure = error
             logger.error(
                 "release refused",
@@ -107,10 +107,10 @@ class Predictor:
             )
         finally:
             pause = self._refresh_seconds if self._model else RETRY_SECONDS
-            self._next_look = time.monotonic() + pause
+            self._next_refresh = time.monotonic() + pause
 
-    async def _prepare(self) -> None:
+    async def _run_warm_up(self) -> None:
         try:
-            await self._meanwhile()
-        except Exception:  # whoever needs what did not get ready says so again
-            logger.exception("not ready ahead of the first request")
+            await self._warm_up()
+        except Exception:  # requests that depend on it will report the failure again
+            logger.exception("warm-up before the first request failed")

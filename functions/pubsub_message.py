@@ -1,32 +1,31 @@
-"""Messages out, and what Pub/Sub takes of them."""
+"""Outgoing Pub/Sub messages and the limits of their attributes."""
 
 import msgspec
 
-MOST_ATTRIBUTES = 100
-LONGEST_NAME = 256
-"""Bytes of an attribute's name."""
-LONGEST_VALUE = 1024
-"""Bytes of an attribute's value."""
+MAX_ATTRIBUTES = 100
+MAX_ATTRIBUTE_NAME_BYTES = 256
+MAX_ATTRIBUTE_VALUE_BYTES = 1024
 
 
-class OutMessage(msgspec.Struct, frozen=True):
-    """What is to be published."""
+class OutgoingMessage(msgspec.Struct, frozen=True):
+    """A message to publish."""
 
     data: bytes
     attributes: dict[str, str]
 
     def size(self) -> int:
-        """Bytes on the wire, rounded up: a character has at most 4, a field's frame at most 8."""
+        """Upper bound of the bytes on the wire: up to 4 per character and 8 of framing per field."""
         return len(self.data) + 16 + sum(4 * (len(n) + len(v)) + 8 for n, v in self.attributes.items())
 
 
-def takes(name: str, value: str) -> bool:
-    """Whether Pub/Sub takes an attribute from a publisher; those that begin with `goog` are its own."""
-    fits = 0 < len(name.encode(errors="replace")) <= LONGEST_NAME and fit_value(value) == value
-    return fits and not name.lower().startswith("goog")
+def is_valid_attribute(name: str, value: str) -> bool:
+    """Whether Pub/Sub accepts an attribute from a publisher; names that begin with `goog` are reserved."""
+    name_fits = 0 < len(name.encode(errors="replace")) <= MAX_ATTRIBUTE_NAME_BYTES
+    return name_fits and truncate_value(value) == value and not name.lower().startswith("goog")
 
 
-def fit_value(text: str) -> str:
-    """`text`, cut to what an attribute may hold."""
-    encoded = text.encode(errors="replace")
-    return text if len(encoded) <= LONGEST_VALUE else encoded[:LONGEST_VALUE].decode(errors="ignore")
+def truncate_value(value: str) -> str:
+    """`value`, truncated to the size limit of an attribute."""
+    encoded = value.encode(errors="replace")
+    fits = len(encoded) <= MAX_ATTRIBUTE_VALUE_BYTES
+    return value if fits else encoded[:MAX_ATTRIBUTE_VALUE_BYTES].decode(errors="ignore")

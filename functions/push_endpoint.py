@@ -1,69 +1,69 @@
-"""The Pub/Sub function's HTTP side: 200 when the event's outcome is safe, else it is delivered again."""
+"""The HTTP side of the Pub/Sub function: 200 acknowledges an event, an error status has it redelivered."""
 
 import asyncio
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from functions.admission import Admission
+from functions.admission import AdmissionControl
 from functions.authentication import TokenVerifier
 from functions.errors import Problem, TooLarge, Unauthenticated, Unavailable
-from functions.event_handler import Stream
-from functions.model_manager import Predictor
-from functions.request_body import Bodies, NotWhole
+from functions.event_handler import EventHandler
+from functions.model_manager import ModelManager
+from functions.request_body import BodyReader, IncompleteBody
 from functions.responses import (
     HEALTH_PATHS,
     health_response,
+    method_not_allowed_response,
     problem_response,
     unauthenticated_response,
     unavailable_response,
-    wrong_method_response,
 )
 
-LARGEST_DELIVERY = 20_000_000
-"""Bytes; Pub/Sub's largest message of 10 MB comes as 13.4 MB of base64, with its attributes."""
-HANDLING_SECONDS = 7.5
-"""From the first byte of a delivery to its answer: an instance that is told to end has 10 s."""
+MAX_DELIVERY_BYTES = 20_000_000
+"""Pub/Sub's largest message, 10 MB, arrives as 13.4 MB of base64 plus its attributes."""
+DEADLINE_SECONDS = 7.5
+"""From a delivery's first byte to its response; an instance has 10 s to finish after SIGTERM."""
 
 
-class Push:
+class PushEndpoint:
     """Answers the requests of the Pub/Sub function.
 
     Args:
-        predictor: the model in service.
-        stream: handles each delivery.
-        verifier: tells who may deliver; None where the platform does.
+        models: provides the model in service.
+        handler: handles each delivery.
+        verifier: authenticates each delivery; None if the platform does.
     """
 
-    def __init__(self, predictor: Predictor, stream: Stream, verifier: TokenVerifier | None) -> None:
-        self._predictor = predictor
-        self._stream = stream
+    def __init__(self, models: ModelManager, handler: EventHandler, verifier: TokenVerifier | None) -> None:
+        self._models = models
+        self._handler = handler
         self._verifier = verifier
-        self._bodies = Bodies(LARGEST_DELIVERY)
-        self._admission = Admission()
+        self._bodies = BodyReader(MAX_DELIVERY_BYTES)
+        self._admission = AdmissionControl()
 
-    async def answer(self, request: Request) -> Response:
-        """One request's response."""
+    async def handle(self, request: Request) -> Response:
+        """Returns the response to one request."""
         if request.method == "POST":
             return await self._deliver(request)
         if request.method in ("GET", "HEAD") and request.url.path in HEALTH_PATHS:
-            return await health_response(self._predictor)
-        return wrong_method_response("POST", "Pub/Sub delivers events here by POST; /health is read with GET")
+            return await health_response(self._models)
+        return method_not_allowed_response("POST", "use POST to deliver events, GET for /health")
 
     async def _deliver(self, request: Request) -> Response:
-        deadline = asyncio.get_running_loop().time() + HANDLING_SECONDS
+        deadline = asyncio.get_running_loop().time() + DEADLINE_SECONDS
         try:
             if self._verifier:
                 await self._verifier.verify(request.headers.get("authorization", ""))
             async with self._bodies.read(request, deadline) as body, self._admission:
-                await self._stream.handle(request.headers, body, deadline)
+                await self._handler.handle(request.headers, body, deadline)
         except Unauthenticated:
             return unauthenticated_response()
         except TooLarge as error:
-            return problem_response(error.status, "no Pub/Sub delivery is that large", error.problems)
-        except NotWhole as error:
-            return problem_response(408, "the delivery did not come", (Problem("#", str(error)),))
+            return problem_response(error.status, "the request body is too large", error.problems)
+        except IncompleteBody as error:
+            return problem_response(408, "the request body is incomplete", (Problem("#", str(error)),))
         except Unavailable as error:
             return unavailable_response(error)
-        # 200, not 202: the emulator delivers again what production takes as done.
+        # Not 202, which production accepts as an acknowledgement but the emulator does not.
         return Response(status_code=200)

@@ -1,8 +1,7 @@
-"""Pub/Sub messages in: the push envelope and Eventarc's CloudEvents, binary and structured.
+"""Decodes Pub/Sub deliveries: the push envelope and Eventarc's CloudEvents, binary and structured.
 
-The framework's own CloudEvent signature answers some bad events with an error before any of our code
-runs, and Pub/Sub delivers those for ever. So the bytes are read here, and what cannot be read still
-becomes a message that can be dead-lettered.
+The framework's own CloudEvent signature answers some malformed events with an error before any of our code
+runs, and Pub/Sub would redeliver those forever. Here even an undecodable delivery becomes a dead letter.
 """
 
 import re
@@ -14,8 +13,8 @@ import msgspec
 from functions.errors import UnreadableBody
 
 
-class Message(msgspec.Struct, frozen=True):
-    """A Pub/Sub message and how it came."""
+class IncomingMessage(msgspec.Struct, frozen=True):
+    """A Pub/Sub message with the details of its delivery."""
 
     data: bytes = b""
     attributes: dict[str, str] = {}
@@ -26,10 +25,10 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class _Payload(msgspec.Struct, rename="camel"):
-    """`message` in every form; a field beside the data is as lenient as JSON is: an odd one loses nothing."""
+    """`message` in all forms; fields other than `data` may have any type, so that none costs the message."""
 
     data: bytes | None = None
-    """From base64; a message may have attributes only: then its data is missing, null or empty."""
+    """Decoded from base64; missing, null or empty in a message that has only attributes."""
     attributes: Any = None
     message_id: Any = None
     publish_time: Any = None
@@ -51,11 +50,11 @@ class _CloudEvent(msgspec.Struct):
 _read_envelope = msgspec.json.Decoder(_Envelope).decode
 _read_cloud_event = msgspec.json.Decoder(_CloudEvent).decode
 
-_PLACE = re.compile(r" - at `\$\.([\w.]+)`")
-"""How msgspec tells where in a document a value is wrong: `$.message.data`."""
+_ERROR_PATH = re.compile(r" - at `\$\.([\w.]+)`")
+"""How msgspec's errors locate a wrong value: `$.message.data`."""
 
 
-def read_message(headers: Mapping[str, str], body: bytes | bytearray) -> Message:
+def decode_push(headers: Mapping[str, str], body: bytes | bytearray) -> IncomingMessage:
     """The message that a request delivers.
 
     Args:
@@ -63,7 +62,7 @@ def read_message(headers: Mapping[str, str], body: bytes | bytearray) -> Message
         body: as received.
 
     Raises:
-        UnreadableBody: the body is no delivery; `unread_message(body)` keeps it for the dead letter.
+        UnreadableBody: the body is not a delivery; `undecodable_push(body)` keeps it for the dead letter.
     """
     try:
         if headers.get("content-type", "").lower().startswith("application/cloudevents+json"):
@@ -73,17 +72,18 @@ def read_message(headers: Mapping[str, str], body: bytes | bytearray) -> Message
             elif event.data is not None:
                 envelope = event.data
             else:
-                raise UnreadableBody("is missing; it holds the Pub/Sub message", "#/data")
+                raise UnreadableBody("is missing; it must hold the Pub/Sub message", "#/data")
         else:
             # A binary CloudEvent has its context in headers and the same body as a push.
             envelope = _read_envelope(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        place = _PLACE.search(str(error))
-        pointer = "#/" + place[1].replace(".", "/") if place else "#"
-        raise UnreadableBody(f"is no Pub/Sub delivery: {_PLACE.sub('', str(error))}", pointer) from error
+        path = _ERROR_PATH.search(str(error))
+        pointer = "#/" + path[1].replace(".", "/") if path else "#"
+        detail = f"is not a valid Pub/Sub delivery: {_ERROR_PATH.sub('', str(error))}"
+        raise UnreadableBody(detail, pointer) from error
     payload = envelope.message
     attempt = envelope.delivery_attempt
-    return Message(
+    return IncomingMessage(
         data=payload.data or b"",
         attributes=_attributes(payload.attributes),
         message_id=_text(payload.message_id),
@@ -93,9 +93,9 @@ def read_message(headers: Mapping[str, str], body: bytes | bytearray) -> Message
     )
 
 
-def unread_message(body: bytes | bytearray) -> Message:
-    """A delivery that could not be read, as a message of its own whole body."""
-    return Message(data=bytes(body))
+def undecodable_push(body: bytes | bytearray) -> IncomingMessage:
+    """An undecodable delivery, as a message whose data is the whole body."""
+    return IncomingMessage(data=bytes(body))
 
 
 def _attributes(value: object) -> dict[str, str]:

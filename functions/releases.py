@@ -1,4 +1,4 @@
-"""A release: one version of a model, where its files are and what they must be."""
+"""A release: one version of a model, with the location, size and hash of its files."""
 
 from typing import Annotated
 
@@ -6,10 +6,10 @@ import msgspec
 
 
 class ReleasedFile(msgspec.Struct, frozen=True):
-    """One file of a release, as it must be."""
+    """One file of a release."""
 
     path: str
-    """Relative to the release's folder."""
+    """Relative to the release's location."""
     size: Annotated[int, msgspec.Meta(ge=0)]
     """Bytes."""
     sha256: str
@@ -17,28 +17,28 @@ class ReleasedFile(msgspec.Struct, frozen=True):
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True):
-    """A version of a model, and where its files are. A release pointer is this object as JSON."""
+    """A version of a model and the location of its files. A release pointer is this object as JSON."""
 
     name: str
-    """The registered model's name, `ride-duration`."""
+    """Name of the registered model, `ride-duration`."""
     version: str
-    """Registry version, or the MLflow model's own id where no registry was asked; "" = see MLmodel."""
+    """Registry version, or the MLflow model's own id if it has none; "" until MLmodel has been read."""
     run_id: str = ""
     location: str
     """Folder of the MLflow model: `gs://…` or a path."""
     files: tuple[ReleasedFile, ...] = ()
-    """What the folder must hold; empty where nobody has said so, which a pointer always does."""
+    """Expected contents of the folder; never empty in a pointer, otherwise empty means unverified."""
 
 
 def decode_release(pointer: bytes) -> Release:
-    """A release from its pointer's JSON.
+    """The release in a pointer's JSON.
 
     Raises:
-        msgspec.MsgspecError, RecursionError, UnicodeDecodeError: it is none.
+        msgspec.MsgspecError, RecursionError, UnicodeDecodeError: the content is not a release.
     """
     return msgspec.json.decode(pointer, type=Release)
 
 
 def encode_release(release: Release) -> bytes:
-    """A release as its pointer's JSON, for people too."""
+    """A release as a pointer's JSON, indented for people."""
     return msgspec.json.format(msgspec.json.encode(release), indent=2) + b"\n"

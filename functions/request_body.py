@@ -1,4 +1,4 @@
-"""Request bodies: whole, in time, in memory once, and no more of them at once than the memory holds."""
+"""Reads request bodies with limits on time and size, and on the memory that all bodies take together."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,57 +8,57 @@ from starlette.requests import ClientDisconnect, Request
 
 from functions.errors import Overloaded, RidecastError, TooLarge
 
-MOST_BYTES = 64 << 20
-"""Of all bodies at once: several of Pub/Sub's largest events, and handling one takes thrice its size."""
+MAX_TOTAL_BYTES = 64 << 20
+"""For all bodies together: several of Pub/Sub's largest events; handling one takes three times its size."""
 
 
-class NotWhole(RidecastError):
-    """The body did not come whole, or not in time: 408."""
+class IncompleteBody(RidecastError):
+    """The body did not arrive completely and in time: 408."""
 
 
-class Bodies:
-    """Reads the bodies of one function's requests; for one event loop.
+class BodyReader:
+    """Reads the request bodies of one function; for one event loop.
 
     Args:
-        largest: bytes of one body that are read.
-        most: bytes of all that are held at once.
+        max_bytes: size limit of one body.
+        max_total_bytes: limit for all bodies that are in memory at once.
     """
 
-    def __init__(self, largest: int, most: int = MOST_BYTES) -> None:
-        self._largest = largest
-        self._most = most
-        self._held = 0
+    def __init__(self, max_bytes: int, max_total_bytes: int = MAX_TOTAL_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._max_total_bytes = max_total_bytes
+        self._total_bytes = 0
 
     @asynccontextmanager
     async def read(self, request: Request, deadline: float) -> AsyncIterator[bytearray]:
-        """The request's body, for as long as the block lasts.
+        """The request's body, which counts towards the total until the block ends.
 
         Args:
-            deadline: by the event loop's clock.
+            deadline: in the event loop's time.
 
         Raises:
-            TooLarge: it has more bytes; the rest is not read.
-            Overloaded: with the bodies that are held it would be too much.
-            NotWhole: it did not come whole until the deadline.
+            TooLarge: the body exceeds `max_bytes`; the rest is not read.
+            Overloaded: the bodies in memory would exceed `max_total_bytes`.
+            IncompleteBody: the body did not arrive completely before the deadline.
         """
         body = bytearray()
         try:
-            await self._fill(body, request, deadline)
+            await self._read_into(body, request, deadline)
             yield body
         finally:
-            self._held -= len(body)
+            self._total_bytes -= len(body)
 
-    async def _fill(self, body: bytearray, request: Request, deadline: float) -> None:
+    async def _read_into(self, body: bytearray, request: Request, deadline: float) -> None:
         try:
             async with asyncio.timeout_at(deadline):
                 async for chunk in request.stream():
-                    if len(body) + len(chunk) > self._largest:
-                        raise TooLarge(self._largest)
-                    if self._held + len(chunk) > self._most:
-                        raise Overloaded(f"{self._held} bytes are being worked on")
-                    self._held += len(chunk)
+                    if len(body) + len(chunk) > self._max_bytes:
+                        raise TooLarge(self._max_bytes)
+                    if self._total_bytes + len(chunk) > self._max_total_bytes:
+                        raise Overloaded(f"requests of {self._total_bytes} bytes are already being processed")
+                    self._total_bytes += len(chunk)
                     body += chunk
         except ClientDisconnect as error:
-            raise NotWhole("the sender closed the connection before the whole body had come") from error
+            raise IncompleteBody("the client disconnected before the complete body arrived") from error
         except TimeoutError:
-            raise NotWhole("the body did not come in time") from None
+            raise IncompleteBody("the complete body did not arrive in time") from None

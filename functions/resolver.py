@@ -1,10 +1,10 @@
-"""MODEL_URI → which version of which model, and where its files are.
+"""Resolves MODEL_URI to a release: a model's name, its version and the location of its files.
 
-Three forms, told apart by their looks:
+Three forms are supported:
 
     gs://BUCKET/releases/ride-duration/champion.json   a release pointer, written by `promote`
     gs://…/artifacts, or a folder                      an MLflow model folder (MLflow 2 or 3)
-    models:/NAME@ALIAS, models:/NAME/7                 asks the MLflow registry's REST API
+    models:/NAME@ALIAS, models:/NAME/7                 looked up with the MLflow registry's REST API
 """
 
 import http.client
@@ -23,136 +23,137 @@ from functions.artifacts import read_file
 from functions.errors import ModelUnavailable
 from functions.releases import Release, decode_release
 
-ANSWER_SECONDS = 5
-"""For a whole answer: the registry's take milliseconds, and a longer wait only delays the next try."""
-LARGEST_POINTER = 1 << 20
-"""Bytes; a pointer names a handful of files."""
+TIMEOUT_SECONDS = 5
+"""Limit for a complete response: the registry needs milliseconds, and a longer wait delays the next try."""
+MAX_POINTER_BYTES = 1 << 20
+"""A pointer lists a handful of files."""
 
-_NO_ANSWER = (OSError, http.client.HTTPException, msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
+_FAILURES = (OSError, http.client.HTTPException, msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
 _MODELS_URI = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
 
 
-def resolve(uri: str, tracking_uri: str = "", token: str = "", places: tuple[str, ...] = ()) -> Release:
-    """The release that `uri` names now.
+def resolve(
+    uri: str, tracking_uri: str = "", token: str = "", allowed_prefixes: tuple[str, ...] = ()
+) -> Release:
+    """The release to which `uri` currently refers.
 
     Args:
-        places: how an address must begin, `gs://BUCKET/`, also one that a pointer or the registry names;
-            if empty, any will do.
+        allowed_prefixes: `gs://BUCKET/…`, for `uri` and for the release's location; empty allows any.
 
     Raises:
-        ModelUnavailable: there is none, it cannot be read, it is elsewhere, or its store does not answer.
+        ModelUnavailable: the release does not exist, cannot be read or is not in an allowed location.
     """
     if uri.startswith("models:"):
-        release = _ask_registry(uri, tracking_uri.rstrip("/"), token)
+        release = _query_registry(uri, tracking_uri.rstrip("/"), token)
     elif uri.endswith(".json"):
-        _refuse_elsewhere(uri, places)
+        _require_allowed(uri, allowed_prefixes)
         release = _read_pointer(uri)
     else:
         name = uri.rstrip("/").rpartition("/")[2]
         release = Release(name=name, version="", location=uri.rstrip("/"))
-    _refuse_elsewhere(release.location, places)
+    _require_allowed(release.location, allowed_prefixes)
     return release
 
 
-def _refuse_elsewhere(address: str, places: tuple[str, ...]) -> None:
-    if places and not f"{address}/".startswith(places):
+def _require_allowed(location: str, allowed_prefixes: tuple[str, ...]) -> None:
+    if allowed_prefixes and not f"{location}/".startswith(allowed_prefixes):
         raise ModelUnavailable(
-            f"{address!r} is not in {' or '.join(places)}, where models may come from: "
-            "if it is meant, add its bucket to MODEL_BUCKETS"
+            f"{location!r} is not in {' or '.join(allowed_prefixes)}, the allowed locations of models: "
+            "if it should be, add its bucket to MODEL_BUCKETS"
         )
 
 
 def _read_pointer(uri: str) -> Release:
     folder, slash, name = uri.rpartition("/")
-    content = read_file(folder or slash or ".", name, LARGEST_POINTER)
+    content = read_file(folder or slash or ".", name, MAX_POINTER_BYTES)
     try:
         release = decode_release(content)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise ModelUnavailable(f"{uri} is not a release pointer: {error}") from error
     if not release.files:
         raise ModelUnavailable(
-            f"{uri} lists no files, so nothing it names can be verified: "
-            "write it with `python -m jobs promote` or `sync`"
+            f"{uri} lists no files, so the model cannot be verified: "
+            "write the pointer with `python -m jobs promote` or `sync`"
         )
     return release
 
 
-def _ask_registry(uri: str, tracking_uri: str, token: str) -> Release:
-    parts = _MODELS_URI.fullmatch(uri)
-    if not parts:
+def _query_registry(uri: str, tracking_uri: str, token: str) -> Release:
+    match = _MODELS_URI.fullmatch(uri)
+    if not match:
         raise ModelUnavailable(f"{uri} must look like models:/NAME@ALIAS or models:/NAME/VERSION")
-    name = parts["name"]
-    if parts["alias"]:
-        query = {"name": name, "alias": parts["alias"]}
-        answer = _get(tracking_uri, "registered-models/alias", query, token)
+    name = match["name"]
+    if match["alias"]:
+        query = {"name": name, "alias": match["alias"]}
+        response = _get(tracking_uri, "registered-models/alias", query, token)
     else:
-        query = {"name": name, "version": parts["version"]}
-        answer = _get(tracking_uri, "model-versions/get", query, token)
+        query = {"name": name, "version": match["version"]}
+        response = _get(tracking_uri, "model-versions/get", query, token)
     try:
-        found = answer["model_version"]
-        version, run_id = str(found["version"]), str(found.get("run_id", ""))
-        where = {"name": name, "version": version}
-        answer = _get(tracking_uri, "model-versions/get-download-uri", where, token)
-        location = str(answer["artifact_uri"])
+        model_version = response["model_version"]
+        version, run_id = str(model_version["version"]), str(model_version.get("run_id", ""))
+        query = {"name": name, "version": version}
+        response = _get(tracking_uri, "model-versions/get-download-uri", query, token)
+        location = str(response["artifact_uri"])
     except (KeyError, TypeError) as error:
-        raise ModelUnavailable(f"{tracking_uri} did not answer like an MLflow registry") from error
+        raise ModelUnavailable(f"{tracking_uri} did not respond like an MLflow registry") from error
     return Release(name=name, version=version, run_id=run_id, location=location)
 
 
 def _get(tracking_uri: str, method: str, query: dict[str, str], token: str) -> Any:
-    address = f"{tracking_uri}/api/2.0/mlflow/{method}?{urllib.parse.urlencode(query)}"
-    if not address.startswith(("http://", "https://")):
+    url = f"{tracking_uri}/api/2.0/mlflow/{method}?{urllib.parse.urlencode(query)}"
+    if not url.startswith(("http://", "https://")):
         raise ModelUnavailable(
-            f"MLFLOW_TRACKING_URI={tracking_uri!r} must be http(s):// for a models:/ address; "
-            "a function asks the registry's REST API only"
+            f"MLFLOW_TRACKING_URI={tracking_uri!r} must be http(s):// for a models:/ URI, because "
+            "functions use the registry's REST API only"
         )
-    request = urllib.request.Request(address)  # noqa: S310  # the scheme was checked above
+    request = urllib.request.Request(url)  # noqa: S310  # the scheme was checked above
     if token:
         request.add_unredirected_header("Authorization", f"Bearer {token}")
-    connections = _Connections()
-    too_late = threading.Timer(ANSWER_SECONDS, connections.cut)
-    too_late.start()
+    connections = _AbortableConnections()
+    timer = threading.Timer(TIMEOUT_SECONDS, connections.abort)
+    timer.start()
     try:
         try:
-            with urllib.request.build_opener(connections).open(request, timeout=ANSWER_SECONDS) as answer:
-                return msgspec.json.decode(answer.read(LARGEST_POINTER))
+            with urllib.request.build_opener(connections).open(request, timeout=TIMEOUT_SECONDS) as response:
+                return msgspec.json.decode(response.read(MAX_POINTER_BYTES))
         except urllib.error.HTTPError as error:
             with error:
                 detail = error.read(1000).decode(errors="replace")
-            raise ModelUnavailable(f"{address} answered {error.code}: {detail}") from error
-    except _NO_ANSWER as error:
-        raise ModelUnavailable(f"{address} gave no answer in {ANSWER_SECONDS} s: {error}") from error
+            raise ModelUnavailable(f"{url} responded with {error.code}: {detail}") from error
+    except _FAILURES as error:
+        raise ModelUnavailable(f"{url} gave no valid response within {TIMEOUT_SECONDS} s: {error}") from error
     finally:
-        too_late.cancel()
+        timer.cancel()
 
 
-class _Connections(urllib.request.HTTPSHandler, urllib.request.HTTPHandler):
-    """The connections of one answer, to be cut if it is late: a socket's timeout begins anew at each byte."""
+class _AbortableConnections(urllib.request.HTTPSHandler, urllib.request.HTTPHandler):
+    """Connections that can be aborted at a deadline: a socket's own timeout restarts with each byte."""
 
     def __init__(self) -> None:
         super().__init__()
         self._sockets: list[socket.socket] = []
-        self._late = False
+        self._aborted = False
 
-    def do_open(self, http_class: Any, req: urllib.request.Request, **arguments: Any) -> Any:
-        def watched(*where: Any, **how: Any) -> http.client.HTTPConnection:
-            connection: http.client.HTTPConnection = http_class(*where, **how)
+    def do_open(self, http_class: Any, req: urllib.request.Request, **kwargs: Any) -> Any:
+        def abortable(*args: Any, **options: Any) -> http.client.HTTPConnection:
+            connection: http.client.HTTPConnection = http_class(*args, **options)
             connect = connection.connect
 
-            def connect_in_time() -> None:
+            def connect_and_register() -> None:
                 connect()
                 self._sockets.append(connection.sock)
-                if self._late:
-                    raise TimeoutError("too late")
+                if self._aborted:
+                    raise TimeoutError("timed out")
 
-            connection.connect = connect_in_time  # type: ignore[method-assign]
+            connection.connect = connect_and_register  # type: ignore[method-assign]
             return connection
 
-        return super().do_open(watched, req, **arguments)
+        return super().do_open(abortable, req, **kwargs)
 
-    def cut(self) -> None:
-        self._late = True
-        for each in self._sockets:
-            with suppress(OSError):  # closed, because its answer is there
-                # Not TLS's own shutdown, which another thread cannot ask for in the midst of a read.
-                socket.socket.shutdown(each, socket.SHUT_RDWR)
+    def abort(self) -> None:
+        self._aborted = True
+        for connected in self._sockets:
+            with suppress(OSError):  # already closed
+                # Not the TLS socket's own shutdown, which cannot be called during another thread's read.
+                socket.socket.shutdown(connected, socket.SHUT_RDWR)

@@ -1,6 +1,6 @@
-"""The vocabulary: a ride, a ride event, a prediction. Parsed and validated here and nowhere else.
+"""Rides, ride events and predictions: their only definition, parsing and validation.
 
-Field names are the New York Taxi and Limousine Commission's (TLC) own.
+Field names are those of the New York Taxi and Limousine Commission (TLC).
 """
 
 import re
@@ -16,11 +16,11 @@ from functions.errors import InvalidRide, Problem
 
 NEW_YORK = ZoneInfo("America/New_York")
 LAST_ZONE = 265
-"""TLC numbers its zones 1 to 265; 264 and 265 stand for an unknown place."""
-LONGEST_TRIP_MILES = 100.0
-"""No taxi zone is further from another by road; TLC's months hold odometer faults up to 244,152 miles."""
-LONGEST_RIDE_ID = 1024
-"""Bytes of UTF-8 that a Pub/Sub attribute, in which the id travels, may have."""
+"""TLC's zones are 1 to 265; 264 and 265 mean that the location is unknown."""
+MAX_TRIP_MILES = 100.0
+"""No two zones are further apart by road; TLC's data has odometer errors of up to 244,152 miles."""
+MAX_RIDE_ID_BYTES = 1024
+"""Of UTF-8: the limit of a Pub/Sub attribute, which carries the id."""
 
 _WHOLE_NUMBER = re.compile(r"\d{1,9}(?:\.0+)?", re.ASCII)
 
@@ -29,48 +29,48 @@ _Zone = Annotated[int, msgspec.Meta(ge=1, le=LAST_ZONE)]
 
 
 class Ride(msgspec.Struct, frozen=True):
-    """One taxi ride, as known when it begins."""
+    """One taxi ride, as known at its start."""
 
     PULocationID: int
     """Zone of the pick-up, 1 to 265."""
     DOLocationID: int
     """Zone of the drop-off, 1 to 265."""
     trip_distance: float
-    """Miles, 0 to 100; 0 is TLC's way of saying that it was not recorded."""
+    """Miles, 0 to 100; 0 is TLC's code for not recorded."""
     pickup_datetime: datetime | None = None
-    """New York's clock at the pick-up, without a zone; None where the sender did not say."""
+    """Naive New York time of the pick-up; None if the sender did not provide it."""
 
 
 class _PlainRide(msgspec.Struct):
-    """A ride as nearly all senders write it: what is anything else is read field by field."""
+    """A ride as nearly all senders write it; all others are parsed field by field."""
 
     PULocationID: _Zone
     DOLocationID: _Zone
-    trip_distance: Annotated[float, msgspec.Meta(ge=0, le=LONGEST_TRIP_MILES)]
+    trip_distance: Annotated[float, msgspec.Meta(ge=0, le=MAX_TRIP_MILES)]
     pickup_datetime: str | None = None
 
 
 class RideEvent(msgspec.Struct, frozen=True):
-    """A ride and the id under which its sender knows it."""
+    """A ride and its sender's id for it."""
 
     ride: Ride
     ride_id: RideId
-    """Int or string, given back as it came."""
+    """Integer or string, returned unchanged."""
 
 
 class Prediction(msgspec.Struct, frozen=True):
-    """A number for a ride, and who says so."""
+    """A predicted value, and the model version that predicted it."""
 
     value: float
     """In the target's unit."""
     target: str
-    """What the number is: `ride_duration`."""
+    """The predicted quantity: `ride_duration`."""
     version: str
-    """Version of the model that made this number."""
+    """Version of the model."""
 
     @property
     def model(self) -> str:
-        """Name of the model as the course's events carry it: `ride_duration_prediction_model`."""
+        """The model's name in the course's events: `ride_duration_prediction_model`."""
         return f"{self.target}_prediction_model"
 
     def event(self, ride_id: RideId) -> dict[str, Any]:
@@ -83,33 +83,34 @@ class Prediction(msgspec.Struct, frozen=True):
 
 
 def parse_ride(document: object, pointer: str = "#") -> Ride:
-    """A ride from a decoded JSON object; other fields in it are passed over.
+    """A ride from a decoded JSON object; additional fields are ignored.
 
     Args:
-        document: a dict with `PULocationID`, `DOLocationID`, `trip_distance` and, if it is known,
+        document: a dict with `PULocationID`, `DOLocationID`, `trip_distance` and optionally
             `pickup_datetime`.
-        pointer: where `document` stands in the body, for the error.
+        pointer: JSON pointer to `document` in the body, for errors.
 
     Raises:
-        InvalidRide: names every field that is wrong, not only the first.
+        InvalidRide: lists every invalid field, not only the first.
     """
     try:
         plain = msgspec.convert(document, _PlainRide)
-        moment = new_york_time(plain.pickup_datetime)
-        return Ride(plain.PULocationID, plain.DOLocationID, plain.trip_distance, moment)
+        pickup = new_york_time(plain.pickup_datetime)
+        return Ride(plain.PULocationID, plain.DOLocationID, plain.trip_distance, pickup)
     except (msgspec.ValidationError, ValueError):
         return _parse_fields(document, pointer)
 
 
 def _parse_fields(document: object, pointer: str) -> Ride:
-    """A ride from whatever can be read as one, or all that is wrong with it."""
+    """A ride from leniently parsed fields, or an error that lists every invalid field."""
     if not isinstance(document, dict):
-        raise InvalidRide(Problem(pointer, f"must be an object with a ride's fields, not {_kind(document)}"))
+        detail = f"must be an object with the fields of a ride, not {_json_type(document)}"
+        raise InvalidRide(Problem(pointer, detail))
     values: list[Any] = []
     problems: list[Problem] = []
-    for name, read in _FIELDS:
+    for name, parse in _FIELDS:
         try:
-            values.append(read(document.get(name)))
+            values.append(parse(document.get(name)))
         except ValueError as error:
             problems.append(Problem(f"{pointer}/{name}", str(error)))
     if problems:
@@ -121,11 +122,11 @@ def parse_ride_event(document: object, pointer: str = "#") -> RideEvent:
     """A course ride event, `{"ride": {…}, "ride_id": 256}`, from a decoded JSON object.
 
     Raises:
-        InvalidRide: names every field that is wrong.
+        InvalidRide: lists every invalid field.
     """
     if not isinstance(document, dict):
         raise InvalidRide(
-            Problem(pointer, f'must be an object {{"ride": …, "ride_id": …}}, not {_kind(document)}')
+            Problem(pointer, f'must be an object {{"ride": …, "ride_id": …}}, not {_json_type(document)}')
         )
     problems: list[Problem] = []
     ride = None
@@ -135,7 +136,7 @@ def parse_ride_event(document: object, pointer: str = "#") -> RideEvent:
         except InvalidRide as error:
             problems.extend(error.problems)
     else:
-        problems.append(Problem(f"{pointer}/ride", "is missing; it holds the ride's fields"))
+        problems.append(Problem(f"{pointer}/ride", "is missing; it must hold the fields of a ride"))
     ride_id: RideId = 0
     try:
         ride_id = _ride_id(document.get("ride_id"))
@@ -146,8 +147,8 @@ def parse_ride_event(document: object, pointer: str = "#") -> RideEvent:
     return RideEvent(ride, ride_id)
 
 
-def readable_ride_id(document: object) -> RideId | None:
-    """The id of an event that may be wrong in every other way; None where that is wrong, too."""
+def find_ride_id(document: object) -> RideId | None:
+    """The id of an event that may be otherwise invalid; None if the id is invalid, too."""
     try:
         return _ride_id(document.get("ride_id")) if isinstance(document, dict) else None
     except ValueError:
@@ -165,7 +166,7 @@ def _zone(value: object) -> int:
     elif value is None:
         raise ValueError(f"is missing; it must be a taxi zone, 1 to {LAST_ZONE}")
     else:
-        raise ValueError(f"must be a taxi zone, 1 to {LAST_ZONE}, not {_kind(value)}")
+        raise ValueError(f"must be a taxi zone, 1 to {LAST_ZONE}, not {_json_type(value)}")
     if not 1 <= zone <= LAST_ZONE:
         raise ValueError(f"must be a taxi zone, 1 to {LAST_ZONE}")
     return zone
@@ -175,53 +176,53 @@ def _distance(value: object) -> float:
     if value is None:
         raise ValueError("is missing; it must be the distance in miles")
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"must be a number of miles, not {_kind(value)}")
-    # The comparison also refuses NaN, and an int too big for a float without converting it.
-    if not 0 <= value <= LONGEST_TRIP_MILES:
-        raise ValueError(f"must be 0 to {LONGEST_TRIP_MILES:g} miles")
+        raise ValueError(f"must be a number of miles, not {_json_type(value)}")
+    # The comparison also rejects NaN, and integers too large for a float.
+    if not 0 <= value <= MAX_TRIP_MILES:
+        raise ValueError(f"must be 0 to {MAX_TRIP_MILES:g} miles")
     return float(value)
 
 
 def new_york_time(value: object) -> datetime | None:
-    """ISO 8601 → naive time on New York's clock, to which a time with an offset is brought.
+    """ISO 8601 → naive New York time; times with an offset are converted.
 
     Raises:
-        ValueError: it is neither that nor None.
+        ValueError: `value` is neither an ISO 8601 date and time nor None.
     """
     if value is None:
         return None
-    wanted = 'must be an ISO 8601 date and time like "2021-03-01T08:30:00"'
+    expected = 'must be an ISO 8601 date and time like "2021-03-01T08:30:00"'
     if not isinstance(value, str):
-        raise ValueError(f"{wanted}, not {_kind(value)}")
+        raise ValueError(f"{expected}, not {_json_type(value)}")
     if "T" not in value and " " not in value:
-        raise ValueError(wanted)
+        raise ValueError(expected)
     try:
-        moment = datetime.fromisoformat(value)
-        return moment.astimezone(NEW_YORK).replace(tzinfo=None) if moment.tzinfo else moment
+        time = datetime.fromisoformat(value)
+        return time.astimezone(NEW_YORK).replace(tzinfo=None) if time.tzinfo else time
     except (ValueError, OverflowError):
-        raise ValueError(wanted) from None
+        raise ValueError(expected) from None
 
 
 def _ride_id(value: object) -> RideId:
     if value is None:
         raise ValueError("is missing; it must be an integer or a string")
     if isinstance(value, bool) or not isinstance(value, int | str):
-        raise ValueError(f"must be an integer or a string, not {_kind(value)}")
+        raise ValueError(f"must be an integer or a string, not {_json_type(value)}")
     if isinstance(value, int):
         if not -(2**63) <= value < 2**63:
-            raise ValueError("must fit into 64 bits; send a longer id as a string")
+            raise ValueError("must fit into 64 bits; send a larger id as a string")
         return value
     try:
         size = len(value.encode())
     except UnicodeEncodeError:
         raise ValueError("must be valid Unicode") from None
-    if size > LONGEST_RIDE_ID:
-        raise ValueError(f"must have at most {LONGEST_RIDE_ID} bytes of UTF-8")
+    if size > MAX_RIDE_ID_BYTES:
+        raise ValueError(f"must have at most {MAX_RIDE_ID_BYTES} bytes in UTF-8")
     return value
 
 
-def _kind(value: object) -> str:
-    """JSON's name for the type of a decoded value."""
+def _json_type(value: object) -> str:
+    """The JSON type of a decoded value, in words."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -243,4 +244,4 @@ _FIELDS: tuple[tuple[str, Callable[[object], Any]], ...] = (
     ("trip_distance", _distance),
     ("pickup_datetime", new_york_time),
 )
-"""In the order of Ride's own fields."""
+"""Field parsers, in the order of Ride's fields."""

@@ -1,4 +1,4 @@
-"""Models of scikit-learn, from skops files; from pickles only where that is allowed."""
+"""scikit-learn models from skops files, or from pickles if ALLOW_PICKLE permits them."""
 
 import io
 import json
@@ -13,55 +13,55 @@ import pandas as pd
 import skops.io
 from sklearn.feature_extraction import DictVectorizer
 
-from functions.artifacts import LARGEST_FILE, ModelFolder
+from functions.artifacts import MAX_FILE_BYTES, ModelFolder
 from functions.errors import ModelUnavailable
-from functions.mlmodel import TEXT, Column, Description, as_type
+from functions.mlmodel import TEXT_DTYPE, InputColumn, ModelDescription, cast_column
 
 COURSE_COLUMNS = ("PU_DO", "PULocationID", "DOLocationID", "trip_distance")
-"""What the course's DictVectorizer models choose from; zones are text there."""
+"""Columns that the course's DictVectorizer models may use; zones are text there."""
 
-TRUSTED = frozenset(
+TRUSTED_TYPES = frozenset(
     {
         "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
         "sklearn.model_selection._split.KFold",
         "sklearn.tree._tree.Tree",
     }
 )
-"""What skops does not trust by itself and models need. By name, one by one: some of scikit-learn's own
-modules hold functions that start programs, and a skops file may have any function called that it names."""
+"""Types that models need and skops does not trust by default. They are listed one by one because a skops file
+can call any function it names, and some of scikit-learn's modules contain functions that start programs."""
 
-MOST_ARRAYS = 100_000
-"""In a skops file; a forest of a thousand trees has some thousands."""
-LARGEST_SCHEMA = 32 << 20
-"""Bytes; a forest of a thousand trees has half of it."""
+MAX_ARCHIVE_ENTRIES = 100_000
+"""Of a skops file; a forest of 1,000 trees has a few thousand entries."""
+MAX_SCHEMA_BYTES = 32 << 20
+"""A forest of 1,000 trees needs half of it."""
 
-_TYPES: dict[str, Any] = {
+_DTYPES: dict[str, Any] = {
     "float": np.float32,
     "double": np.float64,
     "integer": np.int32,
     "long": np.int64,
-    "string": TEXT,
+    "string": TEXT_DTYPE,
     "boolean": np.bool_,
 }
 
 
-class FrameScorer:
-    """A pipeline that takes a data frame with its signature's columns."""
+class DataFrameScorer:
+    """A pipeline whose input is a data frame with the columns of its signature."""
 
-    def __init__(self, estimator: Any, columns: tuple[Column, ...]) -> None:
+    def __init__(self, estimator: Any, columns: tuple[InputColumn, ...]) -> None:
         self._estimator = estimator
-        self._types = {column.name: _TYPES[column.type] for column in columns}
-        self.columns = tuple(self._types)
+        self._dtypes = {column.name: _DTYPES[column.type] for column in columns}
+        self.columns = tuple(self._dtypes)
 
     def score(self, table: Mapping[str, npt.NDArray[Any]], rows: int) -> npt.NDArray[Any]:
-        frame = pd.DataFrame({name: as_type(table[name], kind) for name, kind in self._types.items()})
-        # One that was fitted on an array warns at each call if it is given names.
-        named = hasattr(self._estimator, "feature_names_in_")
-        return np.asarray(self._estimator.predict(frame if named else frame.to_numpy()))
+        frame = pd.DataFrame({name: cast_column(table[name], dtype) for name, dtype in self._dtypes.items()})
+        # An estimator fitted on an array warns about column names at each call.
+        has_names = hasattr(self._estimator, "feature_names_in_")
+        return np.asarray(self._estimator.predict(frame if has_names else frame.to_numpy()))
 
 
 class DictScorer:
-    """A pipeline that begins with a DictVectorizer, as the course's do."""
+    """A pipeline that starts with a DictVectorizer, like the course's models."""
 
     columns = COURSE_COLUMNS
 
@@ -69,87 +69,87 @@ class DictScorer:
         self._estimator = estimator
 
     def score(self, table: Mapping[str, npt.NDArray[Any]], rows: int) -> npt.NDArray[Any]:
-        texts = [as_type(table[name], TEXT).tolist() for name in self.columns[:3]]
+        zones = [cast_column(table[name], TEXT_DTYPE).tolist() for name in self.columns[:3]]
         distances = table["trip_distance"].tolist()
-        dicts = [dict(zip(self.columns, row, strict=True)) for row in zip(*texts, distances, strict=True)]
-        return np.asarray(self._estimator.predict(dicts))
+        records = [dict(zip(self.columns, row, strict=True)) for row in zip(*zones, distances, strict=True)]
+        return np.asarray(self._estimator.predict(records))
 
 
 def load_sklearn(
-    folder: ModelFolder, description: Description, allow_pickle: bool
-) -> FrameScorer | DictScorer:
-    """Raises ModelUnavailable where the file is a pickle, is damaged or names foreign types."""
+    folder: ModelFolder, description: ModelDescription, allow_pickle: bool
+) -> DataFrameScorer | DictScorer:
+    """Raises ModelUnavailable for a damaged file, untrusted types, or a pickle that is not allowed."""
     flavor = description.flavors["sklearn"]
     path = str(flavor.get("pickled_model", "model.pkl"))
     if flavor.get("serialization_format") == "skops":
         estimator = _load_skops(folder.read(path))
     elif allow_pickle:
         try:
-            estimator = pickle.loads(folder.read(path))  # noqa: S301  # asked for: ALLOW_PICKLE=true
+            estimator = pickle.loads(folder.read(path))  # noqa: S301  # permitted by ALLOW_PICKLE=true
         except Exception as error:  # a pickle may raise anything
             raise ModelUnavailable(f"the pickled model cannot be loaded: {error}") from error
     else:
         raise ModelUnavailable(
-            "the model is a pickle, and loading one runs whatever code its writer put there, with "
-            "this function's identity. Log it with serialization_format='skops' or export it to "
-            "ONNX; if every writer of the bucket is trusted, set ALLOW_PICKLE=true"
+            "the model is a pickle, and loading a pickle runs any code in it with this function's "
+            "permissions. Log the model with serialization_format='skops' or export it to ONNX. If you "
+            "trust everyone who can write to the bucket, set ALLOW_PICKLE=true"
         )
     first = estimator.steps[0][1] if hasattr(estimator, "steps") else None
     if isinstance(first, DictVectorizer):
         return DictScorer(estimator)
-    if foreign := [column.type for column in description.columns if column.type not in _TYPES]:
-        raise ModelUnavailable(f"the model's signature has columns of type {', '.join(foreign)}")
+    if unsupported := [column.type for column in description.columns if column.type not in _DTYPES]:
+        raise ModelUnavailable(f"the model's signature has unsupported types: {', '.join(unsupported)}")
     if not description.columns:
         raise ModelUnavailable(
-            "the model was logged without a signature of named columns, so nobody can tell what it "
-            "takes; log it with one"
+            "the model was logged without a signature, so its input columns are unknown; log it with a "
+            "signature that has named columns"
         )
-    return FrameScorer(estimator, description.columns)
+    return DataFrameScorer(estimator, description.columns)
 
 
 def _load_skops(content: bytes) -> Any:
     try:
-        _refuse_bomb(content)
-        # The model's folder also lists types that it wants trusted; it cannot vouch for itself.
-        foreign = set(skops.io.get_untrusted_types(data=content)) - TRUSTED
-        if foreign:
+        _check_unpacked_size(content)
+        # The model's folder also lists types to trust, but a model cannot vouch for itself.
+        untrusted = set(skops.io.get_untrusted_types(data=content)) - TRUSTED_TYPES
+        if untrusted:
             raise ModelUnavailable(
-                f"the skops model holds {', '.join(sorted(foreign))}; only known types are loaded"
+                f"the skops model contains untrusted types: {', '.join(sorted(untrusted))}"
             )
-        return skops.io.loads(content, trusted=sorted(TRUSTED))
+        return skops.io.loads(content, trusted=sorted(TRUSTED_TYPES))
     except ModelUnavailable:
         raise
     except Exception as error:  # a damaged file makes skops raise anything
         raise ModelUnavailable(f"the skops model cannot be loaded: {error}") from error
 
 
-def _refuse_bomb(content: bytes) -> None:
-    """Refuses a skops file that takes much more memory than it has bytes.
+def _check_unpacked_size(content: bytes) -> None:
+    """Rejects a skops file that would take much more memory than its size.
 
-    skops reads an array as often as the schema names it. Nothing may be compressed, because zipfile inflates
-    an entry before it looks at the size that the directory states; MLflow compresses nothing. The one thing
-    that skops itself compresses is a sparse matrix.
+    skops loads an array as often as the schema names it. Compression is not allowed because zipfile inflates
+    an entry before it checks the size stated in the directory. MLflow compresses nothing, and skops only
+    compresses sparse matrices.
     """
-    if content.count(b"PK\x01\x02") > MOST_ARRAYS:  # one for each entry, counted before zipfile lists them
-        raise ModelUnavailable(f"the skops model has more than {MOST_ARRAYS} entries")
-    read = 0
+    if content.count(b"PK\x01\x02") > MAX_ARCHIVE_ENTRIES:  # one per entry, before zipfile lists them
+        raise ModelUnavailable(f"the skops model has more than {MAX_ARCHIVE_ENTRIES} entries")
+    unpacked_size = 0
 
-    def count(node: dict[str, Any]) -> None:
-        nonlocal read
+    def add_size(node: dict[str, Any]) -> None:
+        nonlocal unpacked_size
         if node.get("__loader__") == "SparseMatrixNode":
             raise ModelUnavailable(
-                "the skops model holds a sparse matrix, which is compressed: fit it on dense "
+                "the skops model contains a sparse matrix, which is compressed: fit the model on dense "
                 "columns, or export it to ONNX"
             )
-        if "__loader__" in node and "file" in node:  # else a dict of the model's own
-            read += sizes[node["file"]]
+        if "__loader__" in node and "file" in node:  # otherwise one of the model's own dicts
+            unpacked_size += sizes[node["file"]]
 
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
-            raise ModelUnavailable("the skops model is compressed: save it without, as MLflow does")
+            raise ModelUnavailable("the skops model is compressed: save it uncompressed, as MLflow does")
         sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
-        if sizes["schema.json"] > LARGEST_SCHEMA:
-            raise ModelUnavailable(f"the skops model's schema is larger than {LARGEST_SCHEMA} bytes")
-        json.loads(archive.read("schema.json"), object_hook=count)
-    if read > LARGEST_FILE:
-        raise ModelUnavailable(f"the skops model unfolds to more than {LARGEST_FILE} bytes")
+        if sizes["schema.json"] > MAX_SCHEMA_BYTES:
+            raise ModelUnavailable(f"the skops model's schema is larger than {MAX_SCHEMA_BYTES} bytes")
+        json.loads(archive.read("schema.json"), object_hook=add_size)
+    if unpacked_size > MAX_FILE_BYTES:
+        raise ModelUnavailable(f"the skops model unpacks to more than {MAX_FILE_BYTES} bytes")

@@ -1,7 +1,6 @@
-"""Structured logs: one JSON object a line on stdout, in the form Cloud Logging understands.
+"""Structured logs: one JSON object per line on stdout, in Cloud Logging's format.
 
-Use the standard logging module everywhere; own fields go in as `extra=fields(ride_id=…)`.
-Never a body, never a secret.
+Use the logging module everywhere, with `extra=fields(ride_id=…)`. Never log request bodies or secrets.
 """
 
 import logging
@@ -13,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-# All zeros are the W3C's way of saying that there is none.
+# All zeros are the W3C's code for an invalid id.
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}")
 _CLOUD_TRACE = re.compile(r"([0-9a-fA-F]{32})(?:/(\d{1,20}))?(?:;.*)?", re.ASCII)
 
@@ -21,21 +20,21 @@ logger = logging.getLogger("ridecast")
 
 
 class Trace(msgspec.Struct, frozen=True):
-    """Where in a distributed trace this work belongs."""
+    """The position of a request in a distributed trace."""
 
     trace_id: str
     """32 hexadecimal digits."""
     span_id: str
     """16 hexadecimal digits, or empty."""
     traceparent: str = ""
-    """The W3C header as it came, to go out with what is sent; empty if another header named the trace."""
+    """The W3C header as received, to be passed on with messages; empty if another header named the trace."""
 
 
 _trace: ContextVar[Trace | None] = ContextVar("trace", default=None)
 
 
 def read_trace(headers: Mapping[str, str]) -> Trace | None:
-    """The trace that `traceparent` (W3C), else `X-Cloud-Trace-Context` (Google) names, if any."""
+    """The trace from `traceparent` (W3C), else from `X-Cloud-Trace-Context` (Google), if any."""
     if found := _TRACEPARENT.fullmatch(headers.get("traceparent", "")):
         return Trace(found[1], found[2], found[0])
     if found := _CLOUD_TRACE.fullmatch(headers.get("x-cloud-trace-context", "")):
@@ -43,18 +42,18 @@ def read_trace(headers: Mapping[str, str]) -> Trace | None:
     return None
 
 
-def use_trace(trace: Trace | None) -> None:
-    """Marks all that this request logs from now on."""
+def set_trace(trace: Trace | None) -> None:
+    """Adds the trace to everything that the current request logs from now on."""
     _trace.set(trace)
 
 
 def fields(**values: Any) -> dict[str, dict[str, Any]]:
-    """Own fields for a log line: `logger.info("…", extra=fields(ride_id=1))`."""
+    """Additional fields of a log line: `logger.info("…", extra=fields(ride_id=1))`."""
     return {"fields": values}
 
 
 class CloudFormatter(logging.Formatter):
-    """A log record as Cloud Logging's JSON."""
+    """Formats log records as JSON for Cloud Logging."""
 
     def __init__(self, project: str) -> None:
         super().__init__()
@@ -77,7 +76,7 @@ class CloudFormatter(logging.Formatter):
 
 
 def configure(level: str = "INFO", project: str = "") -> None:
-    """Sends this process's logs to stdout; a second call replaces the first one's settings."""
+    """Sends this process's logs to stdout; each call replaces the previous configuration."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(CloudFormatter(project))
     logger.handlers = [handler]

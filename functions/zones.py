@@ -16,7 +16,7 @@ class Zone(NamedTuple):
 
 
 def read_zones() -> dict[int, Zone]:
-    """The zones by TLC's id, from the table beside this file."""
+    """The zones by TLC's id, from zones.csv."""
     with Path(__file__).with_name("zones.csv").open(encoding="utf-8", newline="") as file:
         return {
             int(row["LocationID"]): Zone(

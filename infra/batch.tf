@@ -6,7 +6,7 @@ locals {
       for model, settings in var.models : {
         for taxi in settings.scored_taxis : "score-${model}-${taxi}" => {
           account  = "ridecast-score"
-          schedule = "0 3 2 * *" # the second of each month, as in the course
+          schedule = "0 3 2 * *" # the second day of each month, as in the course
           timeout  = "3600s"
           cpu      = "2"
           memory   = "2Gi" # 20 million trips took 338 MB
@@ -21,7 +21,7 @@ locals {
     {
       for model in keys(var.models) : "sync-${model}" => {
         account  = "ridecast-sync"
-        schedule = "0 * * * *" # for an alias that was moved in MLflow's pages; a run costs a minute at least
+        schedule = "0 * * * *" # picks up an alias that was moved in the MLflow UI; a run is billed for at least a minute
         timeout  = "300s"
         cpu      = "1"
         memory   = "1Gi" # MLflow's client takes 300 MB
@@ -40,13 +40,13 @@ resource "google_cloud_run_v2_job" "main" {
 
   name                = each.key
   location            = var.region
-  deletion_protection = false # a job holds nothing
+  deletion_protection = false # a job holds no data
 
   template {
     template {
       service_account = google_service_account.main[each.value.account].email
       timeout         = each.value.timeout
-      max_retries     = 2 # files appear whole, so a run that failed may be run again
+      max_retries     = 2 # output is atomic, so a failed run can be repeated
 
       containers {
         image = var.jobs_image

@@ -1,17 +1,17 @@
 resource "google_bigquery_dataset" "main" {
   dataset_id                 = "ridecast"
   location                   = var.region
-  description                = "Predictions of the stream and of whole months."
+  description                = "Predictions from the stream and from monthly scoring."
   delete_contents_on_destroy = !var.deletion_protection
 
   depends_on = [google_project_service.main]
 }
 
-# A message as Pub/Sub writes it. The body stays a text: no message is refused for what it holds.
+# Messages as Pub/Sub writes them. The body stays a string, so no message is refused because of its content.
 resource "google_bigquery_table" "stream" {
   for_each = {
-    predictions = "Prediction events as they came; a redelivered ride event leaves two."
-    ride_ended  = "Ride-ended events as they came."
+    predictions = "Prediction events as received; a redelivered ride event leaves two."
+    ride_ended  = "Ride-ended events as received."
   }
 
   dataset_id          = google_bigquery_dataset.main.dataset_id
@@ -43,16 +43,16 @@ resource "google_bigquery_table_iam_member" "pubsub" {
   role       = each.value.role
   member     = local.pubsub_agent
 
-  depends_on = [google_pubsub_topic.main] # Pub/Sub's agent exists once there is a topic
+  depends_on = [google_pubsub_topic.main] # Pub/Sub's service agent exists once there is a topic
 }
 
-# Each file in sql/ is a view of its name.
+# One view per file in sql/, named after it.
 resource "google_bigquery_table" "view" {
   for_each = fileset("${path.module}/sql", "*.sql")
 
   dataset_id          = google_bigquery_dataset.main.dataset_id
   table_id            = trimsuffix(each.key, ".sql")
-  deletion_protection = false # a view holds nothing
+  deletion_protection = false # a view holds no data
 
   view {
     query          = templatefile("${path.module}/sql/${each.key}", { project = var.project_id, dataset = google_bigquery_dataset.main.dataset_id })
@@ -62,15 +62,15 @@ resource "google_bigquery_table" "view" {
   depends_on = [google_bigquery_table.stream]
 }
 
-# What `python -m jobs score` writes, where it is. rejected/ and input=… lie beside and do not match. With a connection
-# the columns of Parquet may be named here, so that the table is there before the first file; without one they may not.
+# An external table over the output of `python -m jobs score`; its folders rejected/ and input=… do not match. Only with a
+# connection may Parquet columns be declared here, and only declared columns let the table exist before the first file.
 resource "google_bigquery_table" "scores" {
   for_each = { for model, settings in var.models : model => settings if length(settings.scored_taxis) > 0 }
 
   dataset_id          = google_bigquery_dataset.main.dataset_id
   table_id            = "scores_${replace(each.key, "-", "_")}"
-  description         = "Months of trips with their predictions, one row for each trip and version."
-  deletion_protection = false # the files are in the bucket
+  description         = "Months of trips with their predictions, one row per trip and model version."
+  deletion_protection = false # the data is in the bucket
 
   external_data_configuration {
     source_format = "PARQUET"
@@ -95,12 +95,12 @@ resource "google_bigquery_table" "scores" {
     { name = "diff", type = "FLOAT", mode = "NULLABLE" },
     { name = "model_version", type = "STRING", mode = "NULLABLE" },
   ])
-  ignore_auto_generated_schema = true # taxi_type, year and month, which BigQuery adds
+  ignore_auto_generated_schema = true # BigQuery adds taxi_type, year and month
 
   depends_on = [google_storage_bucket_iam_member.main]
 }
 
-# The account as which BigQuery calls the HTTP functions and reads the scores.
+# The service account with which BigQuery calls the HTTP functions and reads the scores.
 resource "google_bigquery_connection" "main" {
   connection_id = "ridecast"
   location      = var.region
@@ -118,7 +118,7 @@ resource "google_bigquery_routine" "predict" {
   routine_type    = "SCALAR_FUNCTION"
   definition_body = ""
   return_type     = jsonencode({ typeKind = "FLOAT64" })
-  description     = "The prediction of ${each.key}; pickup_datetime is New York's clock and may be NULL."
+  description     = "Prediction of ${each.key}; pickup_datetime is local time in New York and may be NULL."
 
   dynamic "arguments" {
     for_each = [["PULocationID", "INT64"], ["DOLocationID", "INT64"], ["trip_distance", "FLOAT64"], ["pickup_datetime", "DATETIME"]]
@@ -131,7 +131,7 @@ resource "google_bigquery_routine" "predict" {
   remote_function_options {
     connection        = google_bigquery_connection.main.name
     endpoint          = google_cloudfunctions2_function.main["${each.key}-predict"].service_config[0].uri
-    max_batching_rows = "1000" # 80 kB of the 1 MiB that the function takes
+    max_batching_rows = "1000" # 80 kB; the function accepts up to 1 MiB
   }
 
   depends_on = [google_cloud_run_v2_service_iam_member.main]
@@ -145,7 +145,7 @@ resource "google_bigquery_dataset_iam_member" "analysts" {
   member     = each.key
 }
 
-# Who asks pays with the project's account, whatever may be read.
+# Running a query needs this role in addition to read access; the project pays for it.
 resource "google_project_iam_member" "analysts" {
   for_each = var.access.analysts
 

@@ -1,6 +1,6 @@
-# Cloud Build: a pull request is planned by an account that can change nothing, a merge is applied by another.
+# Cloud Build: a read-only account plans pull requests, another account applies merges.
 locals {
-  state_bucket = "${var.project_id}-ridecast-state" # made by infra/deploy, before there is a state
+  state_bucket = "${var.project_id}-ridecast-state" # created by infra/deploy, before there is a state
 
   planner_roles = [
     "roles/artifactregistry.reader",
@@ -22,7 +22,7 @@ locals {
     "roles/serviceusage.serviceUsageViewer",
     "roles/storage.bucketViewer",
   ]
-  # Near to an owner: who administers all accounts may let itself act as each. Only a merge into main runs as this one.
+  # Close to owner: an administrator of all accounts can let itself act as each. Only merges into main run as this account.
   deployer_roles = [
     "roles/artifactregistry.admin",
     "roles/bigquery.admin",
@@ -87,7 +87,7 @@ resource "google_cloudbuild_trigger" "main" {
   ]
 }
 
-# A function, a job and a trigger run as an account; who deploys them must be allowed to say so, for these accounts alone.
+# Deploying a function, job or trigger that runs as a service account needs permission to act as that account.
 resource "google_service_account_iam_member" "deployer" {
   for_each = local.delivered ? toset(keys(local.accounts)) : []
 
@@ -96,7 +96,7 @@ resource "google_service_account_iam_member" "deployer" {
   member             = local.members["ridecast-deploy"]
 }
 
-# The smoke test asks the functions over HTTP, and Cloud Build gives an identity token to who may have its own.
+# The smoke test calls the functions over HTTP; Cloud Build issues its identity token only with this role.
 resource "google_service_account_iam_member" "smoke" {
   count = local.delivered ? 1 : 0
 
@@ -105,8 +105,7 @@ resource "google_service_account_iam_member" "smoke" {
   member             = local.members["ridecast-deploy"]
 }
 
-# Project-wide it may grant what running things and analysts have, and nothing else: other roles need a person who owns
-# the project.
+# Project-wide it may grant only the roles of the running services and of analysts; other roles need a project owner.
 resource "google_project_iam_member" "deployer" {
   count = local.delivered ? 1 : 0
 

@@ -7,7 +7,7 @@ locals {
         model       = model
         settings    = settings
         entry_point = "predict"
-        ingress     = "ALLOW_ALL" # the network may reach it; IAM decides who is answered
+        ingress     = "ALLOW_ALL" # reachable from the internet; IAM decides who may call it
         timeout     = 60
         environment = {}
       }
@@ -15,7 +15,7 @@ locals {
         model       = model
         settings    = settings
         entry_point = "predict_event"
-        ingress     = "ALLOW_INTERNAL_ONLY" # Pub/Sub of this project counts as internal
+        ingress     = "ALLOW_INTERNAL_ONLY" # this project's Pub/Sub counts as internal
         timeout     = 30
         environment = {
           PREDICTIONS_TOPIC = google_pubsub_topic.main["predictions"].id
@@ -26,9 +26,9 @@ locals {
   ]...)
 }
 
-# Google builds them of the source; google_cloud_run_v2_service's build_config only records such a build.
-# No probe asks /health: a function without a model says 503 and heals by itself when one is released, and in
-# an empty project there is none yet.
+# google_cloudfunctions2_function, because Google builds these from source: google_cloud_run_v2_service's
+# build_config only records such a build. There is no probe of /health: a function without a model answers 503
+# and recovers by itself when one is released, and an empty project has none yet.
 resource "google_cloudfunctions2_function" "main" {
   for_each = local.functions
 
@@ -48,8 +48,8 @@ resource "google_cloudfunctions2_function" "main" {
     }
   }
 
-  # docs/scaling.md: 1 vCPU because one process works on one core, 80 places because an event waits for Pub/Sub
-  # most of its time; memory is twice the measured 127 MB, and no less than Cloud Run's second generation has.
+  # See docs/scaling.md: 1 vCPU because one process uses one core; concurrency 80 because an event mostly waits for
+  # Pub/Sub; memory is twice the measured 127 MB, and at least the minimum of Cloud Run's second generation.
   service_config {
     service_account_email            = google_service_account.main[each.key].email
     available_cpu                    = tostring(each.value.settings.cpu)

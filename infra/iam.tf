@@ -1,4 +1,4 @@
-# Who may do what, each on the narrowest thing that has its own policy. Keys are sentences for `terraform plan`.
+# IAM grants, each on the narrowest resource with a policy of its own. The keys read as sentences in `terraform plan`.
 locals {
   members   = { for name, account in google_service_account.main : name => "serviceAccount:${account.email}" }
   bigquery  = "serviceAccount:${google_bigquery_connection.main.cloud_resource[0].service_account_id}"
@@ -54,7 +54,7 @@ resource "google_storage_bucket_iam_member" "main" {
   role   = each.value.role
   member = each.value.member
 
-  depends_on = [google_pubsub_topic.main] # Pub/Sub's agent exists once there is a topic
+  depends_on = [google_pubsub_topic.main] # Pub/Sub's service agent exists once there is a topic
 }
 
 resource "google_storage_bucket_iam_member" "sync" {
@@ -64,12 +64,12 @@ resource "google_storage_bucket_iam_member" "sync" {
 
   condition {
     title       = "release pointers"
-    description = "The pointers alone: a model's own files are written by who trains."
+    description = "Release pointers only: model files are written by whoever trains the model."
     expression  = "resource.name.startsWith(\"projects/_/buckets/${google_storage_bucket.main["models"].name}/objects/releases/\")"
   }
 }
 
-# Cloud Functions copies a source into a bucket of its own, and its build reads it there.
+# Cloud Functions copies each source archive to a bucket of its own, from which the build reads it.
 resource "google_project_iam_member" "build_source" {
   project = var.project_id
   role    = "roles/storage.objectViewer"
@@ -89,7 +89,7 @@ resource "google_pubsub_topic_iam_member" "main" {
   member = each.value.member
 }
 
-# What Pub/Sub forwards to the dead letters it takes out of the subscription.
+# To forward a message to a dead-letter topic, Pub/Sub must acknowledge it on the subscription.
 resource "google_pubsub_subscription_iam_member" "dead_letter" {
   for_each = { for each in concat(values(google_pubsub_subscription.push), values(google_pubsub_subscription.bigquery)) : each.name => each }
 

@@ -1,9 +1,9 @@
 locals {
-  # One for each thing that runs, so that each can have the least it needs.
+  # One service account per workload, each with least privilege.
   accounts = merge(
     merge([
       for model in keys(var.models) : {
-        "${model}-predict"       = "answers over HTTP"
+        "${model}-predict"       = "serves predictions over HTTP"
         "${model}-predict-event" = "turns ride events into predictions"
         "${model}-push"          = "delivers ride events to the function"
       }
@@ -11,13 +11,13 @@ locals {
     {
       "ridecast-build"     = "builds the functions' and the jobs' images"
       "ridecast-score"     = "scores months"
-      "ridecast-sync"      = "moves the release pointers after MLflow's alias"
-      "ridecast-scheduler" = "starts the jobs by the clock"
+      "ridecast-sync"      = "keeps the release pointers in sync with MLflow's alias"
+      "ridecast-scheduler" = "starts the scheduled jobs"
     },
     local.mlflow_here ? { "ridecast-mlflow" = "runs the MLflow server" } : {},
     local.delivered ? {
-      "ridecast-plan"   = "plans what a pull request changes, and changes nothing"
-      "ridecast-deploy" = "applies what is merged"
+      "ridecast-plan"   = "plans pull requests, read-only"
+      "ridecast-deploy" = "applies merges"
     } : {},
   )
 }

@@ -1,5 +1,5 @@
-# No topic has a schema: on ride-events it would refuse what the function turns into a dead letter with its
-# reason, and a ride_id may be a number or a text, which Avro's JSON cannot say (docs/decisions/0021).
+# No topic has a schema: on ride-events it would refuse events that the function turns into dead letters with a
+# reason, and Avro's JSON cannot express that a ride_id is a number or a string (docs/decisions/0021).
 resource "google_pubsub_topic" "main" {
   for_each = toset(["ride-events", "predictions", "ride-ended", "ride-events-dead-letter", "bigquery-dead-letter"])
 
@@ -13,7 +13,7 @@ resource "google_pubsub_topic" "main" {
 }
 
 locals {
-  never        = "" # an expiration policy without a time: a subscription that rests for a month is still there
+  never        = "" # an expiration policy without a TTL: idle subscriptions are kept
   seven_days   = "604800s"
   pubsub_agent = "serviceAccount:service-${data.google_project.main.number}@gcp-sa-pubsub.iam.gserviceaccount.com"
 }
@@ -23,7 +23,7 @@ resource "google_pubsub_subscription" "push" {
 
   name                       = "ride-events-${each.key}"
   topic                      = google_pubsub_topic.main["ride-events"].id
-  ack_deadline_seconds       = 30 # the push request's time-out as well; the function answers within 8
+  ack_deadline_seconds       = 30 # also the push request's timeout; the function answers within 8
   message_retention_duration = local.seven_days
 
   push_config {
@@ -39,8 +39,8 @@ resource "google_pubsub_subscription" "push" {
     maximum_backoff = "600s"
   }
 
-  # The function publishes dead letters itself, with their reason. This is for what it can never answer; with
-  # fewer attempts a short outage would flood the topic with good events.
+  # The function publishes dead letters itself, with a reason. This policy covers events that it never acknowledges;
+  # with fewer attempts a short outage would flood the topic with good events.
   dead_letter_policy {
     dead_letter_topic     = google_pubsub_topic.main["ride-events-dead-letter"].id
     max_delivery_attempts = 100
@@ -57,8 +57,8 @@ resource "google_pubsub_subscription" "push" {
   ]
 }
 
-# Read by people and jobs: dead letters for `redrive`, what BigQuery does not take, and the one prediction that a
-# deployment's smoke test waits for.
+# For people and jobs: dead letters for `redrive`, messages that BigQuery refuses, and the prediction that the smoke
+# test of a deployment waits for.
 resource "google_pubsub_subscription" "pull" {
   for_each = {
     "ride-events-dead-letter" = { topic = "ride-events-dead-letter", filter = null }
@@ -94,8 +94,8 @@ resource "google_pubsub_subscription" "bigquery" {
     maximum_backoff = "600s"
   }
 
-  # A body that is no text in UTF-8 is never taken. Its topic is another than that of the ride events: `redrive`
-  # would publish it there.
+  # BigQuery never accepts a body that is not valid UTF-8. It gets a topic of its own, because `redrive` publishes the
+  # other dead letters back to ride-events.
   dead_letter_policy {
     dead_letter_topic     = google_pubsub_topic.main["bigquery-dead-letter"].id
     max_delivery_attempts = 100
@@ -108,11 +108,11 @@ resource "google_pubsub_subscription" "bigquery" {
   depends_on = [google_bigquery_table_iam_member.pubsub, google_pubsub_topic_iam_member.main]
 }
 
-# The replay archive: every ride event as it came, with its attributes, in Avro.
+# The replay archive: every ride event as received, with its attributes, in Avro.
 resource "google_pubsub_subscription" "archive" {
   name                       = "ride-events-archive"
   topic                      = google_pubsub_topic.main["ride-events"].id
-  ack_deadline_seconds       = 300 # no file may take longer than it
+  ack_deadline_seconds       = 300 # must be at least max_duration
   message_retention_duration = local.seven_days
 
   cloud_storage_config {

@@ -1,4 +1,4 @@
-# The MLflow server: private, its runs and versions in Cloud SQL, its artifacts in the model bucket.
+# The MLflow server: private, with runs and versions in Cloud SQL and artifacts in the model bucket.
 locals {
   mlflow_here = var.mlflow_uri == ""
   mlflow_runs = local.mlflow_here && var.jobs_image != ""
@@ -22,12 +22,12 @@ resource "google_sql_database_instance" "mlflow" {
     edition                     = "ENTERPRISE"
     disk_autoresize             = true
     deletion_protection_enabled = var.deletion_protection
-    # The address is public, yet no network may use it: only Google's connector gets in, with an IAM identity.
+    # The address is public, but no network is authorised: only Google's connector gets in, with an IAM identity.
     connector_enforcement = "REQUIRED"
 
     ip_configuration {
       ipv4_enabled = true
-      ssl_mode     = "TRUSTED_CLIENT_CERTIFICATE_REQUIRED" # the connector brings one
+      ssl_mode     = "TRUSTED_CLIENT_CERTIFICATE_REQUIRED" # the connector provides one
     }
     database_flags {
       name  = "log_checkpoints"
@@ -67,11 +67,11 @@ resource "google_sql_database" "mlflow" {
 
   name            = "mlflow"
   instance        = google_sql_database_instance.mlflow[0].name
-  deletion_policy = "ABANDON" # PostgreSQL drops none that others may use; it goes with its instance
+  deletion_policy = "ABANDON" # PostgreSQL does not drop a database in use; it goes with its instance
 }
 
-# The secret without a version, and no user of the database: `infra/deploy` makes both, so that the password is
-# in no state, no plan and no variable.
+# Neither the secret's version nor the database user is created here: `infra/deploy` creates both, so that the password
+# appears in no state, plan or variable.
 resource "google_secret_manager_secret" "mlflow" {
   count = local.mlflow_here ? 1 : 0
 
@@ -100,7 +100,7 @@ resource "google_cloud_run_v2_service" "mlflow" {
 
   name                = "ridecast-mlflow"
   location            = var.region
-  ingress             = "INGRESS_TRAFFIC_ALL" # the network may reach it; IAM decides who is answered
+  ingress             = "INGRESS_TRAFFIC_ALL" # reachable from the internet; IAM decides who may call it
   deletion_protection = var.deletion_protection
 
   template {
@@ -126,7 +126,7 @@ resource "google_cloud_run_v2_service" "mlflow" {
         "--backend-store-uri=postgresql://mlflow@/mlflow?host=/cloudsql/${google_sql_database_instance.mlflow[0].connection_name}",
         "--default-artifact-root=gs://${google_storage_bucket.main["models"].name}/mlflow",
         "--no-serve-artifacts",
-        "--allowed-hosts=ridecast-mlflow-*.run.app,localhost:*,127.0.0.1:*", # MLflow refuses others
+        "--allowed-hosts=ridecast-mlflow-*.run.app,localhost:*,127.0.0.1:*", # MLflow refuses other host names
       ]
 
       ports {
@@ -145,20 +145,20 @@ resource "google_cloud_run_v2_service" "mlflow" {
           }
         }
       }
-      # A small database has 25 connections. An instance has two pools, of runs and of models, of five each.
+      # A small database allows 25 connections. An instance has two pools, for runs and for models, of five each.
       env {
         name  = "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE"
         value = "4"
       }
       env {
         name  = "MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW"
-        value = "1" # MLflow takes 0 for its default
+        value = "1" # 0 would mean MLflow's default
       }
       env {
-        name  = "MLFLOW_SERVER_ENABLE_JOB_EXECUTION" # eight processes for what nobody uses here
+        name  = "MLFLOW_SERVER_ENABLE_JOB_EXECUTION" # would start eight processes that are not needed here
         value = "false"
       }
-      startup_probe { # the first start makes the tables
+      startup_probe { # the first start creates the tables
         period_seconds    = 10
         failure_threshold = 24
         http_get {

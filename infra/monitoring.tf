@@ -1,17 +1,17 @@
 locals {
   logged = {
     "ridecast/ride-events" = {
-      description = "Ride events by what became of them."
+      description = "Ride events by outcome."
       filter      = "jsonPayload.message=\"ride event\""
       labels      = { outcome = "EXTRACT(jsonPayload.outcome)", model_version = "EXTRACT(jsonPayload.model_version)" }
     }
     "ridecast/dead-letters" = {
-      description = "Dead letters that the function made, by their reason."
+      description = "Dead letters from the function, by reason."
       filter      = "jsonPayload.message=\"ride event\" AND jsonPayload.outcome=\"dead_letter\""
       labels      = { reason = "EXTRACT(jsonPayload.reason)" }
     }
     "ridecast/refused-releases" = {
-      description = "Releases that a function looked at and did not take; the last good model goes on."
+      description = "Releases that a function refused; it keeps the last good model."
       filter      = "jsonPayload.message:\"release refused\""
       labels      = { kept_version = "EXTRACT(jsonPayload.kept_version)" }
     }
@@ -25,7 +25,7 @@ locals {
     [google_pubsub_subscription.archive.name],
   ) : "\"${name}\""])})"
 
-  # Names, limits and their reasons; each is a condition on one time series or on the ratio of two.
+  # Each alert is a condition on one time series or on the ratio of two; the text says what to do.
   alerts = {
     "dead letters" = {
       text    = "Events that cannot be predicted. `python -m jobs redrive` counts them by reason; with --send it publishes them back."
@@ -33,28 +33,28 @@ locals {
       aligner = "ALIGN_MAX", reducer = "REDUCE_SUM", above = 0, duration = "0s", denominator = null
     }
     "not in BigQuery" = {
-      text    = "Messages on predictions or ride-ended that BigQuery does not take, most likely no text in UTF-8. Look at them with `gcloud pubsub subscriptions pull bigquery-dead-letter`, with --auto-ack when they are understood."
+      text    = "Messages on predictions or ride-ended that BigQuery refuses, most likely because they are not valid UTF-8. Look at them with `gcloud pubsub subscriptions pull bigquery-dead-letter`; add --auto-ack to remove them."
       filter  = "metric.type=\"pubsub.googleapis.com/subscription/num_undelivered_messages\" AND resource.type=\"pubsub_subscription\" AND resource.labels.subscription_id=\"bigquery-dead-letter\""
       aligner = "ALIGN_MAX", reducer = "REDUCE_SUM", above = 0, duration = "0s", denominator = null
     }
     "failed job" = {
-      text    = "A run of a job has failed, after two more attempts: months are not scored, or an alias that was moved is not served. Look at the job's log, then `gcloud run jobs execute` it again."
+      text    = "A job failed after two retries: a month is not scored, or a moved alias is not served. Read the job's log, then run it again with `gcloud run jobs execute`."
       filter  = "metric.type=\"run.googleapis.com/job/completed_execution_count\" AND resource.type=\"cloud_run_job\" AND metric.labels.result=\"failed\" AND resource.labels.job_name=one_of(${join(",", [for name in keys(local.jobs) : "\"${name}\""])})"
       aligner = "ALIGN_DELTA", reducer = "REDUCE_SUM", above = 0, duration = "0s", denominator = null
     }
     "oldest event not predicted" = {
-      text    = "Ride events or predictions wait for ten minutes: look at the functions' logs for \"again\", then at the model bucket and the topics."
+      text    = "Ride events or predictions have been waiting for ten minutes: look for \"again\" in the functions' logs, then at the model bucket and the topics."
       filter  = "metric.type=\"pubsub.googleapis.com/subscription/oldest_unacked_message_age\" AND resource.type=\"pubsub_subscription\" AND ${local.deliveries_filter}"
       aligner = "ALIGN_MAX", reducer = "REDUCE_MAX", above = 600, duration = "0s", denominator = null
     }
     "5xx" = {
-      text        = "More than one answer in a hundred is a 5xx: 503 says that there is no model, no topic or no room."
+      text        = "More than 1% of responses are 5xx. A 503 means that there is no model, no topic or no free slot."
       filter      = "metric.type=\"run.googleapis.com/request_count\" AND ${local.functions_filter} AND metric.labels.response_code_class=\"5xx\""
       denominator = "metric.type=\"run.googleapis.com/request_count\" AND ${local.functions_filter}"
       aligner     = "ALIGN_RATE", reducer = "REDUCE_SUM", above = 0.01, duration = "300s"
     }
     "slow answers" = {
-      text    = "One answer in a hundred takes longer than a second; measured are milliseconds. Look at the instances: too few places, or a start for each request."
+      text    = "The p99 latency is above one second (the metric is in milliseconds). Look at the instances: too little concurrency, or a cold start for each request."
       filter  = "metric.type=\"run.googleapis.com/request_latencies\" AND ${local.functions_filter}"
       aligner = "ALIGN_PERCENTILE_99", reducer = "REDUCE_MAX", above = 1000, duration = "300s", denominator = null
     }
@@ -83,11 +83,11 @@ resource "google_logging_metric" "main" {
   depends_on = [google_project_service.main]
 }
 
-# Cloud Run writes a line of about a kilobyte for each request, which would cost more than the prediction. What
-# was answered is counted by its own metrics; lines of what was not are kept.
+# Cloud Run logs about a kilobyte per request, which would cost more than the prediction. Cloud Run's own metrics
+# count successful requests; only the log lines of failed ones are kept.
 resource "google_logging_project_exclusion" "answered" {
   name        = "ridecast-answered-requests"
-  description = "Requests that the functions answered."
+  description = "Successful requests to the functions."
   filter      = "log_id(\"run.googleapis.com/requests\") AND httpRequest.status<400 AND resource.labels.service_name=(${join(" OR ", [for name in keys(local.functions) : "\"${name}\""])})"
 
   depends_on = [google_project_service.main]
@@ -104,7 +104,7 @@ resource "google_monitoring_notification_channel" "email" {
 }
 
 resource "google_monitoring_alert_policy" "main" {
-  # Without an image there is no job that could fail.
+  # Without an image there are no jobs that could fail.
   for_each = { for name, alert in local.alerts : name => alert if name != "failed job" || length(local.jobs) > 0 }
 
   display_name          = "Ridecast: ${each.key}"
@@ -144,14 +144,14 @@ resource "google_monitoring_alert_policy" "main" {
   depends_on = [google_project_service.main]
 }
 
-# On the log line itself: a metric made of logs is not known to alerts for its first ten minutes.
+# Matches the log line itself, because alerts do not see a log-based metric in its first ten minutes.
 resource "google_monitoring_alert_policy" "refused_release" {
   display_name          = "Ridecast: release refused"
   combiner              = "OR"
   notification_channels = [for channel in google_monitoring_notification_channel.email : channel.id]
 
   conditions {
-    display_name = "a function did not take a release"
+    display_name = "a function refused a release"
     condition_matched_log {
       filter = google_logging_metric.main["ridecast/refused-releases"].filter
     }
@@ -165,7 +165,7 @@ resource "google_monitoring_alert_policy" "refused_release" {
   }
 
   documentation {
-    content   = "A function could not take the release that the pointer names; the line says why. The last good model goes on. `python -m jobs promote --version N` points back."
+    content   = "A function refused the release that the pointer names and keeps the last good model; the log line says why. `python -m jobs promote --version N` moves the pointer back."
     mime_type = "text/markdown"
   }
 }

@@ -1,35 +1,35 @@
 output "predict_url" {
-  description = "The HTTP function of ride-duration."
+  description = "URL of the HTTP function of ride-duration."
   value       = google_cloudfunctions2_function.main["ride-duration-predict"].service_config[0].uri
 }
 
 output "predict_event_url" {
-  description = "The Pub/Sub function of ride-duration; only Pub/Sub of this project reaches it."
+  description = "URL of the Pub/Sub function of ride-duration; only this project's Pub/Sub can reach it."
   value       = google_cloudfunctions2_function.main["ride-duration-predict-event"].service_config[0].uri
 }
 
 output "function_urls" {
-  description = "Of all functions, by name."
+  description = "URLs of all functions, by name."
   value       = { for name, function in google_cloudfunctions2_function.main : name => function.service_config[0].uri }
 }
 
 output "ride_events_topic" {
-  description = "Where ride events are published, as projects/P/topics/T."
+  description = "Topic for ride events, as projects/P/topics/T."
   value       = google_pubsub_topic.main["ride-events"].id
 }
 
 output "ride_ended_topic" {
-  description = "Where ends of rides are published."
+  description = "Topic for ride-ended events."
   value       = google_pubsub_topic.main["ride-ended"].id
 }
 
 output "predictions_topic" {
-  description = "Where prediction events come out."
+  description = "Topic of prediction events."
   value       = google_pubsub_topic.main["predictions"].id
 }
 
 output "dead_letter_topic" {
-  description = "Where events go that cannot be predicted."
+  description = "Topic of events that cannot be predicted."
   value       = google_pubsub_topic.main["ride-events-dead-letter"].id
 }
 
@@ -44,22 +44,22 @@ output "dead_letter_subscription" {
 }
 
 output "model_bucket" {
-  description = "MODEL_BUCKET without gs://: models and release pointers."
+  description = "Bucket of models and release pointers: MODEL_BUCKET without gs://."
   value       = google_storage_bucket.main["models"].name
 }
 
 output "source_bucket" {
-  description = "Source archives of the functions, and sources of builds."
+  description = "Bucket of the functions' source archives and of build sources."
   value       = google_storage_bucket.main["source"].name
 }
 
 output "predictions_bucket" {
-  description = "Months of predictions, a folder for each model."
+  description = "Bucket of monthly predictions, with a folder for each model."
   value       = google_storage_bucket.main["predictions"].name
 }
 
 output "archive_bucket" {
-  description = "Every ride event as it came, in Avro."
+  description = "Bucket of all ride events as received, in Avro."
   value       = google_storage_bucket.main["archive"].name
 }
 
@@ -69,11 +69,11 @@ output "mlflow_url" {
 }
 
 output "jobs_image_repository" {
-  description = "Where images of the jobs are pushed to, without the tag."
+  description = "Image name to push the jobs' images to, without the tag."
   value       = "${var.region}-docker.pkg.dev/${var.project_id}/${google_artifact_registry_repository.main.repository_id}/jobs"
 }
 
 output "bigquery_dataset" {
-  description = "As PROJECT.DATASET, with predictions, views, scores and the remote function."
+  description = "Dataset of predictions, views, scores and the remote function, as PROJECT.DATASET."
   value       = "${var.project_id}.${google_bigquery_dataset.main.dataset_id}"
 }

@@ -18,7 +18,7 @@ resource "google_project_service" "main" {
   ])
 
   service = each.key
-  # Other things in the project may use them.
+  # Other resources in the project may use them.
   disable_on_destroy = false
 }
 

@@ -1,6 +1,6 @@
 locals {
   buckets = {
-    models      = { deletes = [], keeps_versions = 10, forgets_after_days = null } # a version that was deleted is had back at any time
+    models      = { deletes = [], keeps_versions = 10, forgets_after_days = null } # a deleted version can always be restored
     source      = { deletes = [{ prefixes = ["builds/"], days = 30 }], keeps_versions = 3, forgets_after_days = 90 }
     predictions = { deletes = [], keeps_versions = 3, forgets_after_days = 90 }
     archive     = { deletes = [{ prefixes = null, days = var.archive_days }], keeps_versions = 0, forgets_after_days = null }
@@ -20,7 +20,7 @@ resource "google_storage_bucket" "main" {
     enabled = each.value.keeps_versions > 0
   }
 
-  # What was replaced or deleted by mistake can be had back for a month at least.
+  # Objects replaced or deleted by mistake can be restored for at least a month.
   dynamic "lifecycle_rule" {
     for_each = each.value.keeps_versions > 0 ? [each.value.keeps_versions] : []
     content {
@@ -34,7 +34,7 @@ resource "google_storage_bucket" "main" {
     }
   }
 
-  # What was deleted has no newer versions, and would never go by the rule above.
+  # Deleted objects have no newer versions, so the rule above would never remove them.
   dynamic "lifecycle_rule" {
     for_each = each.value.forgets_after_days == null ? [] : [each.value.forgets_after_days]
     content {
@@ -72,7 +72,7 @@ resource "google_storage_bucket" "main" {
   depends_on = [google_project_service.main]
 }
 
-# Named by its content: the same source is no new deployment, and another one always is.
+# Named after its content hash, so only changed source causes a new deployment.
 resource "google_storage_bucket_object" "source" {
   name   = "ridecast-${substr(filesha256(var.source_archive), 0, 16)}.zip"
   bucket = google_storage_bucket.main["source"].name
@@ -83,7 +83,7 @@ resource "google_artifact_registry_repository" "main" {
   location      = var.region
   repository_id = "ridecast"
   format        = "DOCKER"
-  description   = "Images of the jobs, and those that Google builds of the functions."
+  description   = "Images of the jobs, and images that Google builds for the functions."
 
   cleanup_policies {
     id     = "keep-recent"

@@ -1,10 +1,10 @@
-"""python -m infra.tables: the tables of infra/README.md, from the configuration itself."""
+"""python -m infra.tables: generates the tables of infra/README.md from the Terraform configuration."""
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from jobs.ui.markdown import fill_tables
+from jobs.ui.markdown import fill_placeholders, markdown_table
 
 HERE = Path(__file__).parent
 _BLOCK = re.compile(r'^(variable|output) "(\w+)" \{\n(.*?)^\}$', re.DOTALL | re.MULTILINE)
@@ -12,14 +12,13 @@ _DEFAULT = re.compile(r"^  default +=( .*)$", re.MULTILINE)
 
 
 def tables() -> dict[str, str]:
-    """Markdown by the place's name."""
-    variables = ["| variable | | if not given |", "| --- | --- | --- |"]
-    for name, text in _blocks("variables.tf"):
-        variables.append(f"| `{name}` | {_description(text)} | {_default(text)} |")
-    outputs = ["| output | |", "| --- | --- |"]
-    for name, text in _blocks("outputs.tf"):
-        outputs.append(f"| `{name}` | {_description(text)} |")
-    return {"variables": "\n".join(variables) + "\n", "outputs": "\n".join(outputs) + "\n"}
+    """Markdown tables by the name of their block in the README."""
+    variables = [(f"`{name}`", _description(text), _default(text)) for name, text in _blocks("variables.tf")]
+    outputs = [(f"`{name}`", _description(text)) for name, text in _blocks("outputs.tf")]
+    return {
+        "variables": markdown_table(("variable", "description", "default"), variables),
+        "outputs": markdown_table(("output", "description"), outputs),
+    }
 
 
 def _blocks(file: str) -> Iterator[tuple[str, str]]:
@@ -28,18 +27,18 @@ def _blocks(file: str) -> Iterator[tuple[str, str]]:
 
 
 def _description(text: str) -> str:
-    found = re.search(r'^  description = "(.*)"$', text, re.MULTILINE)
-    assert found, text
-    return found[1].replace("|", "\\|")
+    match = re.search(r'^  description = "(.*)"$', text, re.MULTILINE)
+    assert match, text
+    return match[1]
 
 
 def _default(text: str) -> str:
-    found = _DEFAULT.search(text)
-    if not found:
-        return "**must be given**"
-    value = found[1].strip()
+    match = _DEFAULT.search(text)
+    if not match:
+        return "**required**"
+    value = match[1].strip()
     return "see `variables.tf`" if value == "{" else f"`{value}`" if value != '""' else "empty"
 
 
 if __name__ == "__main__":
-    print(fill_tables(HERE / "README.md", tables()))
+    print(fill_placeholders(HERE / "README.md", tables()))

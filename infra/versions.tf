@@ -4,12 +4,12 @@ terraform {
   required_providers {
     google = {
       source = "hashicorp/google"
-      # One major: this was checked against its schema. The lock file, which `make deploy` writes, says which minor.
+      # One major version, because this configuration was checked against its schema; the lock file pins the rest.
       version = ">= 6.50.0, < 7.0.0"
     }
   }
 
-  # infra/deploy and cloudbuild.yaml say which bucket and prefix: dev and prod have one each.
+  # infra/deploy and cloudbuild.yaml set the bucket and prefix, which differ between dev and prod.
   backend "gcs" {}
 }
 

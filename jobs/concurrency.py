@@ -1,4 +1,4 @@
-"""Runs work in a daemon thread and hands its result back as a future."""
+"""Runs a function in a daemon thread and returns its result as a future."""
 
 import threading
 from collections.abc import Callable
@@ -8,14 +8,14 @@ from typing import TypeVar
 Result = TypeVar("Result")
 
 
-def in_background(work: Callable[[], Result]) -> "Future[Result]":
-    """Runs `work` in a thread that does not keep the process alive, unlike an executor's."""
+def run_in_background(function: Callable[[], Result]) -> "Future[Result]":
+    """Calls `function` in a thread that, unlike an executor's, does not keep the process alive."""
     future: Future[Result] = Future()
 
     def run() -> None:
         try:
-            future.set_result(work())
-        except BaseException as error:  # handed to whoever waits for the result
+            future.set_result(function())
+        except BaseException as error:  # raised again by whoever waits for the result
             future.set_exception(error)
 
     threading.Thread(target=run, daemon=True).start()

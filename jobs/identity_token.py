@@ -1,4 +1,4 @@
-"""Who we are, for services that Cloud Run answers for: it looks before a function sees the request."""
+"""Identity tokens for services behind Cloud Run's IAM check."""
 
 from google.auth.exceptions import GoogleAuthError
 from google.auth.transport.requests import Request
@@ -7,22 +7,22 @@ from google.oauth2.id_token import fetch_id_token
 from functions.errors import RidecastError
 
 
-class NoToken(RidecastError):
-    """Google gives no identity token here."""
+class TokenUnavailable(RidecastError):
+    """Google issues no identity token on this machine."""
 
 
 def fetch_identity_token(url: str) -> str:
-    """The token of this machine's service account for the service at `url`; empty where none is asked for.
+    """A token of this machine's service account for a service; empty for plain HTTP, which needs none.
 
     Args:
-        url: the service's own, without a path; `https://` is taken for Cloud Run's.
+        url: the service's URL without a path; every `https://` URL is assumed to be Cloud Run's.
 
     Raises:
-        NoToken: this machine has no service account, or it may not have tokens.
+        TokenUnavailable: this machine has no service account, or it may not create tokens.
     """
     if not url.startswith("https://"):
         return ""
     try:
         return str(fetch_id_token(Request(), url))  # type: ignore[no-untyped-call]
     except GoogleAuthError as error:
-        raise NoToken(f"no identity token for {url} is to be had here: {error}") from error
+        raise TokenUnavailable(f"cannot get an identity token for {url}: {error}") from error

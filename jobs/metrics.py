@@ -1,4 +1,4 @@
-"""How far predictions are from what rides took, for all rides and by group."""
+"""Error metrics of predictions, for all rides and by group."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Self
@@ -11,34 +11,35 @@ Minutes = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Errors:
-    """How far predictions are off, in minutes."""
+class RegressionMetrics:
+    """Errors of predictions, in minutes."""
 
     rmse: float
-    """Root of the mean squared error."""
+    """Root mean squared error."""
     mae: float
     """Mean absolute error."""
     p90: float
-    """Nine of ten rides are off by this or less."""
+    """90 % of the rides have at most this absolute error."""
     bias: float
     """Mean of predicted − actual."""
 
     @classmethod
-    def of(cls, predicted: Minutes, actual: Minutes) -> Self:
-        """Of at least one ride: [n] each, nothing unknown."""
-        diff = predicted - actual
-        off = np.abs(diff)
+    def compute(cls, predicted: Minutes, actual: Minutes) -> Self:
+        """The metrics of at least one ride; both arrays are [n] without NaN."""
+        error = predicted - actual
+        absolute = np.abs(error)
         return cls(
-            float(np.sqrt(np.mean(off**2))),
-            float(off.mean()),
-            float(np.quantile(off, 0.9)),
-            float(diff.mean()),
+            float(np.sqrt(np.mean(absolute**2))),
+            float(absolute.mean()),
+            float(np.quantile(absolute, 0.9)),
+            float(error.mean()),
         )
 
 
-def errors_by(groups: "pd.Series[Any]", predicted: Minutes, actual: Minutes) -> pd.DataFrame:
-    """By group: rides, rmse, mae, p90, bias."""
+def metrics_by_group(groups: "pd.Series[Any]", predicted: Minutes, actual: Minutes) -> pd.DataFrame:
+    """One row per group, with the columns rides, rmse, mae, p90, bias; all arguments are [n]."""
     rows = {}
-    for group, places in groups.reset_index(drop=True).groupby(groups.to_numpy()).indices.items():
-        rows[group] = {"rides": len(places), **asdict(Errors.of(predicted[places], actual[places]))}
+    for group, indices in groups.reset_index(drop=True).groupby(groups.to_numpy()).indices.items():
+        metrics = RegressionMetrics.compute(predicted[indices], actual[indices])
+        rows[group] = {"rides": len(indices), **asdict(metrics)}
     return pd.DataFrame.from_dict(rows, orient="index")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from jobs.local.processes import PartFailed, Programs, free_port
+from jobs.local.processes import ProcessGroup, ServiceFailed, free_port
 
 ROOT = Path(__file__).parents[1]
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -53,19 +53,19 @@ def checkout(folder: Path) -> Path:
     return folder
 
 
-def paste(programs: Programs, script: str, folder: Path, environment: Mapping[str, str]) -> str:
+def paste(programs: ProcessGroup, script: str, folder: Path, environment: Mapping[str, str]) -> str:
     """Runs a script in a folder: its standard output. What it left running is ended.
 
     Raises:
-        PartFailed: a line of it failed.
+        ServiceFailed: a line of it failed.
     """
     here = f"cd {shlex.quote(str(folder))} && exec > out\n"
     shell = programs.start(folder.name, ["bash", "-euo", "pipefail", "-c", here + script], environment)
     try:
         shell.finish()
-    except PartFailed as failure:
+    except ServiceFailed as failure:
         failure.add_note((folder / "out").read_text() + shell.log.read_text())
         raise
     finally:
-        programs.end(shell)
+        programs.stop(shell)
     return (folder / "out").read_text()

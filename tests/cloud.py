@@ -10,14 +10,14 @@ import pytest
 
 from jobs.local.emulators import (
     BUCKET,
-    NoPubSub,
-    PubSub,
+    PubSubEmulator,
+    PubSubUnavailable,
     start_mlflow,
     start_prefect,
     start_pubsub,
     start_storage,
 )
-from jobs.local.processes import Programs, answers
+from jobs.local.processes import ProcessGroup, responds
 from jobs.local.topics import Topics
 
 PROJECT = "ridecast-test"
@@ -29,9 +29,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def programs(folder: Path) -> Iterator[Programs]:
+def programs(folder: Path) -> Iterator[ProcessGroup]:
     (folder / "logs").mkdir()
-    programs = Programs(folder / "logs")
+    programs = ProcessGroup(folder / "logs")
     yield programs
     programs.close()
 
@@ -45,28 +45,28 @@ def plain_environment(folder: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def storage(programs: Programs, folder: Path, plain_environment: dict[str, str]) -> str:
+def storage(programs: ProcessGroup, folder: Path, plain_environment: dict[str, str]) -> str:
     """Address of a Cloud Storage emulator that holds `BUCKET`."""
     return start_storage(programs, folder, plain_environment)
 
 
 @pytest.fixture(scope="session")
-def mlflow_server(programs: Programs, folder: Path, plain_environment: dict[str, str], storage: str) -> str:
+def mlflow_server(programs: ProcessGroup, folder: Path, plain_environment: dict[str, str], storage: str) -> str:
     """Address of an MLflow server that keeps its artifacts in `BUCKET`."""
     return start_mlflow(programs, folder, plain_environment | {"STORAGE_EMULATOR_HOST": storage})
 
 
 @pytest.fixture(scope="session")
-def pubsub(programs: Programs, folder: Path, plain_environment: dict[str, str]) -> PubSub:
+def pubsub(programs: ProcessGroup, folder: Path, plain_environment: dict[str, str]) -> PubSubEmulator:
     found = start_pubsub(programs, folder, plain_environment)
-    if isinstance(found, NoPubSub):
-        pytest.skip(f"no Pub/Sub emulator: {found.why}")
+    if isinstance(found, PubSubUnavailable):
+        pytest.skip(f"no Pub/Sub emulator: {found.reason}")
     return found
 
 
 @pytest.fixture(scope="session")
 def prefect_environment(
-    programs: Programs, folder: Path, plain_environment: dict[str, str]
+    programs: ProcessGroup, folder: Path, plain_environment: dict[str, str]
 ) -> dict[str, str]:
     """What Prefect's clients need to know of a server of Prefect, which is started."""
     environment = plain_environment | {
@@ -83,7 +83,7 @@ def prefect_environment(
 
 
 @pytest.fixture
-def topics(pubsub: PubSub) -> Iterator[Topics]:
+def topics(pubsub: PubSubEmulator) -> Iterator[Topics]:
     """Topics and subscriptions of this test's own."""
     topics = Topics(pubsub.host, f"ridecast-{uuid.uuid4().hex[:8]}")
     topics.create()
@@ -92,7 +92,7 @@ def topics(pubsub: PubSub) -> Iterator[Topics]:
 
 
 @pytest.fixture
-def in_cloud(monkeypatch: pytest.MonkeyPatch, storage: str, mlflow_server: str, pubsub: PubSub) -> None:
+def in_cloud(monkeypatch: pytest.MonkeyPatch, storage: str, mlflow_server: str, pubsub: PubSubEmulator) -> None:
     """Lets Google's and MLflow's clients in this process find the emulators."""
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", storage)
     monkeypatch.setenv("PUBSUB_EMULATOR_HOST", pubsub.host)
@@ -101,14 +101,14 @@ def in_cloud(monkeypatch: pytest.MonkeyPatch, storage: str, mlflow_server: str, 
 
 
 @pytest.fixture(scope="session")
-def start_function(programs: Programs, plain_environment: dict[str, str], storage: str) -> "Starter":
+def start_function(programs: ProcessGroup, plain_environment: dict[str, str], storage: str) -> "Starter":
     return Starter(programs, plain_environment | {"STORAGE_EMULATOR_HOST": storage})
 
 
 class Starter:
     """Starts a function with functions-framework, as a person would."""
 
-    def __init__(self, programs: Programs, environment: dict[str, str]) -> None:
+    def __init__(self, programs: ProcessGroup, environment: dict[str, str]) -> None:
         self._programs = programs
         self._environment = environment
 
@@ -119,7 +119,7 @@ class Starter:
             target,
             lambda port: [framework, f"--target={target}", "--host=127.0.0.1", f"--port={port}"],
             self._environment | settings,
-            lambda port: answers(f"http://127.0.0.1:{port}/health"),
+            lambda port: responds(f"http://127.0.0.1:{port}/health"),
             60,
         )
         return f"http://127.0.0.1:{port}"

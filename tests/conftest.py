@@ -11,7 +11,7 @@ import pytest
 from tests.models import save_course, save_onnx, save_sklearn
 
 EVENTS = Path(__file__).parent / "events"
-pytest_plugins = ["tests.cloud"]
+pytest_plugins = ["tests.cloud", "tests.scheduling"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

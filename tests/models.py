@@ -1,4 +1,4 @@
-"""Small real models, trained in a second and saved by MLflow in each of the formats that are served."""
+"""Small real models, trained in a second and saved by MLflow in each served format."""
 
 import warnings
 from pathlib import Path
@@ -20,21 +20,21 @@ TARGET = {"target": "ride_duration", "unit": "minutes", "minimum": 0.0, "maximum
 
 
 def some_rides(count: int, seed: int = 1) -> RideColumns:
-    """Rides all over the city, a third of them without a pick-up time."""
-    generator = np.random.default_rng(seed)
-    minutes = generator.integers(0, 60 * 24 * 28, count).astype(float)
-    minutes[generator.random(count) < 1 / 3] = np.nan
+    """Random rides, a third of them without a pick-up time."""
+    rng = np.random.default_rng(seed)
+    minutes = rng.integers(0, 60 * 24 * 28, count).astype(float)
+    minutes[rng.random(count) < 1 / 3] = np.nan
     return RideColumns(
-        generator.integers(1, 266, count),
-        generator.integers(1, 266, count),
-        np.round(generator.uniform(0, 20, count), 2),
+        rng.integers(1, 266, count),
+        rng.integers(1, 266, count),
+        np.round(rng.uniform(0, 20, count), 2),
         minutes % 1440,
         minutes // 1440 % 7,
     )
 
 
 def fitted_trees(offset: float = 0.0) -> HistGradientBoostingRegressor:
-    """Trees for `COLUMNS`; `offset` minutes tell two such models apart."""
+    """Trees for `COLUMNS`; `offset` minutes distinguish two such models."""
     rides = some_rides(3000)
     minutes = 3 + 2.5 * rides.trip_distance + offset
     return HistGradientBoostingRegressor(max_iter=20, random_state=0).fit(
@@ -57,12 +57,12 @@ def save_onnx(folder: Path, offset: float = 0.0, **changes: Any) -> Path:
 
 
 def save_bounded(folder: Path) -> Path:
-    """The same, said never to give more than 30 minutes, which it does for rides over 11 miles."""
+    """The same with a declared maximum of 30 minutes, which rides over 11 miles exceed."""
     return save_onnx(folder, metadata=TARGET | {"maximum": 30.0}, input_example=None)
 
 
 def log_onnx(name: str, offset: float = 0.0) -> int:
-    """The same, logged to the MLflow server of the environment and registered; returns the version."""
+    """Logs the same to the MLflow server of the environment and registers it; returns the version."""
     import mlflow.onnx
 
     with warnings.catch_warnings():
@@ -168,7 +168,7 @@ def save_course_onnx(folder: Path) -> Path:
 
 
 def save_onnx_with_truth(folder: Path) -> Path:
-    """A model of no rides: `number`, and 10 more where `truth` holds."""
+    """A model without ride features: `number`, plus 10 if `truth`."""
     import mlflow.onnx
     from mlflow.models import infer_signature
     from onnx import TensorProto, helper, numpy_helper

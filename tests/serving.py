@@ -1,4 +1,4 @@
-"""The two functions as functions-framework serves them, called without a socket."""
+"""Runs the two functions in functions-framework's ASGI app, without a socket."""
 
 import asyncio
 import importlib
@@ -18,11 +18,11 @@ T = TypeVar("T")
 
 @contextmanager
 def environment(settings: dict[str, str]) -> Iterator[None]:
-    """Exactly these settings for a function made anew."""
+    """Sets exactly these settings for a newly built function."""
     with pytest.MonkeyPatch.context() as patch:
-        foreign = ("MODEL_", "AIP_", "LOG_", "MLFLOW_", "PUSH_", "PUBSUB_")
+        prefixes = ("MODEL_", "AIP_", "LOG_", "MLFLOW_", "PUSH_", "PUBSUB_")
         for name in list(os.environ):
-            if name.startswith(foreign) or name.endswith("_TOPIC"):
+            if name.startswith(prefixes) or name.endswith("_TOPIC"):
                 patch.delenv(name)
         for name, value in settings.items():
             patch.setenv(name, value)
@@ -31,18 +31,18 @@ def environment(settings: dict[str, str]) -> Iterator[None]:
     importlib.reload(app)
 
 
-def call(target: str, settings: dict[str, str], story: Callable[[httpx.AsyncClient], Awaitable[T]]) -> T:
-    """Runs `story` with a client of the function `target` under these settings."""
+def call(target: str, settings: dict[str, str], scenario: Callable[[httpx.AsyncClient], Awaitable[T]]) -> T:
+    """Runs `scenario` with a client of the function `target` configured with `settings`."""
 
     async def run() -> T:
         transport = httpx.ASGITransport(create_asgi_app(target, "main.py"))
         async with httpx.AsyncClient(transport=transport, base_url="http://function") as client:
-            return await story(client)
+            return await scenario(client)
 
     with environment(settings):
         return asyncio.run(run())
 
 
 def post(target: str, settings: dict[str, str], path: str, **request: Any) -> httpx.Response:
-    """One POST to the function `target` under these settings."""
+    """Sends one POST request to the function `target` configured with `settings`."""
     return call(target, settings, lambda client: client.post(path, **request))

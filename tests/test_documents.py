@@ -1,4 +1,4 @@
-"""What the documents name is there."""
+"""What the documents name exists: files, tests, links, headings, messages and figures."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 TESTS = "\n".join(path.read_text() for path in Path("tests").rglob("test_*.py"))
 DOCUMENTS = [
-    Path("README.md"),
+    *Path().glob("*.md"),
     *Path("docs").rglob("*.md"),
     *Path("examples").rglob("*.md"),
     Path("infra/README.md"),
@@ -33,27 +33,44 @@ def test_links_lead_somewhere(path: Path) -> None:
     assert not [link for link in links if not (path.parent / link).exists()]
 
 
-def test_the_speed_that_the_readme_tells_of_was_measured() -> None:
-    readme = Path("README.md").read_text().partition("## How fast")[2].partition("\n## ")[0]
-    measured = Path("docs/performance.md").read_text()
-    figures = re.findall(r"\d[\d,.]*\d", readme)
-    assert figures
-    known = [re.search(rf"(?<![\d.,]){re.escape(figure)}(?![\d,])", measured) for figure in figures]
-    assert all(known), figures
+@pytest.mark.parametrize("path", DOCUMENTS, ids=str)
+def test_links_lead_to_headings(path: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]*)#([^)]+)\)", path.read_text())
+    targets = [(path.parent / file if file else path, anchor) for file, anchor in links]
+    assert not [(file, anchor) for file, anchor in targets if anchor not in anchors(file)]
 
 
-@pytest.mark.parametrize(
-    ("row", "source"),
-    [
-        ("answer is there after", "performance"),
-        ("predictions a second, one process", "performance"),
-        ("a million, at 1 a second", "scaling"),
-        ("a million, at 1,000 a second", "scaling"),
-    ],
-)
-def test_the_figures_by_which_to_choose_are_those_of_their_pages(row: str, source: str) -> None:
+def anchors(document: Path) -> set[str]:
+    """The anchors that GitHub gives a document's headings."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=str)
+def test_every_column_has_a_title(path: Path) -> None:
+    headers = re.findall(r"^(\|.*\|)\n\|[-:| ]+\|$", path.read_text(), re.MULTILINE)
+    assert not [header for header in headers if re.search(r"\|\s*\|", header)]
+
+
+def test_troubleshooting_quotes_what_the_code_says() -> None:
+    python = "\n".join(
+        path.read_text() for folder in ("functions", "jobs") for path in Path(folder).rglob("*.py")
+    )
+    python = re.sub(r'"\s*\n\s*f?"', "", python)  # strings that go on in the next line
+    source = (
+        re.sub(r"\{[^{}\n]*\}", "…", python) + Path("Makefile").read_text() + Path("infra/deploy").read_text()
+    )
+    symptoms = re.findall(r"^\| ([^|]+) \|", Path("docs/troubleshooting.md").read_text(), re.MULTILINE)
+    quoted = [part for each in symptoms for text in re.findall("`([^`]+)`", each) for part in text.split("…")]
+    messages = [part.strip() for part in quoted if part.strip().count(" ") > 1]
+    assert len(messages) > 20
+    assert not [message for message in messages if message not in source]
+
+
+@pytest.mark.parametrize("row", ["a million, at 1 a second", "a million, at 1,000 a second"])
+def test_the_costs_by_which_to_choose_are_those_of_their_page(row: str) -> None:
     (line,) = re.findall(rf"^\| {row} \|(.*)$", Path("docs/choosing.md").read_text(), re.MULTILINE)
-    known = Path(f"docs/{source}.md").read_text()
+    known = Path("docs/scaling.md").read_text()
     figures = re.findall(r"\d+\.\d+|\d+(?:,\d{3})+", line)
     assert figures
     assert not [each for each in figures if not re.search(rf"(?<![\d.,]){re.escape(each)}(?![\d,])", known)]

@@ -1,4 +1,4 @@
-"""What the design leans on in functions-framework: if an upgrade changes it, these say so."""
+"""Behaviour of functions-framework that the design depends on; an upgrade could change it."""
 
 import asyncio
 import subprocess
@@ -14,14 +14,14 @@ from functions_framework import aio
 PUSH = {"content-type": "application/json"}
 
 
-async def ask(app: Any, method: str, path: str, **request: Any) -> httpx.Response:
+async def send(app: Any, method: str, path: str, **request: Any) -> httpx.Response:
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://function") as client:
         return await client.request(method, path, **request)
 
 
 @pytest.fixture
 def cloud_event_function(tmp_path: Path) -> Any:
-    """A function the framework's usual way, as ours deliberately is not."""
+    """A function with the framework's own CloudEvent signature, which ours deliberately do not use."""
     source = tmp_path / "main.py"
     source.write_text(
         "import functions_framework.aio\n"
@@ -35,38 +35,38 @@ def cloud_event_function(tmp_path: Path) -> Any:
 @pytest.mark.parametrize(
     "body", [b'{"message": {"attributes": {}}, "subscription": "s"}', b"nope", b"\xff"], ids=repr
 )
-def test_its_own_event_signature_refuses_bad_events_before_our_code_runs(
+def test_the_frameworks_event_signature_rejects_malformed_events_before_our_code_runs(
     cloud_event_function: Any, body: bytes
 ) -> None:
-    """So `predict_event` is an HTTP function: a refused event would be delivered for ever."""
-    response = asyncio.run(ask(cloud_event_function, "POST", "/", content=body, headers=PUSH))
+    """This is why `predict_event` is an HTTP function: rejected events would be redelivered forever."""
+    response = asyncio.run(send(cloud_event_function, "POST", "/", content=body, headers=PUSH))
     assert response.status_code >= 400
 
 
 @pytest.mark.parametrize("target", ["predict", "predict_event"])
 def test_both_targets_are_found_as_async_functions_without_a_flag(target: str) -> None:
     app = functions_framework.create_app(target, "main.py")
-    assert type(app).__module__.startswith("starlette"), "the Flask mode answers a fifth of the requests"
+    assert type(app).__module__.startswith("starlette"), "Flask handles a fifth of the requests"
 
 
 @pytest.mark.parametrize("signature", ["http", "cloudevent", "event"])
-def test_the_decorator_wins_over_the_environments_signature_type(
+def test_the_decorator_overrides_the_signature_type_in_the_environment(
     monkeypatch: pytest.MonkeyPatch, signature: str
 ) -> None:
     monkeypatch.setenv("FUNCTION_SIGNATURE_TYPE", signature)
     app = aio.create_asgi_app("predict_event", "main.py", signature)
-    assert asyncio.run(ask(app, "POST", "/", content=b"nope")).status_code == 503, (
-        "ours: settings are missing"
+    assert asyncio.run(send(app, "POST", "/", content=b"nope")).status_code == 503, (
+        "answered by our code: settings are missing"
     )
 
 
 @pytest.mark.parametrize("path", ["/robots.txt", "/favicon.ico"])
-def test_it_answers_two_paths_itself(path: str) -> None:
+def test_the_framework_answers_two_paths_itself(path: str) -> None:
     app = aio.create_asgi_app("predict", "main.py")
-    assert asyncio.run(ask(app, "GET", path)).status_code == 404
+    assert asyncio.run(send(app, "GET", path)).status_code == 404
 
 
-def test_a_bug_is_a_500_that_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_bug_gives_a_500_and_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     source = tmp_path / "main.py"
     source.write_text(
         "import functions_framework.aio\n"
@@ -74,19 +74,19 @@ def test_a_bug_is_a_500_that_is_logged(tmp_path: Path, caplog: pytest.LogCapture
         "async def handle(request):\n"
         "    raise RuntimeError('a bug')\n"
     )
-    response = asyncio.run(ask(aio.create_asgi_app("handle", str(source)), "GET", "/"))
+    response = asyncio.run(send(aio.create_asgi_app("handle", str(source)), "GET", "/"))
     assert response.status_code == 500
     assert "a bug" in caplog.text
 
 
 def test_importing_main_needs_no_environment_model_or_cloud() -> None:
     script = "import main, sys; print(main.predict.__name__, main.predict_event.__name__)"
-    done = subprocess.run([sys.executable, "-c", script], env={}, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["predict", "predict_event"]
+    run = subprocess.run([sys.executable, "-c", script], env={}, capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["predict", "predict_event"]
 
 
-def test_no_installed_package_is_named_like_ours() -> None:
+def test_no_installed_package_shadows_ours() -> None:
     """The framework appends the source folder to sys.path, so an installed `functions` would win."""
     script = "import importlib.util as u; print([n for n in ('functions', 'jobs') if u.find_spec(n)])"
-    done = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    run = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"

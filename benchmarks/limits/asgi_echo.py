@@ -1,4 +1,4 @@
-"""The limit for a function in functions-framework's ASGI mode: it gives back what it was sent."""
+"""Upper limit for a function in functions-framework's ASGI mode: returns the request's body."""
 
 import functions_framework.aio
 from starlette.requests import Request
@@ -7,5 +7,5 @@ from starlette.responses import Response
 
 @functions_framework.aio.http
 async def echo(request: Request) -> Response:
-    """The request's body."""
+    """Returns the request's body."""
     return Response(await request.body(), media_type="application/json")

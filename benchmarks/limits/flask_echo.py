@@ -1,4 +1,4 @@
-"""The limit for a function in functions-framework's Flask mode: it gives back what it was sent."""
+"""Upper limit for a function in functions-framework's Flask mode: returns the request's body."""
 
 import functions_framework
 from flask import Request, Response
@@ -6,5 +6,5 @@ from flask import Request, Response
 
 @functions_framework.http
 def echo(request: Request) -> Response:
-    """The request's body."""
+    """Returns the request's body."""
     return Response(request.get_data(), content_type="application/json")

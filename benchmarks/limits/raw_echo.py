@@ -1,4 +1,4 @@
-"""The limit for anything that uvicorn serves: an ASGI application with no framework around it."""
+"""Upper limit for any server on uvicorn: an ASGI application without a framework."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -9,7 +9,7 @@ Message = MutableMapping[str, Any]
 async def echo(
     scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
 ) -> None:
-    """Answers a request with its body."""
+    """Returns the request's body."""
     body, more = b"", True
     while more:
         message = await receive()

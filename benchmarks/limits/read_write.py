@@ -1,4 +1,4 @@
-"""The limit for a batch job: a month is read, and as much as the course's columns is written, of nothing new.
+"""Upper limit for a batch job: reads a month and writes as many columns as the course, without computing.
 
 python read_write.py TRIPS OUTPUT
 """
@@ -20,7 +20,7 @@ COLUMNS = [
 
 
 def copy(trips: str, output: str) -> None:
-    """Writes a column for each of the course's, of the same type and length."""
+    """Writes columns with the names, types and lengths of the course's."""
     table = pq.read_table(trips, columns=COLUMNS)
     rows = pa.array(np.arange(table.num_rows)).cast(pa.string())
     written = {

@@ -1,6 +1,6 @@
-"""The champion without Ridecast's serving, for tools that leave it to the user how a model is called.
+"""Loads the champion without Ridecast's serving code, for tools in which the user calls the model.
 
-A ride becomes features by Ridecast's code in all of them, so that they differ in the serving alone.
+All of them compute features with Ridecast's code, so that they differ in serving only.
 """
 
 import os
@@ -8,17 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from functions.features import FeatureMatrix, Features, RideColumns, ride_columns
+from functions.features import FeatureMatrix, FeatureTable, RideColumns, ride_columns
 from functions.rides import parse_ride
 
 ALL_CORES = 0
-"""onnxruntime's own choice."""
+"""onnxruntime's default number of threads."""
 Predict = Callable[[object], float]
-"""A ride as it stands in a body → its minutes."""
+"""A ride from a request → its predicted minutes."""
 
 
 def load() -> Predict:
-    """The model in MODEL_FOLDER, which takes MODEL_COLUMNS: ONNX, or scikit-learn in a skops file."""
+    """Loads the model in MODEL_FOLDER with the input MODEL_COLUMNS: ONNX, or scikit-learn as a skops file."""
     folder = Path(os.environ["MODEL_FOLDER"])
     columns = os.environ["MODEL_COLUMNS"].split(",")
     graph = next(folder.glob("*.onnx"), None)
@@ -26,29 +26,29 @@ def load() -> Predict:
 
 
 def load_table() -> Callable[[RideColumns], Any]:
-    """The same for many rides at once: one number a ride."""
+    """Loads the same model for many rides at once; it returns one number per ride."""
     folder = Path(os.environ["MODEL_FOLDER"])
     columns = os.environ["MODEL_COLUMNS"].split(",")
     matrix = FeatureMatrix(columns)
     graph = next(folder.glob("*.onnx"), None)
     if graph:
         session, name = _session(graph, ALL_CORES)
-        return lambda rides: session.run(None, {name: matrix(Features(rides))})[0].reshape(-1)
+        return lambda rides: session.run(None, {name: matrix(FeatureTable(rides))})[0].reshape(-1)
     import pandas as pd
 
     pipeline = _pipeline(next(folder.glob("*.skops")))
-    return lambda rides: pipeline.predict(pd.DataFrame(matrix(Features(rides)), columns=columns))
+    return lambda rides: pipeline.predict(pd.DataFrame(matrix(FeatureTable(rides)), columns=columns))
 
 
-def features_of(columns: list[str]) -> Callable[[object], Any]:
-    """Makes a ride into one row of these columns."""
+def feature_encoder(columns: list[str]) -> Callable[[object], Any]:
+    """A function that turns a ride into a feature matrix of one row."""
     matrix = FeatureMatrix(columns)
-    return lambda ride: matrix(Features(ride_columns([parse_ride(ride)])))
+    return lambda ride: matrix(FeatureTable(ride_columns([parse_ride(ride)])))
 
 
 def _onnx(graph: Path, columns: list[str]) -> Predict:
-    features = features_of(columns)
-    # As it is served on one core; waking a second costs one ride more.
+    features = feature_encoder(columns)
+    # One thread: for a single ride, a second one costs more time than it saves.
     session, name = _session(graph, 1)
     return lambda ride: float(session.run(None, {name: features(ride)})[0].item())
 
@@ -56,7 +56,7 @@ def _onnx(graph: Path, columns: list[str]) -> Predict:
 def _scikit_learn(file: Path, columns: list[str]) -> Predict:
     import pandas as pd
 
-    features = features_of(columns)
+    features = feature_encoder(columns)
     pipeline = _pipeline(file)
     return lambda ride: float(pipeline.predict(pd.DataFrame(features(ride), columns=columns))[0])
 

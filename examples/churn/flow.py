@@ -1,4 +1,4 @@
-"""The customers of the month that is over, scored on the second of each month.
+"""Scores the customers of the previous month on the second of each month.
 
 .venv/bin/python -m examples.churn.flow
 """
@@ -8,9 +8,9 @@ from datetime import date
 from prefect import flow
 from prefect.runtime import flow_run
 
-from jobs.flows.artifacts import Report
+from jobs.flows.artifacts import ScoringReport
 from jobs.flows.tasks import score_file
-from jobs.scoring.job import Wish
+from jobs.scoring.job import ScoringRequest
 from jobs.trips.months import month_before
 
 
@@ -20,10 +20,10 @@ def churn(
     customers: str = "customers_{month:%Y-%m}.parquet",
     output: str = "predictions",
     model: str = "models:/churn@champion",
-) -> Report:
-    """Scores the month before the run date, which is the day that the run was scheduled for."""
+) -> ScoringReport:
+    """Scores the month before the run date, by default the day for which the run was scheduled."""
     month = month_before(run_date or flow_run.scheduled_start_time.date())
-    return score_file(Wish(customers.format(month=month), output, model))
+    return score_file(ScoringRequest(customers.format(month=month), output, model))
 
 
 if __name__ == "__main__":

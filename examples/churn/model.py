@@ -1,4 +1,4 @@
-"""The model of who leaves: which columns it takes, the pipeline, and the pipeline in ONNX."""
+"""The churn model: its input columns, the scikit-learn pipeline, and its export to ONNX."""
 
 import numpy as np
 import onnx
@@ -13,11 +13,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from functions.mlmodel import Target
+from functions.mlmodel import PredictionTarget
 
-TARGET = Target("churn", "probability", 0.0, 1.0)
-TEXTS = ("city", "plan")
-COUNTS = (
+TARGET = PredictionTarget("churn", "probability", 0.0, 1.0)
+TEXT_COLUMNS = ("city", "plan")
+COUNT_COLUMNS = (
     "months_as_customer",
     "rides_previous_month",
     "rides_last_month",
@@ -25,12 +25,14 @@ COUNTS = (
     "complaints",
 )
 RATING = "mean_rating"
-"""Of the customer's drivers; the only column that may be unknown."""
-COLUMNS = (
-    dict.fromkeys(TEXTS, DataType.string) | dict.fromkeys(COUNTS, DataType.long) | {RATING: DataType.double}
-)
-"""Names and MLflow's types of what the model takes."""
-_INPUTS = {
+"""The customer's mean rating of drivers, the only column that may be missing."""
+COLUMNS = {
+    **dict.fromkeys(TEXT_COLUMNS, DataType.string),
+    **dict.fromkeys(COUNT_COLUMNS, DataType.long),
+    RATING: DataType.double,
+}
+"""Input columns of the model with their MLflow types."""
+_ONNX_TYPES = {
     DataType.string: StringTensorType,
     DataType.long: Int64TensorType,
     DataType.double: FloatTensorType,
@@ -38,32 +40,32 @@ _INPUTS = {
 
 
 def new_pipeline(strength: float) -> Pipeline:
-    """`COLUMNS` → the probabilities of staying and of leaving.
+    """The unfitted pipeline: `COLUMNS` → the probabilities of staying and of leaving, [n, 2].
 
     Args:
-        strength: of the coefficients; scikit-learn's `C`.
+        strength: inverse of the regularization, scikit-learn's `C`.
     """
     columns = make_column_transformer(
-        (OneHotEncoder(handle_unknown="ignore"), list(TEXTS)),
-        (StandardScaler(), list(COUNTS)),
+        (OneHotEncoder(handle_unknown="ignore"), list(TEXT_COLUMNS)),
+        (StandardScaler(), list(COUNT_COLUMNS)),
         (make_pipeline(SimpleImputer(), StandardScaler()), [RATING]),
     )
     return make_pipeline(columns, LogisticRegression(C=strength))
 
 
 def model_frame(customers: pd.DataFrame) -> pd.DataFrame:
-    """The rows that the model can take, in its columns and types."""
-    known = customers.dropna(subset=[*TEXTS, *COUNTS])
-    return known[list(COLUMNS)].astype(dict.fromkeys(COUNTS, np.int64))
+    """The rows without missing values, in the model's columns and types."""
+    complete = customers.dropna(subset=[*TEXT_COLUMNS, *COUNT_COLUMNS])
+    return complete[list(COLUMNS)].astype(dict.fromkeys(COUNT_COLUMNS, np.int64))
 
 
 def export(pipeline: Pipeline) -> onnx.ModelProto:
-    """The fitted pipeline as a graph: an input [n, 1] for each column → `churn` float32 [n, 1]."""
-    inputs = [(name, _INPUTS[kind]([None, 1])) for name, kind in COLUMNS.items()]
+    """Converts a fitted pipeline: an input [n, 1] for each column → `churn` float32 [n, 1]."""
+    inputs = [(name, _ONNX_TYPES[kind]([None, 1])) for name, kind in COLUMNS.items()]
     model = to_onnx(pipeline, initial_types=inputs, options={"zipmap": False})
     assert isinstance(model, onnx.ModelProto)
     graph = model.graph
-    # A classifier gives a label and the probabilities of all classes; what is asked is that of the second.
+    # skl2onnx outputs the label and the probabilities of both classes; keep that of the second.
     graph.initializer.append(numpy_helper.from_array(np.array([1]), "leaving"))
     graph.node.append(helper.make_node("Gather", ["probabilities", "leaving"], [TARGET.target], axis=1))
     del graph.output[:]

@@ -1,9 +1,9 @@
--- Whom to send an offer: of the last month that was scored, who opted in to mail and is likely to leave,
--- those first who rode most before they began to stay away.
+-- Customers who get an offer: in the last scored month, those who opted in to mail and are likely to leave.
+-- Those who used to ride most come first.
 with newest as (
     select *
     from tables
-    -- The predictions of an older model stand beside those of the newer one.
+    -- The predictions of older models are kept, so take the newest model's.
     qualify input = max(input) over () and row_number() over (
         partition by input, customer_id order by try_cast(model_version as integer) desc nulls last
     ) = 1

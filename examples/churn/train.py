@@ -1,4 +1,4 @@
-"""Learns who leaves, from customers of whom it is known; registers the model as `churn`.
+"""Trains the churn model on customers with a known outcome and registers it as `churn`.
 
 .venv/bin/python -m examples.churn.train --customers customers_2026-08.parquet
 """
@@ -16,114 +16,110 @@ from examples.churn.model import COLUMNS, TARGET, export, model_frame, new_pipel
 from functions.errors import RidecastError
 from functions.model import load_table_model
 from functions.releases import Release
-from jobs.registry.model_versions import Registry
-from jobs.registry.release_pointer import point_at
+from jobs.commands.error_boundary import JobCommand
+from jobs.registry.model_versions import ModelRegistry
+from jobs.registry.release_pointer import write_pointer
 from jobs.registry.runs import log_onnx, log_scikit_learn, register, tracked_run
 from jobs.settings import ALIAS, HELD_OUT_SHARE, Settings
-from jobs.storage.files import FileAccessError, reading, trouble_with
+from jobs.storage.errors import FileAccessError, translate_errors
+from jobs.storage.files import open_read
+from jobs.training.onnx_export import ParityError
 
 NAME = "churn"
-"""Of the experiment and of the registered model."""
-KNOWN = "churned"
-"""The column that says who left."""
+"""Name of the experiment and of the registered model."""
+LABEL = "churned"
+"""The column with the known outcome."""
 EXAMPLE_ROWS = 5
-FEWEST = 100
-"""Of those who left, and of those who stayed; fewer teach nothing."""
-LARGEST_DIFFERENCE = 1e-5
-"""Between the probabilities of ONNX and of scikit-learn."""
+MIN_CUSTOMERS = 100
+"""Minimum number of customers who left, and of customers who stayed."""
+MAX_DIFFERENCE = 1e-5
+"""Between the probabilities of ONNX and scikit-learn."""
 
 
 class TooFewCustomers(RidecastError):
-    """There is not enough to learn from or to judge on."""
+    """There are too few customers to train or to evaluate on."""
 
 
-class DifferentModels(RidecastError):
-    """The model that was registered does not say what the pipeline says."""
-
-
-@click.command()
-@click.option("--customers", metavar="PLACE", required=True, help="Parquet with `churned`: a path or gs://….")
-@click.option("--strength", default=1.0, show_default=True, help="Of the coefficients: scikit-learn's C.")
+@click.command(cls=JobCommand)
+@click.option("--customers", metavar="URI", required=True, help="Parquet with `churned`: a path or gs://….")
+@click.option("--strength", default=1.0, show_default=True, help="Inverse regularization, scikit-learn's C.")
 def command(customers: str, strength: float) -> None:
-    """Train, register, and make the version the champion that `python -m jobs score` uses."""
+    """Train a model, register it, and make it the champion that `python -m jobs score` uses."""
     settings = Settings.read()
-    try:
-        release, metrics = train(settings, read_customers(customers), strength)
-    except RidecastError as error:
-        raise click.ClickException(str(error)) from error
-    click.echo(f"AUC {metrics['auc']:.3f}, log loss {metrics['log_loss']:.3f} on the customers held out")
+    release, metrics = train(settings, read_customers(customers), strength)
+    click.echo(f"AUC {metrics['auc']:.3f}, log loss {metrics['log_loss']:.3f} on the held-out customers")
     click.echo(f"{NAME} version {release.version} is the {ALIAS}; its release is {settings.pointer(NAME)}")
 
 
-def read_customers(place: str) -> pd.DataFrame:
-    """A table with all columns that are learnt from.
+def read_customers(uri: str) -> pd.DataFrame:
+    """Reads the customers to train on.
 
     Raises:
-        FileAccessError: it cannot be read, or lacks a column.
+        FileAccessError: the file cannot be read, or lacks a column.
     """
-    with reading(place) as file, trouble_with(place):
+    with open_read(uri) as file, translate_errors(uri):
         customers = pd.read_parquet(file)
-    if missing := [name for name in (*COLUMNS, KNOWN) if name not in customers]:
+    if missing := [name for name in (*COLUMNS, LABEL) if name not in customers]:
         raise FileAccessError(
-            f"{place} has no column {', '.join(missing)}: write it with "
+            f"{uri} has no column {', '.join(missing)}: generate it with "
             "`python -m examples.churn.customers --outcome`"
         )
     return customers
 
 
 def train(settings: Settings, customers: pd.DataFrame, strength: float) -> tuple[Release, dict[str, float]]:
-    """Fit, judge on the last fifth, log, register; champion if it says the same as it is served.
+    """Fits the model, evaluates it on the last fifth, logs and registers it, and makes it the champion.
 
     Raises:
-        TooFewCustomers: fewer than `FEWEST` left, or stayed.
-        DifferentModels: it does not; the version that was registered is left without the alias.
-        TrackingFailed: MLflow or the bucket refuses.
+        TooFewCustomers: fewer than `MIN_CUSTOMERS` left, or stayed.
+        ParityError: the served model differs from the pipeline; the version does not become champion.
+        TrackingFailed: MLflow or the bucket failed.
     """
     frame = model_frame(customers)
-    left = customers.loc[frame.index, KNOWN].to_numpy(np.bool_)
-    if min(left.sum(), (~left).sum()) < FEWEST:
+    left = customers.loc[frame.index, LABEL].to_numpy(np.bool_)
+    if min(left.sum(), (~left).sum()) < MIN_CUSTOMERS:
         raise TooFewCustomers(
-            f"{left.sum():,} customers left and {(~left).sum():,} stayed, {FEWEST:,} of each are needed: "
-            "give a larger table"
+            f"{left.sum():,} customers left and {(~left).sum():,} stayed, but {MIN_CUSTOMERS:,} of each are "
+            "needed: give a larger table"
         )
-    last = int(len(frame) * HELD_OUT_SHARE)
+    held_out_rows = int(len(frame) * HELD_OUT_SHARE)
     pipeline = new_pipeline(strength)
     with tracked_run(settings, NAME):
-        mlflow.log_params({"strength": strength, "customers": len(customers), "held_out": last})
-        pipeline.fit(frame[:-last], left[:-last])
-        held_out = pipeline.predict_proba(frame[-last:])[:, 1]
+        mlflow.log_params({"strength": strength, "customers": len(customers), "held_out": held_out_rows})
+        pipeline.fit(frame[:-held_out_rows], left[:-held_out_rows])
+        probabilities = pipeline.predict_proba(frame[-held_out_rows:])[:, 1]
         metrics = {
-            "auc": float(roc_auc_score(left[-last:], held_out)),
-            "log_loss": float(log_loss(left[-last:], held_out)),
+            "auc": float(roc_auc_score(left[-held_out_rows:], probabilities)),
+            "log_loss": float(log_loss(left[-held_out_rows:], probabilities)),
         }
         mlflow.log_metrics(metrics)
-        model = _log_models(pipeline, frame.head(EXAMPLE_ROWS))
-        version = register(model, NAME, {name: f"{number:.4f}" for name, number in metrics.items()})
-        registry = Registry(settings.tracking_uri, NAME)
+        model_uri = _log_models(pipeline, frame.head(EXAMPLE_ROWS))
+        version = register(model_uri, NAME, {name: f"{number:.4f}" for name, number in metrics.items()})
+        registry = ModelRegistry(settings.tracking_uri, NAME)
         release = registry.release(version)
-        _compare(release, frame[-last:], held_out)
-        registry.crown(release, ALIAS, {})
-        point_at(settings.pointer(NAME), release)
+        _verify_parity(release, frame[-held_out_rows:], probabilities)
+        registry.set_champion(release, ALIAS, {})
+        write_pointer(settings.pointer(NAME), release)
     return release, metrics
 
 
 def _log_models(pipeline: Pipeline, example: pd.DataFrame) -> str:
     inputs = Schema([ColSpec(kind, name) for name, kind in COLUMNS.items()])
-    both = Schema([TensorSpec(np.dtype(np.float64), (-1, 2))])
-    log_scikit_learn(pipeline, ModelSignature(inputs, both), example, TARGET, "predict_proba")
+    outputs = Schema([TensorSpec(np.dtype(np.float64), (-1, 2))])
+    log_scikit_learn(pipeline, ModelSignature(inputs, outputs), example, TARGET, "predict_proba")
     return log_onnx(export(pipeline), inputs, example, TARGET)
 
 
-def _compare(
+def _verify_parity(
     release: Release, frame: pd.DataFrame, expected: "np.ndarray[tuple[int], np.dtype[np.float64]]"
 ) -> None:
     columns = {name: frame[name].to_numpy() for name in COLUMNS}
     difference = np.abs(load_table_model(release).predict_table(columns, len(frame)) - expected).max()
     mlflow.log_metric("onnx_max_difference", float(difference))
-    if not difference < LARGEST_DIFFERENCE:
-        raise DifferentModels(
-            f"{NAME} version {release.version} differs from its pipeline by up to {difference:.6f}, where "
-            f"less than {LARGEST_DIFFERENCE:g} is asked: it is registered, but not the {ALIAS}"
+    if not difference < MAX_DIFFERENCE:
+        raise ParityError(
+            f"{NAME} version {release.version} differs from its pipeline by up to {difference:.6f}, but must "
+            f"differ by less than {MAX_DIFFERENCE:g}: it is registered, but not the {ALIAS}"
         )
 
 

@@ -7,7 +7,7 @@ models = {
   "ride-duration" = {
     remote_function = "predict_duration"
     scored_taxis    = ["green", "yellow"]
-    min_instances   = 1   # no ride waits for a start
-    max_instances   = 100 # the usual maximum of a revision
+    min_instances   = 1   # no ride waits for a cold start
+    max_instances   = 100 # Cloud Run's default maximum of a revision
   }
 }

@@ -1,4 +1,4 @@
--- One row for each ride event and model version, the first that came; docs/reliability.md says why there may be more.
+-- One row per ride event and model version: the first prediction. docs/reliability.md explains why there can be more.
 SELECT
   JSON_VALUE(attributes, '$.ride_id') AS ride_id,
   JSON_VALUE(attributes, '$.model') AS model,

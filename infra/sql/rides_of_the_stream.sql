@@ -1,10 +1,9 @@
--- Ends of rides joined with predictions: a row for each ride and each model version that predicted it; what is
--- not there yet is null. The same columns as the view of `python -m jobs collect`, for `python -m jobs report
--- --stream`. Times of events are UTC, those of rides are New York's clock.
+-- Ends of rides joined with predictions: one row per ride and model version that predicted it; whatever has not
+-- arrived yet is null. The columns are those of the view of `python -m jobs collect`, for `python -m jobs report
+-- --stream`. Event times (published) are UTC; ride times are local time in New York.
 --
--- `predictions` and `ride_ended` are what BigQuery subscriptions write with their metadata: publish_time, and
--- the event in `data`, as STRING or JSON. A message that came twice, and what an event said before a later one
--- of the same ride, count once.
+-- BigQuery subscriptions with metadata write the tables `predictions` and `ride_ended`: publish_time, and the
+-- event in `data`, as STRING or JSON. Duplicates count once; of several events about a ride the latest counts.
 
 with predicted as (
   select
@@ -22,7 +21,7 @@ newest_predicted as (
   qualify row_number() over (partition by ride_id, model_version order by publish_time desc) = 1
 ),
 
-said as (
+parsed as (
   select
     json_value(data, '$.ride_id') as ride_id,
     safe_cast(json_value(data, '$.ride.PULocationID') as float64) as pickup_zone,
@@ -40,7 +39,7 @@ ended as (
     safe_cast(pickup_zone as int64) as PULocationID,
     safe_cast(dropoff_zone as int64) as DOLocationID,
     trip_distance,
-    -- A time with an offset is brought to New York's clock, one without is on it.
+    -- Converts times with an offset to New York time; times without one already are.
     if(
       regexp_contains(pickup, r'(Z|[+-]\d\d:?\d\d)$'),
       datetime(safe_cast(pickup as timestamp), 'America/New_York'),
@@ -52,7 +51,7 @@ ended as (
       safe_cast(dropoff as datetime)
     ) as dropoff_datetime,
     publish_time
-  from said
+  from parsed
   where
     ride_id is not null
     and pickup_zone between 1 and 265 and pickup_zone = trunc(pickup_zone)

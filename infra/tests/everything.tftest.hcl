@@ -1,4 +1,4 @@
-# The whole system with a provider that asks nobody: everything is on, so that everything is planned.
+# The whole system with a mock provider and every option on, so that everything is planned.
 mock_provider "google" {}
 
 variables {
@@ -31,7 +31,7 @@ run "everything" {
   }
   assert {
     condition     = google_pubsub_subscription.pull["ride-events-dead-letter"].topic == google_pubsub_topic.main["ride-events-dead-letter"].id
-    error_message = "The dead-letter topic has a subscription, or its messages are lost."
+    error_message = "The dead-letter topic needs a subscription, or its messages are lost."
   }
   assert {
     condition     = google_pubsub_topic_iam_member.main["Pub/Sub publishes dead letters"].topic == google_pubsub_topic.main["ride-events-dead-letter"].id && startswith(google_pubsub_topic_iam_member.main["Pub/Sub publishes dead letters"].member, "serviceAccount:service-")
@@ -64,23 +64,23 @@ run "everything" {
   }
   assert {
     condition     = google_storage_bucket.main["models"].versioning[0].enabled
-    error_message = "Models that were replaced or deleted can be had back."
+    error_message = "Models that were replaced or deleted can be restored."
   }
   assert {
     condition     = google_sql_database_instance.mlflow[0].deletion_protection && google_cloud_run_v2_service.mlflow[0].deletion_protection && alltrue([for table in google_bigquery_table.stream : table.deletion_protection]) && !google_bigquery_dataset.main.delete_contents_on_destroy
-    error_message = "What holds data is protected from deletion unless the variable says otherwise."
+    error_message = "Resources with data are protected from deletion unless the variable says otherwise."
   }
   assert {
     condition     = alltrue([for name in ["predictions", "source"] : anytrue([for rule in google_storage_bucket.main[name].lifecycle_rule : alltrue([for condition in rule.condition : condition.days_since_noncurrent_time == 90])])])
-    error_message = "Versions of what was deleted go some day, though nothing is newer."
+    error_message = "Versions of deleted objects are removed eventually, although nothing is newer."
   }
   assert {
     condition     = google_sql_database.mlflow[0].deletion_policy == "ABANDON"
-    error_message = "PostgreSQL drops no database that others may use: it goes with its instance."
+    error_message = "PostgreSQL does not drop a database in use: it goes with its instance."
   }
   assert {
     condition     = google_sql_database_instance.mlflow[0].settings[0].connector_enforcement == "REQUIRED" && length(google_sql_database_instance.mlflow[0].settings[0].ip_configuration[0].authorized_networks) == 0
-    error_message = "No network reaches the database, only the connector does."
+    error_message = "No network may reach the database, only the connector."
   }
   assert {
     condition     = alltrue([for function in google_cloudfunctions2_function.main : function.build_config[0].runtime == "python313" && length(function.event_trigger) == 0])
@@ -96,7 +96,7 @@ run "everything" {
   }
   assert {
     condition     = google_cloud_scheduler_job.main["score-ride-duration-green"].schedule == "0 3 2 * *" && google_cloud_scheduler_job.main["score-ride-duration-green"].time_zone == "America/New_York"
-    error_message = "Months are scored at three in the morning of each month's second day, New York's time."
+    error_message = "Months are scored at 3 a.m. New York time on each month's second day."
   }
   assert {
     condition     = google_cloudbuild_trigger.main["plan"].service_account == google_service_account.main["ridecast-plan"].id && google_cloudbuild_trigger.main["plan"].substitutions["_APPLY"] == "false" && length(google_cloudbuild_trigger.main["plan"].repository_event_config[0].push) == 0

@@ -1,4 +1,4 @@
-# Each sentence that a person may get to read, once.
+# Breaks each validation rule once.
 mock_provider "google" {}
 
 variables {

@@ -1,4 +1,4 @@
-# What the variables leave out.
+# What is left out when optional variables are empty.
 mock_provider "google" {}
 
 variables {
@@ -12,19 +12,19 @@ run "empty_project" {
 
   assert {
     condition     = length(google_cloud_run_v2_job.main) + length(google_cloud_scheduler_job.main) + length(google_cloud_run_v2_service.mlflow) == 0
-    error_message = "Without an image there is nothing that needs it."
+    error_message = "Without an image, nothing that needs it is created."
   }
   assert {
     condition     = length(google_cloudbuild_trigger.main) + length(google_project_iam_member.deployer) + length(google_storage_bucket_iam_member.state) == 0
-    error_message = "Without a repository nobody deploys but people."
+    error_message = "Without a repository, there are no triggers."
   }
   assert {
     condition     = toset(keys(google_cloudfunctions2_function.main)) == toset(["ride-duration-predict", "ride-duration-predict-event"])
-    error_message = "Each model has its two functions from the first apply."
+    error_message = "Each model has its two functions from the first apply on."
   }
   assert {
     condition     = length(google_sql_database_instance.mlflow) == 1 && length(google_secret_manager_secret.mlflow) == 1
-    error_message = "The database and the secret for its password are there before the server."
+    error_message = "The database and the secret for its password exist before the server."
   }
 }
 
@@ -37,11 +37,11 @@ run "existing_mlflow" {
 
   assert {
     condition     = length(google_sql_database_instance.mlflow) + length(google_secret_manager_secret.mlflow) + length(google_cloud_run_v2_service.mlflow) == 0
-    error_message = "Where there is a server, none is made."
+    error_message = "If a server exists, none is created."
   }
   assert {
     condition     = output.mlflow_url == "https://mlflow.example.com"
-    error_message = "Jobs use the server that is there."
+    error_message = "Jobs use the existing server."
   }
 }
 

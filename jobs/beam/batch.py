@@ -1,4 +1,4 @@
-"""Parquet in, Parquet out: parts of files → Arrow batches → RunInference → shards."""
+"""Batch scoring with Beam: parts of Parquet files → Arrow batches → RunInference → shards."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -10,91 +10,91 @@ from apache_beam.ml.inference.base import ModelHandler, RunInference
 
 from functions.model import Model, load_table_model
 from functions.releases import Release
-from jobs.beam.shards import ShardWriter, Written, put_in_place
-from jobs.scoring.engine import BATCH_ROWS, Scored, score_batch
-from jobs.scoring.job import Wish, open_subject
-from jobs.scoring.layout import Output, output_of
-from jobs.scoring.protocols import Subject
-from jobs.storage.files import FileAccessError
-from jobs.storage.parquet import Part, open_parquet
+from jobs.beam.shards import ShardWriter, WrittenShard, commit_shards
+from jobs.scoring.engine import BATCH_ROWS, ScoredBatch, score_batch
+from jobs.scoring.job import ScoringRequest, open_row_source
+from jobs.scoring.layout import OutputFiles, output_files
+from jobs.scoring.protocols import RowSource
+from jobs.storage.errors import FileAccessError
+from jobs.storage.parquet import RowRange, open_parquet
 
 SHARD_ROWS = 1 << 18
-"""A second's work of one core: a month of a few millions keeps several workers busy to its end."""
-ROWS, PREDICTED, REJECTED, MENDED = "rows", "predicted", "rejected: ", "mended: "
-"""Names of Beam's counters; the last two with a reason behind them."""
+"""One second's work of a core: small enough that a month of a few million rows keeps all workers busy."""
+ROWS, PREDICTED, REJECTED, REPAIRED = "rows", "predicted", "rejected: ", "mended: "
+"""Names of Beam's counters; a reason is appended to the last two."""
 
 
 class Shard(NamedTuple):
-    """A part of a file, and what is made of it."""
+    """A part of an input file, and where its predictions are written."""
 
-    wish: Wish
+    request: ScoringRequest
     columns: tuple[str, ...]
-    """Those that are read."""
-    part: Part
+    """The columns to read."""
+    part: RowRange
     number: int
-    output: Output
-    waiting: str
-    """The folder for what is written."""
+    output: OutputFiles
+    staging: str
+    """Folder for its files until they are committed."""
 
 
-class Rows(NamedTuple):
-    """Some rows of a shard."""
+class ShardBatch(NamedTuple):
+    """A batch of a shard's rows."""
 
     shard: Shard
     first: int
-    """Where they begin in the file."""
+    """Row number of the first row in the file."""
     batch: pa.RecordBatch
 
 
-def shards_of(wish: Wish, model: Model, waiting: str) -> list[Shard]:
-    """The file that is wished for, in shards; only its footer is read.
+def split_into_shards(request: ScoringRequest, model: Model, staging: str) -> list[Shard]:
+    """Splits a request's input file into shards; reads only the file's footer.
 
     Raises:
-        FileAccessError: it cannot be read, or is nothing that the model takes.
+        FileAccessError: the file cannot be read, or the model does not accept its columns.
     """
-    with open_subject(wish, model) as subject:
-        columns, partition = tuple(subject.source_columns), subject.partition
-    with open_parquet(wish.trips) as source:
-        parts = source.parts(SHARD_ROWS)
-    output = output_of(wish.output, partition, model.release)
-    return [Shard(wish, columns, part, number, output, waiting) for number, part in enumerate(parts)]
+    with open_row_source(request, model) as row_source:
+        columns, partition = tuple(row_source.source_columns), row_source.partition
+    with open_parquet(request.input) as source:
+        parts = source.split(SHARD_ROWS)
+    output = output_files(request.output, partition, model.release)
+    return [Shard(request, columns, part, number, output, staging) for number, part in enumerate(parts)]
 
 
-def score_shards(
+def build_batch_pipeline(
     pipeline: beam.Pipeline, shards: Sequence[Shard], release: Release, allow_pickle: bool
 ) -> None:
-    """Adds to a pipeline: each shard is read, predicted and written, and each file is put in place."""
+    """Adds the transforms that read, predict and write each shard, and commit each complete file."""
     counts: dict[str, int] = {}
     for each in shards:
         counts[each.output.predictions] = counts.get(each.output.predictions, 0) + 1
     (
         pipeline
         | "parts of files" >> beam.Create(shards)
-        | "Arrow batches" >> beam.FlatMap(read)
-        | "predict" >> RunInference(MonthModel(release, allow_pickle))
+        | "Arrow batches" >> beam.FlatMap(read_batches)
+        | "predict" >> RunInference(TableModelHandler(release, allow_pickle))
         | "write" >> beam.ParDo(WriteShards())
-        | "of each file" >> beam.GroupByKey()
-        | "in place" >> beam.ParDo(PutInPlace(counts))
+        | "group by file" >> beam.GroupByKey()
+        | "commit" >> beam.ParDo(CommitShards(counts))
     )
 
 
-def read(shard: Shard) -> Iterator[Rows]:
-    """The batches of a shard."""
+def read_batches(shard: Shard) -> Iterator[ShardBatch]:
+    """Reads a shard in batches."""
     first = shard.part.first
-    with open_parquet(shard.wish.trips) as source:
+    with open_parquet(shard.request.input) as source:
         for batch in source.batches(shard.columns, BATCH_ROWS, shard.part):
-            yield Rows(shard, first, batch)
+            yield ShardBatch(shard, first, batch)
             first += batch.num_rows
 
 
-class MonthModel(ModelHandler[Rows, tuple[Shard, Scored], Model]):  # type: ignore[misc]
-    """Beam's way to the release that was found when the pipeline was started."""
+class TableModelHandler(ModelHandler[ShardBatch, tuple[Shard, ScoredBatch], Model]):  # type: ignore[misc]
+    """Predicts with the release that was current when the pipeline was started."""
 
     def __init__(self, release: Release, allow_pickle: bool) -> None:
         super().__init__()
         self._release = release
         self._allow_pickle = allow_pickle
-        self._subjects: dict[Wish, Subject] = {}
+        self._row_sources: dict[ScoringRequest, RowSource] = {}
 
     def load_model(self) -> Model:
         return load_table_model(self._release, allow_pickle=self._allow_pickle)
@@ -104,73 +104,75 @@ class MonthModel(ModelHandler[Rows, tuple[Shard, Scored], Model]):  # type: igno
 
     def run_inference(
         self, batch: Any, model: Model, inference_args: dict[str, Any] | None = None
-    ) -> Iterable[tuple[Shard, Scored]]:
-        rows: Rows = batch
-        scored = score_batch(self._subject(rows.shard.wish, model), model, rows.batch, rows.first)
+    ) -> Iterable[tuple[Shard, ScoredBatch]]:
+        rows: ShardBatch = batch
+        scored = score_batch(self._row_source(rows.shard.request, model), model, rows.batch, rows.first)
         return [(rows.shard, scored)]
 
     def get_num_bytes(self, batch: Any) -> int:
         return int(batch.batch.nbytes)
 
-    def _subject(self, wish: Wish, model: Model) -> Subject:
-        if wish not in self._subjects:
-            with open_subject(wish, model) as subject:
-                self._subjects = {wish: subject}
-        return self._subjects[wish]
+    def _row_source(self, request: ScoringRequest, model: Model) -> RowSource:
+        if request not in self._row_sources:
+            with open_row_source(request, model) as row_source:
+                self._row_sources = {request: row_source}
+        return self._row_sources[request]
 
 
 class WriteShards(beam.DoFn):  # type: ignore[misc]
-    """Scored batches in, written shards out, by the file to which they belong."""
+    """Writes scored batches to shards; yields each complete shard, keyed by its output file."""
 
     def start_bundle(self) -> None:
-        self._give_up()
+        self._abort()
         self._open: dict[tuple[str, int], ShardWriter] = {}
 
-    def process(self, element: tuple[Shard, Scored]) -> Iterator[tuple[str, tuple[Output, Written]]]:
+    def process(
+        self, element: tuple[Shard, ScoredBatch]
+    ) -> Iterator[tuple[str, tuple[OutputFiles, WrittenShard]]]:
         shard, scored = element
         key = shard.output.predictions, shard.number
         if key not in self._open:
-            self._open[key] = ShardWriter(shard.waiting, shard.number)
+            self._open[key] = ShardWriter(shard.staging, shard.number)
         writer = self._open[key]
         writer.write(scored)
         self._count(scored)
-        # No later: a worker may get many shards at once, and each that is open holds a row group.
+        # Not later: a worker may receive many shards at once, and each open one buffers a row group.
         if writer.rows == shard.part.rows:
             del self._open[key]
             yield shard.output.predictions, (shard.output, writer.close())
 
     def teardown(self) -> None:
-        self._give_up()
+        self._abort()
 
-    def _give_up(self) -> None:
+    def _abort(self) -> None:
         for writer in getattr(self, "_open", {}).values():
-            writer.give_up()
+            writer.abort()
         self._open = {}
 
-    def _count(self, scored: Scored) -> None:
-        outcome = scored.outcome
-        counts = {ROWS: outcome.rows, PREDICTED: outcome.predicted}
-        counts |= {REJECTED + reason: rows for reason, rows in outcome.rejected.items()}
-        counts |= {MENDED + what: rows for what, rows in outcome.mended.items()}
+    def _count(self, scored: ScoredBatch) -> None:
+        stats = scored.stats
+        counts = {ROWS: stats.rows, PREDICTED: stats.predicted}
+        counts |= {REJECTED + reason: rows for reason, rows in stats.rejected.items()}
+        counts |= {REPAIRED + what: rows for what, rows in stats.repaired.items()}
         for name, rows in counts.items():
             Metrics.counter(WriteShards, name).inc(rows)
 
 
-class PutInPlace(beam.DoFn):  # type: ignore[misc]
-    """All written shards of a file in; when this has been done, readers see the file.
+class CommitShards(beam.DoFn):  # type: ignore[misc]
+    """Commits each file once all of its shards are written; only then do readers see it.
 
     Args:
-        counts: how many shards there must be, by file.
+        counts: the expected number of shards by file.
     """
 
     def __init__(self, counts: dict[str, int]) -> None:
         self._counts = counts
 
-    def process(self, element: tuple[str, Iterable[tuple[Output, Written]]]) -> None:
-        file, found = element
-        shards = list(found)
-        if len({written.number for _, written in shards}) != self._counts[file]:
+    def process(self, element: tuple[str, Iterable[tuple[OutputFiles, WrittenShard]]]) -> None:
+        file, written = element
+        shards = list(written)
+        if len({shard.number for _, shard in shards}) != self._counts[file]:
             raise FileAccessError(
-                f"{file} has {len(shards)} shards of {self._counts[file]}: start the run again"
+                f"{file} has {len(shards)} of {self._counts[file]} shards: start the run again"
             )
-        put_in_place([written for _, written in shards], shards[0][0])
+        commit_shards([shard for _, shard in shards], shards[0][0])

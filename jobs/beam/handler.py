@@ -1,76 +1,77 @@
-"""What becomes of an event: the bytes that the Pub/Sub function would publish."""
+"""Turns ride events into exactly the messages that the Pub/Sub function would publish."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from functions.errors import ImplausiblePrediction, InvalidRide, ModelUnavailable
-from functions.event_handler import dead_letter, document_of, prediction_event
+from functions.event_handler import dead_letter, decode_event, prediction_event
 from functions.model import Model
-from functions.pubsub_message import OutMessage
-from functions.push_envelope import Message
+from functions.pubsub_message import OutgoingMessage
+from functions.push_envelope import IncomingMessage
 from functions.rides import Prediction, RideEvent, parse_ride_event
 from functions.telemetry import read_trace
 
 
-class Route(NamedTuple):
-    """Where events come from, and where their outcomes go."""
+class StreamTopics(NamedTuple):
+    """The subscription and topics of a stream."""
 
-    events: str
-    """`projects/P/subscriptions/S`."""
+    subscription: str
+    """Source of ride events, `projects/P/subscriptions/S`."""
     predictions: str
     """`projects/P/topics/T`."""
     dead_letters: str
-    """Likewise."""
+    """`projects/P/topics/T`."""
 
 
-class Pulled(NamedTuple):
-    """An event, and how it is acknowledged."""
+class ReceivedEvent(NamedTuple):
+    """A ride event and its acknowledgement id."""
 
-    message: Message
+    message: IncomingMessage
     ack_id: str
-    """Empty where the runner itself acknowledges it."""
+    """Empty if the runner acknowledges the event."""
 
 
-class Answer(NamedTuple):
-    """What becomes of an event."""
+class RoutedMessage(NamedTuple):
+    """The message that results from an event, and the topic it goes to."""
 
     topic: str
-    message: OutMessage
+    message: OutgoingMessage
     ack_id: str
-    """Of the event."""
+    """The acknowledgement id of the event."""
 
 
-def answer(
-    batch: Sequence[Pulled], model: Model, route: Route
-) -> tuple[list[Answer], list[ModelUnavailable]]:
-    """The answers to events, in their order: the bytes that the Pub/Sub function would publish.
+def handle_events(
+    batch: Sequence[ReceivedEvent], model: Model, topics: StreamTopics
+) -> tuple[list[RoutedMessage], list[ModelUnavailable]]:
+    """Predicts a batch of events.
 
     Returns:
-        With them the failures of the model; the events with which it failed have no answer.
+        The resulting messages in the order of the events, and the model's failures. Events for which the
+        model failed have no message.
     """
-    read = [_read(pulled.message) for pulled in batch]
-    events = [each for each in read if isinstance(each, RideEvent)]
+    parsed = [_parse(received.message) for received in batch]
+    events = [each for each in parsed if isinstance(each, RideEvent)]
     outcomes = iter(_predict(model, events))
-    answers, failures = [], []
-    for pulled, each in zip(batch, read, strict=True):
-        message = pulled.message
+    messages, failures = [], []
+    for received, each in zip(batch, parsed, strict=True):
+        message = received.message
         outcome = next(outcomes) if isinstance(each, RideEvent) else each
         if isinstance(outcome, ModelUnavailable):
             failures.append(outcome)
             continue
         if isinstance(outcome, InvalidRide):
-            topic, out = route.dead_letters, dead_letter(message, outcome, model.version)
+            topic, outgoing = topics.dead_letters, dead_letter(message, outcome, model.version)
         else:
             assert isinstance(each, RideEvent)
             trace = read_trace(message.attributes)
-            topic, out = route.predictions, prediction_event(each, outcome, message.data, trace)
-        answers.append(Answer(topic, out, pulled.ack_id))
-    return answers, failures
+            topic, outgoing = topics.predictions, prediction_event(each, outcome, message.data, trace)
+        messages.append(RoutedMessage(topic, outgoing, received.ack_id))
+    return messages, failures
 
 
-def _read(message: Message) -> RideEvent | InvalidRide:
+def _parse(message: IncomingMessage) -> RideEvent | InvalidRide:
     try:
-        return parse_ride_event(document_of(message))
+        return parse_ride_event(decode_event(message))
     except InvalidRide as error:
         return error
 
@@ -78,7 +79,7 @@ def _read(message: Message) -> RideEvent | InvalidRide:
 def _predict(
     model: Model, events: Sequence[RideEvent]
 ) -> Sequence[Prediction | InvalidRide | ModelUnavailable]:
-    """One ride that cannot be predicted fails no other."""
+    """Predicts rides; if one makes the whole batch fail, each is predicted alone."""
     try:
         return model.predict_rides([event.ride for event in events])
     except (ImplausiblePrediction, ModelUnavailable) as error:

@@ -1,4 +1,4 @@
-"""A pipeline as it was asked for: checked, started, and waited for."""
+"""Checks, starts and awaits a pipeline."""
 
 import io
 import logging
@@ -19,143 +19,152 @@ from google.auth.exceptions import GoogleAuthError
 
 from functions.errors import RidecastError
 from functions.model import Model, load_model, load_table_model
-from functions.settings import Settings
-from jobs.beam.batch import Shard, WriteShards, score_shards, shards_of
-from jobs.beam.handler import Route
-from jobs.beam.model_manager import find
-from jobs.beam.pipeline_options import WrongOptions, runner_here, runner_of, runs_here
-from jobs.beam.shards import waiting_place
-from jobs.beam.streaming import answer_here, answer_on_dataflow
-from jobs.beam.watchdog import leash
+from functions.settings import FunctionSettings
+from jobs.beam.batch import Shard, WriteShards, build_batch_pipeline, split_into_shards
+from jobs.beam.handler import StreamTopics
+from jobs.beam.pipeline_options import InvalidPipelineOptions, find_runner, local_runner, runs_locally
+from jobs.beam.shards import staging_dir
+from jobs.beam.streaming import build_dataflow_pipeline, build_local_pipeline
+from jobs.beam.watchdog import watchdog
+from jobs.beam.worker_model import find_current_release
 from jobs.registry.release_pointer import find_release
-from jobs.scoring.job import Wish
-from jobs.scoring.layout import Output, is_file, whole
-from jobs.storage.files import FileAccessError, same
+from jobs.scoring.job import ScoringRequest
+from jobs.scoring.layout import OutputFiles, is_single_file, unsharded
+from jobs.storage.errors import FileAccessError
+from jobs.storage.files import samefile
 
-STREAM_GRACE = 10.0
-"""Seconds for a worker to finish what it has pulled, when it is told to end."""
-_OURS = re.compile(r"^(?:functions|jobs)\.[\w.]+: (.+?)(?: \[while running [^\n]*)?$", re.MULTILINE)
+STREAM_GRACE_SECONDS = 10.0
+"""Time for a worker to finish the events that it has pulled."""
+_OWN_ERROR = re.compile(r"^(?:functions|jobs)\.[\w.]+: (.+?)(?: \[while running [^\n]*)?$", re.MULTILINE)
 
 
 class PipelineFailed(RidecastError):
-    """A pipeline ended before its work was done; the text is what a worker said."""
+    """A pipeline failed; the text is the error of a worker."""
 
 
-class Done(NamedTuple):
-    """Files that were scored."""
+class BatchResult(NamedTuple):
+    """The result of a batch run."""
 
     model: Model
-    outputs: list[tuple[Output, int]]
-    """Each with the number of its shards."""
+    outputs: list[tuple[OutputFiles, int]]
+    """Each output with its number of shards."""
     counts: Counter[str]
-    """As `months` names them."""
+    """Beam's counters, as `jobs.beam.batch` names them; empty for a dry run."""
     seconds: float
 
 
-def score_months(wishes: Sequence[Wish], options: PipelineOptions) -> Done:
-    """Scores files with one release of one model.
+def run_batch(requests: Sequence[ScoringRequest], options: PipelineOptions) -> BatchResult:
+    """Scores files of requests with one output and one model. A failure leaves existing outputs unchanged.
 
     Raises:
-        FileAccessError: a file cannot be read, or an output not be written; what was there before stays.
-        ModelUnavailable: there is no such model, or it failed.
-        WrongOptions: the runner does not see what it is to read or write.
-        PipelineFailed: see there; what was there before stays.
+        FileAccessError: a file cannot be read, or an output cannot be written.
+        ModelUnavailable: the model cannot be found or loaded, or it failed.
+        InvalidPipelineOptions: the runner cannot access an input, the output or the model.
+        PipelineFailed: see there.
     """
     began = time.monotonic()
-    model = load_table_model(find_release(wishes[0].model), allow_pickle=wishes[0].allow_pickle)
-    output = wishes[0].output
-    if is_file(output):
-        raise FileAccessError(f"{output} is a file, and several machines write several: give a folder")
-    if not runs_here(options):
-        refuse_local([output, model.release.location, *(wish.trips for wish in wishes)])
-    with waiting_place(output, detached=not runs_here(options)) as waiting:
-        # A file that two patterns match is one file.
-        shards = [shard for wish in dict.fromkeys(wishes) for shard in shards_of(wish, model, waiting)]
-        _refuse_twice(shards)
+    model = load_table_model(find_release(requests[0].model), allow_pickle=requests[0].allow_pickle)
+    output = requests[0].output
+    if is_single_file(output):
+        raise FileAccessError(
+            f"{output} is a single file, but each worker writes files of its own: give a folder"
+        )
+    if not runs_locally(options):
+        refuse_local([output, model.release.location, *(request.input for request in requests)])
+    with staging_dir(output, detached=not runs_locally(options)) as staging:
+        # Two patterns may match the same file.
+        shards = [
+            shard
+            for request in dict.fromkeys(requests)
+            for shard in split_into_shards(request, model, staging)
+        ]
+        _refuse_overwriting(shards)
         with _pipeline(options, 0.0) as (pipeline, _):
-            score_shards(pipeline, shards, model.release, wishes[0].allow_pickle)
+            build_batch_pipeline(pipeline, shards, model.release, requests[0].allow_pickle)
             result = _finish(pipeline)
     outputs = Counter(shard.output for shard in shards)
-    return Done(model, list(outputs.items()), _counts(result, options), time.monotonic() - began)
+    return BatchResult(model, list(outputs.items()), _counts(result, options), time.monotonic() - began)
 
 
-def answer_events(route: Route, settings: Settings, options: PipelineOptions) -> None:
-    """Answers ride events until it is told to end.
+def run_streaming(topics: StreamTopics, settings: FunctionSettings, options: PipelineOptions) -> None:
+    """Predicts ride events until it is stopped. No event is lost if it fails.
 
     Raises:
-        ModelUnavailable: there is no model to begin with.
-        WrongOptions: the runner does not see the model, or its machines would be told a secret.
-        PipelineFailed: see there; no event is lost.
+        ModelUnavailable: no model can be loaded at the start.
+        InvalidPipelineOptions: the runner cannot access the model, or the job would contain a secret.
+        PipelineFailed: see there.
     """
-    model = load_model(find(settings), allow_pickle=settings.allow_pickle)
-    here = runs_here(options)
-    if not here:
+    model = load_model(find_current_release(settings), allow_pickle=settings.allow_pickle)
+    local = runs_locally(options)
+    if not local:
         refuse_local([model.release.location])
         if settings.tracking_token:
-            raise WrongOptions(
-                "MLFLOW_TRACKING_TOKEN would stand in the job for many to read: unset it, and give a pointer"
+            raise InvalidPipelineOptions(
+                "the Dataflow job would expose MLFLOW_TRACKING_TOKEN: unset it, and use a release pointer"
             )
-    with suppress(KeyboardInterrupt), _pipeline(options, STREAM_GRACE) as (pipeline, hold):
-        if here:
+    with suppress(KeyboardInterrupt), _pipeline(options, STREAM_GRACE_SECONDS) as (pipeline, lock_path):
+        if local:
             workers = options.view_as(DirectOptions).direct_num_workers or os.cpu_count() or 1
-            answer_here(pipeline, route, settings, hold, workers)
+            build_local_pipeline(pipeline, topics, settings, lock_path, workers)
         else:
             try:
-                answer_on_dataflow(pipeline, route, settings)
-            except ValueError as error:  # Beam is strict with names
-                raise WrongOptions(str(error)) from error
+                build_dataflow_pipeline(pipeline, topics, settings)
+            except ValueError as error:  # raised by Beam for invalid names
+                raise InvalidPipelineOptions(str(error)) from error
         _finish(pipeline)
 
 
 @contextmanager
 def _pipeline(options: PipelineOptions, grace_seconds: float) -> Iterator[tuple[beam.Pipeline, str]]:
-    """A pipeline for the runner that the options name, and the leash of those of this machine."""
-    here = runs_here(options)
-    # Of a pipeline here Beam says nothing that is not said better below; of a job where it can be watched.
+    """Yields a pipeline for the runner that the options name, and the watchdog's lock path if it is local."""
+    local = runs_locally(options)
+    # On this machine, _finish reports errors; for a Dataflow job, Beam logs where it can be watched.
     root = logging.getLogger()
-    before = root.level
-    root.setLevel(logging.CRITICAL if here else logging.INFO)
+    level = root.level
+    root.setLevel(logging.CRITICAL if local else logging.INFO)
     try:
-        if here:
-            with leash(grace_seconds) as hold, redirect_stderr(io.StringIO()):
-                yield beam.Pipeline(runner_here(options, hold, grace_seconds), options), hold
+        if local:
+            with watchdog(grace_seconds) as lock_path, redirect_stderr(io.StringIO()):
+                yield beam.Pipeline(local_runner(options, lock_path, grace_seconds), options), lock_path
         else:
-            yield beam.Pipeline(runner_of(options), options), ""
+            yield beam.Pipeline(find_runner(options), options), ""
     finally:
-        root.setLevel(before)
+        root.setLevel(level)
 
 
-def refuse_local(places: Sequence[str]) -> None:
-    """Raises WrongOptions where a place is on this machine, and the pipeline's workers are not."""
-    if local := [place for place in places if not place.startswith("gs://")]:
-        raise WrongOptions(f"the runner's machines do not see {', '.join(local)}: give gs://BUCKET/…")
+def refuse_local(uris: Sequence[str]) -> None:
+    """Raises InvalidPipelineOptions if a path is on this machine, which the workers cannot access."""
+    if local := [uri for uri in uris if not uri.startswith("gs://")]:
+        raise InvalidPipelineOptions(
+            f"the runner's machines cannot access {', '.join(local)}: give gs://BUCKET/…"
+        )
 
 
 def _finish(pipeline: beam.Pipeline) -> PipelineResult:
-    """Raises PipelineFailed for one of our own errors that came from a worker; a bug stays what it is."""
+    """Runs the pipeline; raises a worker's RidecastError as PipelineFailed, and any other error unchanged."""
     try:
         result = pipeline.run()
         result.wait_until_finish()
     except Exception as error:
         kind = type(error)
-        # Itself, or at the end of a worker's traceback.
+        # The error itself, or the end of a worker's traceback, may be one of ours.
         if isinstance(error, GoogleAPIError | GoogleAuthError):
-            raise PipelineFailed(f"Google Cloud does not take the job: {error}") from error
-        if said := _OURS.search(f"{kind.__module__}.{kind.__qualname__}: {error}"):
-            raise PipelineFailed(said[1]) from error
+            raise PipelineFailed(f"Google Cloud rejected the job: {error}") from error
+        if match := _OWN_ERROR.search(f"{kind.__module__}.{kind.__qualname__}: {error}"):
+            raise PipelineFailed(match[1]) from error
         raise
     return result
 
 
-def _refuse_twice(shards: Sequence[Shard]) -> None:
+def _refuse_overwriting(shards: Sequence[Shard]) -> None:
     files: dict[str, str] = {}
     for shard in shards:
-        trips = files.setdefault(shard.output.predictions, shard.wish.trips)
-        if any(same(whole(trips), file) for file in shard.output):
+        trips = files.setdefault(shard.output.predictions, shard.request.input)
+        if any(samefile(unsharded(trips), file) for file in shard.output):
             raise FileAccessError(f"{trips} would be replaced by its own predictions: give another --output")
-        if trips != shard.wish.trips:
+        if trips != shard.request.input:
             raise FileAccessError(
-                f"{trips} and {shard.wish.trips} are of one month and one kind of taxis, so that their "
+                f"{trips} and {shard.request.input} have the same month and taxi type, so that their "
                 "predictions would replace each other: give one of them, or each a run with its own --output"
             )
 

@@ -1,4 +1,4 @@
-"""Beam's own options: what runs the pipeline, and whether it can, before anything is started."""
+"""Validates Beam's own options and selects the runner, before anything is started."""
 
 import argparse
 import contextlib
@@ -24,104 +24,104 @@ from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from functions.errors import RidecastError
 
-HERE = {"direct", "switchingdirect", "fnapi", "bundlebaseddirect"}
-"""Names of what runs a pipeline on this machine alone, as Beam reads them."""
-PROCESSES = "multi_processing"
-_NEEDED = {
+LOCAL_RUNNERS = {"direct", "switchingdirect", "fnapi", "bundlebaseddirect"}
+"""Beam's names of runners on this machine, in lower case and without the suffix."""
+MULTI_PROCESSING = "multi_processing"
+_REQUIRED = {
     "project": "the Google Cloud project that pays for the job",
-    "region": "where its machines are, such as us-east1",
-    "temp_location": "gs://BUCKET/FOLDER, for Dataflow's own files",
-    "sdk_container_image": "an image with Ridecast and its libraries, made by `docker build --target beam`",
+    "region": "the region of its machines, such as us-east1",
+    "temp_location": "gs://BUCKET/FOLDER for Dataflow's own files",
+    "sdk_container_image": "an image of Ridecast, built by `docker build --target beam`",
 }
-"""Options without which Dataflow cannot run a job, or Beam would go and ask Google for them."""
+"""Options that Dataflow needs, or that Beam would otherwise look up at Google."""
 
 
-class WrongOptions(RidecastError):
-    """Beam's options cannot be; all that is wrong with them is named at once."""
+class InvalidPipelineOptions(RidecastError):
+    """Beam's options are not valid; the text names all problems at once."""
 
 
-def parse_options(words: Sequence[str], *, streaming: bool = False) -> PipelineOptions:
-    """Beam's options from a command line, whole for the runner that they name.
+def parse_options(arguments: Sequence[str], *, streaming: bool = False) -> PipelineOptions:
+    """Parses Beam's options, and completes and validates them for the runner that they name.
 
-    On this machine all cores work, each with a process, unless the options say otherwise. Nobody is asked:
-    neither Google nor gcloud.
+    On this machine, all cores are used, each by a process, unless the options say otherwise. Neither Google
+    nor gcloud is called.
 
     Raises:
-        WrongOptions: one of them is not Beam's, has no value that Beam takes, or is missing.
+        InvalidPipelineOptions: an option is unknown to Beam, has an invalid value, or is missing.
     """
-    _refuse_unknown(words)
-    options = PipelineOptions(list(words), streaming=streaming)
+    _refuse_unknown(arguments)
+    options = PipelineOptions(list(arguments), streaming=streaming)
     standard = options.view_as(StandardOptions)
-    if runs_here(options):
-        # The one named DirectRunner first looks for Prism, which it would download.
+    if runs_locally(options):
+        # DirectRunner would first look for Prism, and download it.
         standard.runner = "FnApiRunner"
-        _use_all_cores(options.view_as(DirectOptions), words)
-    elif isinstance(runner_of(options), DataflowRunner):
-        _validate_for_dataflow(PipelineOptions(list(words), streaming=streaming))
+        _use_all_cores(options.view_as(DirectOptions), arguments)
+    elif isinstance(find_runner(options), DataflowRunner):
+        _validate_for_dataflow(PipelineOptions(list(arguments), streaming=streaming))
     return options
 
 
-def runs_here(options: PipelineOptions) -> bool:
-    """Whether the pipeline runs on this machine alone."""
+def runs_locally(options: PipelineOptions) -> bool:
+    """Whether the pipeline runs on this machine."""
     name = options.view_as(StandardOptions).runner or StandardOptions.DEFAULT_RUNNER
-    return name.lower().removesuffix("runner") in HERE
+    return name.lower().removesuffix("runner") in LOCAL_RUNNERS
 
 
-def runner_of(options: PipelineOptions) -> PipelineRunner:
+def find_runner(options: PipelineOptions) -> PipelineRunner:
     """The runner that the options name.
 
     Raises:
-        WrongOptions: there is none of this name.
+        InvalidPipelineOptions: there is no runner of this name.
     """
     try:
         return create_runner(options.view_as(StandardOptions).runner)
     except (ValueError, ImportError, AttributeError) as error:
-        raise WrongOptions(f"--runner: {error}") from error
+        raise InvalidPipelineOptions(f"--runner: {error}") from error
 
 
-def runner_here(options: PipelineOptions, leash: str, grace_seconds: float) -> PipelineRunner:
-    """A runner of this machine alone, whose workers' processes end with the leash."""
+def local_runner(options: PipelineOptions, lock_path: str, grace_seconds: float) -> PipelineRunner:
+    """A runner on this machine, whose worker processes end when the watchdog's lock is released."""
     direct = options.view_as(DirectOptions)
-    if direct.direct_running_mode != PROCESSES:
+    if direct.direct_running_mode != MULTI_PROCESSING:
         return FnApiRunner()
-    direct.direct_running_mode = "in_memory"  # the runner would start Beam's own processes instead
-    words = [sys.executable, "-m", "jobs.beam.worker", leash, str(grace_seconds)]
-    return FnApiRunner(SubprocessSDKEnvironment.from_command_string(f"exec {shlex.join(words)}"))
+    direct.direct_running_mode = "in_memory"  # otherwise the runner would start Beam's own processes
+    arguments = [sys.executable, "-m", "jobs.beam.worker", lock_path, str(grace_seconds)]
+    return FnApiRunner(SubprocessSDKEnvironment.from_command_string(f"exec {shlex.join(arguments)}"))
 
 
-def _refuse_unknown(words: Sequence[str]) -> None:
-    """Beam itself passes over a misspelt option."""
+def _refuse_unknown(arguments: Sequence[str]) -> None:
+    """Rejects misspelt options, which Beam itself ignores."""
     parsers: list[argparse.ArgumentParser] = []
     PipelineOptions([]).get_all_options(add_extra_args_fn=parsers.append)
-    said = io.StringIO()
+    stderr = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said):
-            _, unknown = parsers[0].parse_known_args(list(words))
+        with contextlib.redirect_stderr(stderr):
+            _, unknown = parsers[0].parse_known_args(list(arguments))
     except SystemExit as error:
-        raise WrongOptions(said.getvalue().strip().rpartition("error: ")[2]) from error
+        raise InvalidPipelineOptions(stderr.getvalue().strip().rpartition("error: ")[2]) from error
     if unknown:
-        raise WrongOptions(f"neither this command nor Beam has an option {' '.join(unknown)}")
+        raise InvalidPipelineOptions(f"neither this command nor Beam has an option {' '.join(unknown)}")
 
 
-def _use_all_cores(direct: DirectOptions, words: Sequence[str]) -> None:
-    given = " ".join(words)
+def _use_all_cores(direct: DirectOptions, arguments: Sequence[str]) -> None:
+    given = " ".join(arguments)
     if "--direct_num_workers" not in given:
         direct.direct_num_workers = os.cpu_count() or 1
     if "--direct_running_mode" not in given:
-        direct.direct_running_mode = PROCESSES if direct.direct_num_workers != 1 else "in_memory"
+        direct.direct_running_mode = MULTI_PROCESSING if direct.direct_num_workers != 1 else "in_memory"
 
 
 def _validate_for_dataflow(options: PipelineOptions) -> None:
-    """As DataflowRunner does, but for what it would first ask Google for.
+    """Validates as DataflowRunner does, but without its calls to Google.
 
     Args:
-        options: of which nothing else is done.
+        options: modified here, so not usable for anything else.
     """
-    runner = runner_of(options)
+    runner = find_runner(options)
     cloud, worker = options.view_as(GoogleCloudOptions), options.view_as(WorkerOptions)
-    given = {name: getattr(cloud, name, None) or getattr(worker, name, None) for name in _NEEDED}
-    problems = [f"--{name} is missing: {what}" for name, what in _NEEDED.items() if not given[name]]
-    options.view_as(TestOptions).dry_run = True  # otherwise buckets are looked at
+    given = {name: getattr(cloud, name, None) or getattr(worker, name, None) for name in _REQUIRED}
+    problems = [f"--{name} is missing: {meaning}" for name, meaning in _REQUIRED.items() if not given[name]]
+    options.view_as(TestOptions).dry_run = True  # otherwise buckets are accessed
     cloud.project = cloud.project or "not-given"
     cloud.region = cloud.region or "not-given"
     validator = PipelineOptionsValidator(options, runner)
@@ -131,4 +131,4 @@ def _validate_for_dataflow(options: PipelineOptions) -> None:
         setattr(cloud, name, "gs://not-given/not-given")
     problems += validator.validate()
     if problems:
-        raise WrongOptions("Dataflow cannot run this:\n" + "\n".join(problems))
+        raise InvalidPipelineOptions("Dataflow cannot run this:\n" + "\n".join(problems))

@@ -1,4 +1,4 @@
-"""Pub/Sub for a pipeline of this machine: an event is acknowledged when its answer is confirmed."""
+"""Pub/Sub for a pipeline on this machine: acknowledges an event once its result is confirmed."""
 
 import asyncio
 import os
@@ -8,55 +8,56 @@ from functools import cache
 
 import apache_beam as beam
 from google.api_core.exceptions import DeadlineExceeded, GoogleAPIError
-from google.pubsub_v1.types import ReceivedMessage
+from google.pubsub_v1 import types
 
-from functions.batching import MOST_RIDES
+from functions.batching import MAX_BATCH_RIDES
 from functions.errors import PublishFailed
-from functions.publisher import Publisher, connect
-from functions.push_envelope import Message
+from functions.publisher import MessagePublisher, create_publisher
+from functions.push_envelope import IncomingMessage
 from functions.telemetry import fields, logger
-from jobs.beam.handler import Answer, Pulled, Route
-from jobs.beam.model_manager import in_loop
-from jobs.beam.watchdog import held
+from jobs.beam.handler import ReceivedEvent, RoutedMessage
+from jobs.beam.watchdog import is_held
+from jobs.beam.worker_model import run_in_event_loop
 from jobs.events.pubsub_clients import subscriber_client
-from jobs.events.subscribers import AGAIN_SECONDS, PULL_SECONDS
+from jobs.events.subscribers import PULL_SECONDS, RETRY_SECONDS
 
 _subscriber = cache(subscriber_client)
 
 
 class Pull(beam.DoFn):  # type: ignore[misc]
-    """A subscription in, batches of its messages out, until the leash is let go.
+    """Pulls from a subscription and yields batches of its messages, until the watchdog's lock is released.
 
-    For a runner that hands on what is yielded at once: in steps it would hold messages beyond their deadline.
+    For runners that pass on each yielded batch at once: one that collects them would hold messages beyond
+    their acknowledgement deadline.
     """
 
-    def __init__(self, leash: str) -> None:
-        self._leash = leash
+    def __init__(self, lock_path: str) -> None:
+        self._lock_path = lock_path
 
-    def process(self, element: str) -> Iterator[list[Pulled]]:
-        while held(self._leash):
+    def process(self, element: str) -> Iterator[list[ReceivedEvent]]:
+        while is_held(self._lock_path):
             if received := _pull(element):
-                yield [Pulled(_message(each, element), each.ack_id) for each in received]
+                yield [ReceivedEvent(_message(each, element), each.ack_id) for each in received]
 
 
-def _pull(subscription: str) -> Sequence[ReceivedMessage]:
+def _pull(subscription: str) -> Sequence[types.ReceivedMessage]:
     try:
-        answer = _subscriber().pull(
-            subscription=subscription, max_messages=MOST_RIDES, retry=None, timeout=PULL_SECONDS
+        response = _subscriber().pull(
+            subscription=subscription, max_messages=MAX_BATCH_RIDES, retry=None, timeout=PULL_SECONDS
         )
     except DeadlineExceeded:
-        return []  # nothing came
+        return []  # no message arrived
     except GoogleAPIError as error:
         logger.error("not pulled", extra=fields(reason=str(error)))
-        time.sleep(AGAIN_SECONDS)
+        time.sleep(RETRY_SECONDS)
         return []
-    received: Sequence[ReceivedMessage] = answer.received_messages
+    received: Sequence[types.ReceivedMessage] = response.received_messages
     return received
 
 
-def _message(received: ReceivedMessage, subscription: str) -> Message:
+def _message(received: types.ReceivedMessage, subscription: str) -> IncomingMessage:
     message = received.message
-    return Message(
+    return IncomingMessage(
         data=message.data,
         attributes=dict(message.attributes),
         message_id=message.message_id,
@@ -66,40 +67,40 @@ def _message(received: ReceivedMessage, subscription: str) -> Message:
     )
 
 
-class PublishThenAcknowledge(beam.DoFn):  # type: ignore[misc]
-    """Answers in; the events whose answers their topics have confirmed are acknowledged.
+class PublishAndAcknowledge(beam.DoFn):  # type: ignore[misc]
+    """Publishes messages, then acknowledges the events whose messages are confirmed.
 
-    Any other event is left alone: Pub/Sub delivers it again when its acknowledgement deadline has passed.
+    Pub/Sub delivers the other events again when their acknowledgement deadline has passed.
     """
 
-    def __init__(self, route: Route) -> None:
-        self._route = route
+    def __init__(self, subscription: str) -> None:
+        self._subscription = subscription
 
-    def process(self, element: list[Answer]) -> None:
-        failures = in_loop(_publish(element))
-        safe = [answer.ack_id for answer, failure in zip(element, failures, strict=True) if failure is None]
+    def process(self, element: list[RoutedMessage]) -> None:
+        failures = run_in_event_loop(_publish(element))
+        confirmed = [each.ack_id for each, failure in zip(element, failures, strict=True) if not failure]
         if failed := [failure for failure in failures if failure]:
             logger.error("not published", extra=fields(events=len(failed), reason=str(failed[0])))
         try:
-            if safe:
-                _subscriber().acknowledge(subscription=self._route.events, ack_ids=safe)
-        except GoogleAPIError as error:  # they come again, and their answers have the same bytes
-            logger.error("not acknowledged", extra=fields(events=len(safe), reason=str(error)))
+            if confirmed:
+                _subscriber().acknowledge(subscription=self._subscription, ack_ids=confirmed)
+        except GoogleAPIError as error:  # they are delivered again, and give the same bytes
+            logger.error("not acknowledged", extra=fields(events=len(confirmed), reason=str(error)))
 
 
-async def _publish(answers: Sequence[Answer]) -> list[PublishFailed | None]:
-    """For each answer why it is not known to be safe, if so."""
+async def _publish(messages: Sequence[RoutedMessage]) -> list[PublishFailed | None]:
+    """Publishes messages; returns for each why it is not confirmed, or None."""
 
-    async def publish(answer: Answer) -> PublishFailed | None:
+    async def publish(message: RoutedMessage) -> PublishFailed | None:
         try:
-            await _publisher(answer.topic).publish(answer.message)
+            await _publisher(message.topic).publish(message.message)
         except PublishFailed as error:
             return error
         return None
 
-    return await asyncio.gather(*map(publish, answers))
+    return await asyncio.gather(*map(publish, messages))
 
 
 @cache
-def _publisher(topic: str) -> Publisher:
-    return connect(topic, os.environ.get("PUBSUB_EMULATOR_HOST", ""))
+def _publisher(topic: str) -> MessagePublisher:
+    return create_publisher(topic, os.environ.get("PUBSUB_EMULATOR_HOST", ""))

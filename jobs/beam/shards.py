@@ -1,4 +1,4 @@
-"""Shards: each is written beside its place, and moved there when all of its run are whole."""
+"""Shards: written to a staging folder, and moved to their final location once all are complete."""
 
 import fcntl
 import secrets
@@ -9,20 +9,20 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from jobs.scoring.engine import Scored
-from jobs.scoring.layout import Output, remove_others, shard
-from jobs.storage.files import join, move, names_in, remove
-from jobs.storage.parquet_writer import RowGroups, writing_parquet
+from jobs.scoring.engine import ScoredBatch
+from jobs.scoring.layout import OutputFiles, remove_stale_files, shard_uri
+from jobs.storage.files import join, list_names, move, remove
+from jobs.storage.parquet_writer import RowGroupWriter, open_parquet_writer
 
-WAITING = ".beam-"
-"""How the folder begins in which shards wait; readers of the layout pass it over."""
+STAGING_PREFIX = ".beam-"
+"""Prefix of the staging folder's name, which readers of the layout ignore."""
 LOCK = "lock"
-MOVES = 16
-"""At the same time: each is a call or two of Cloud Storage."""
+CONCURRENT_MOVES = 16
+"""Each move is one or two calls of Cloud Storage."""
 
 
-class Written(NamedTuple):
-    """A shard's two files, whole, where they wait."""
+class WrittenShard(NamedTuple):
+    """The two complete files of a shard, in the staging folder."""
 
     number: int
     predictions: str
@@ -30,96 +30,101 @@ class Written(NamedTuple):
 
 
 class ShardWriter:
-    """Writes the two files of one shard; `close` makes them whole."""
+    """Writes the two files of one shard; `close` completes them."""
 
-    def __init__(self, waiting: str, number: int) -> None:
-        # Beam may try a bundle again, and two tries must not meet in one file.
+    def __init__(self, staging: str, number: int) -> None:
+        # Beam may retry a bundle, and two attempts must not write to one file.
         attempt = f"{number:05}-{secrets.token_hex(4)}"
-        self._written = Written(
-            number, join(waiting, f"{attempt}.predictions"), join(waiting, f"{attempt}.rejected")
+        self._written = WrittenShard(
+            number, join(staging, f"{attempt}.predictions"), join(staging, f"{attempt}.rejected")
         )
         self._stack = ExitStack()
-        self._predictions: RowGroups = self._stack.enter_context(writing_parquet(self._written.predictions))
-        self._rejections: RowGroups = self._stack.enter_context(writing_parquet(self._written.rejected))
+        self._predictions: RowGroupWriter = self._stack.enter_context(
+            open_parquet_writer(self._written.predictions)
+        )
+        self._rejections: RowGroupWriter = self._stack.enter_context(
+            open_parquet_writer(self._written.rejected)
+        )
         self.rows = 0
 
-    def write(self, scored: Scored) -> None:
-        """Adds what became of a batch."""
+    def write(self, scored: ScoredBatch) -> None:
+        """Adds a scored batch."""
         self._predictions.write(scored.predicted)
         self._rejections.write(scored.rejected)
-        self.rows += scored.outcome.rows
+        self.rows += scored.stats.rows
 
-    def close(self) -> Written:
-        """Where the files are, which are whole now."""
+    def close(self) -> WrittenShard:
+        """Completes the files."""
         self._stack.close()
         return self._written
 
-    def give_up(self) -> None:
-        """Leaves nothing."""
-        with suppress(_GivenUp), self._stack:
-            raise _GivenUp
+    def abort(self) -> None:
+        """Removes the files."""
+        with suppress(_Aborted), self._stack:
+            raise _Aborted
 
 
-class _GivenUp(Exception):
+class _Aborted(Exception):
     pass
 
 
-def put_in_place(written: Iterable[Written], output: Output) -> None:
-    """Moves all shards of a file to where readers look, and removes what earlier runs left there.
+def commit_shards(written: Iterable[WrittenShard], output: OutputFiles) -> None:
+    """Moves all shards of a file to its final location, and removes the files of earlier runs there.
 
-    First the rejected rows are there, a moment later the predictions. Again is harmless.
+    The rejected rows are moved first, then the predictions. Committing again is harmless.
 
     Raises:
         FileAccessError: a file cannot be moved.
     """
     shards = list(written)
-    for file, waiting in (
+    for file, staged in (
         (output.rejected, [each.rejected for each in shards]),
         (output.predictions, [each.predictions for each in shards]),
     ):
-        targets = [shard(file, each.number, len(shards)) for each in shards]
-        with ThreadPoolExecutor(MOVES) as threads:
-            list(threads.map(move, waiting, targets))
+        targets = [shard_uri(file, each.number, len(shards)) for each in shards]
+        with ThreadPoolExecutor(CONCURRENT_MOVES) as threads:
+            list(threads.map(move, staged, targets))
     for file in output:
-        remove_others(file, [shard(file, number, len(shards)) for number in range(len(shards))])
+        remove_stale_files(file, [shard_uri(file, number, len(shards)) for number in range(len(shards))])
 
 
 @contextmanager
-def waiting_place(output: str, *, detached: bool = False) -> Iterator[str]:
-    """A folder below the output in which shards wait; it is gone when the body ends.
+def staging_dir(output: str, *, detached: bool = False) -> Iterator[str]:
+    """Yields a staging folder below the output, and removes it at the end.
 
-    In a folder of this machine it also removes what runs left that were killed.
+    On this machine, it also removes the staging folders of runs that were killed.
 
     Args:
-        detached: who fails or is interrupted only watches; the run may go on, and then needs the folder.
+        detached: the run may continue without this process, so an error or interruption must not remove
+            the folder.
     """
     if output.startswith("gs://"):
-        place = join(output, f"{WAITING}{secrets.token_hex(4)}")
-        goes_on = False
+        folder = join(output, f"{STAGING_PREFIX}{secrets.token_hex(4)}")
+        keep = False
         try:
-            yield place
+            yield folder
         except BaseException:
-            goes_on = detached
+            keep = detached
             raise
         finally:
-            for name in () if goes_on else names_in(place):
-                remove(join(place, name))
+            for name in () if keep else list_names(folder):
+                remove(join(folder, name))
         return
-    for left in Path(output).glob(f"{WAITING}*"):
-        with suppress(OSError), _locked(left):
-            shutil.rmtree(left)
-    folder = Path(output, f"{WAITING}{secrets.token_hex(4)}")
-    folder.mkdir(parents=True)
+    for leftover in Path(output).glob(f"{STAGING_PREFIX}*"):
+        with suppress(OSError), _locked(leftover):
+            shutil.rmtree(leftover)
+    local_folder = Path(output, f"{STAGING_PREFIX}{secrets.token_hex(4)}")
+    local_folder.mkdir(parents=True)
     try:
-        with _locked(folder):
-            yield str(folder)
+        with _locked(local_folder):
+            yield str(local_folder)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(local_folder, ignore_errors=True)
 
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Raises OSError where a living run holds the folder."""
+    """Holds a folder's lock; raises OSError if another running process holds it."""
     with (folder / LOCK).open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield

@@ -1,4 +1,4 @@
-"""Pub/Sub in, Pub/Sub out: messages → RunInference → the predictions and dead letters of the function."""
+"""Streaming with Beam: Pub/Sub messages → RunInference → predictions and dead letters."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -9,53 +9,57 @@ from apache_beam.metrics import Metrics
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 
 from functions import telemetry
-from functions.batching import MOST_RIDES
-from functions.push_envelope import Message
-from functions.settings import Settings
+from functions.batching import MAX_BATCH_RIDES
+from functions.push_envelope import IncomingMessage
+from functions.settings import FunctionSettings
 from functions.telemetry import fields, logger
-from jobs.beam.handler import Answer, Pulled, Route, answer
-from jobs.beam.model_manager import Service
-from jobs.beam.pubsub_io import PublishThenAcknowledge, Pull
+from jobs.beam.handler import ReceivedEvent, RoutedMessage, StreamTopics, handle_events
+from jobs.beam.pubsub_io import PublishAndAcknowledge, Pull
+from jobs.beam.worker_model import BeamModelManager
 
 
-def answer_here(pipeline: beam.Pipeline, route: Route, settings: Settings, leash: str, workers: int) -> None:
-    """Adds to a pipeline of this machine: an event is acknowledged when its outcome is confirmed.
+def build_local_pipeline(
+    pipeline: beam.Pipeline, topics: StreamTopics, settings: FunctionSettings, lock_path: str, workers: int
+) -> None:
+    """Adds the transforms for this machine, which acknowledge an event once its result is confirmed.
 
-    Beam's own read acknowledges here what it has pulled, and a process that is killed loses it. So each
-    worker pulls for itself, in one bundle that ends with the leash.
+    Beam's own read would acknowledge events as soon as they are pulled, so a killed process would lose
+    them. Instead, each worker pulls for itself, in one bundle that ends when the watchdog's lock is released.
     """
     (
         pipeline
-        | "workers" >> beam.Create([route.events] * workers)
-        | "pull" >> beam.ParDo(Pull(leash))
-        | "predict" >> RunInference(EventModel(route, settings, here=True).with_no_batching())
-        | "publish, then acknowledge" >> beam.ParDo(PublishThenAcknowledge(route))
+        | "workers" >> beam.Create([topics.subscription] * workers)
+        | "pull" >> beam.ParDo(Pull(lock_path))
+        | "predict" >> RunInference(EventModelHandler(topics, settings, local=True).with_no_batching())
+        | "publish, then acknowledge" >> beam.ParDo(PublishAndAcknowledge(topics.subscription))
     )
 
 
-def answer_on_dataflow(pipeline: beam.Pipeline, route: Route, settings: Settings) -> None:
-    """Adds to a pipeline of Dataflow, which acknowledges what its bundles have done."""
-    answers = (
+def build_dataflow_pipeline(
+    pipeline: beam.Pipeline, topics: StreamTopics, settings: FunctionSettings
+) -> None:
+    """Adds the transforms for Dataflow, which acknowledges events when their bundle is committed."""
+    messages = (
         pipeline
-        | "read" >> ReadFromPubSub(subscription=route.events, with_attributes=True)
-        | "messages" >> beam.Map(from_beam, route.events)
-        | "predict" >> RunInference(EventModel(route, settings))
+        | "read" >> ReadFromPubSub(subscription=topics.subscription, with_attributes=True)
+        | "messages" >> beam.Map(received_event, topics.subscription)
+        | "predict" >> RunInference(EventModelHandler(topics, settings))
         | "answers" >> beam.FlatMap(list)
     )
-    for name, topic in (("predictions", route.predictions), ("dead letters", route.dead_letters)):
+    for name, topic in (("predictions", topics.predictions), ("dead letters", topics.dead_letters)):
         (
-            answers
-            | f"{name} alone" >> beam.Filter(goes_to, topic)
-            | f"{name} as messages" >> beam.Map(to_beam).with_output_types(PubsubMessage)
+            messages
+            | f"{name} alone" >> beam.Filter(is_for_topic, topic)
+            | f"{name} as messages" >> beam.Map(beam_message).with_output_types(PubsubMessage)
             | f"publish {name}" >> WriteToPubSub(topic, with_attributes=True)
         )
 
 
-def from_beam(message: PubsubMessage, subscription: str) -> Pulled:
-    """A message as Beam read it."""
+def received_event(message: PubsubMessage, subscription: str) -> ReceivedEvent:
+    """Converts a message that Beam has read."""
     published = message.publish_time
-    return Pulled(
-        Message(
+    return ReceivedEvent(
+        IncomingMessage(
             data=message.data,
             attributes=dict(message.attributes or {}),
             message_id=message.message_id or "",
@@ -66,52 +70,55 @@ def from_beam(message: PubsubMessage, subscription: str) -> Pulled:
     )
 
 
-def to_beam(answer: Answer) -> PubsubMessage:
-    """A message as Beam publishes it."""
-    return PubsubMessage(answer.message.data, answer.message.attributes)
+def beam_message(message: RoutedMessage) -> PubsubMessage:
+    """Converts a message for Beam to publish."""
+    return PubsubMessage(message.message.data, message.message.attributes)
 
 
-def goes_to(answer: Answer, topic: str) -> bool:
-    """Whether an answer is for a topic."""
-    return answer.topic == topic
+def is_for_topic(message: RoutedMessage, topic: str) -> bool:
+    """Whether a message goes to a topic."""
+    return message.topic == topic
 
 
-class EventModel(ModelHandler[Pulled, list[Answer], Service]):  # type: ignore[misc]
-    """Beam's way to the model in service.
+class EventModelHandler(ModelHandler[ReceivedEvent, list[RoutedMessage], BeamModelManager]):  # type: ignore[misc]
+    """Predicts with the current model, which each worker refreshes by itself.
 
-    Not by Beam's own refresh, a side input that renames the model for everyone: a worker takes a newer
-    release when it has loaded and tried it, and goes on with the last good one otherwise.
+    Beam's own refresh, a side input, would rename the model for all workers at once. Here, a worker
+    switches when it has loaded and tested the new release, and otherwise keeps the last good one.
 
     Args:
-        here: on this machine logs have the functions' form, and an event with which the model fails is
-            left for another delivery, alone.
+        local: on this machine, logs have the functions' format, and an event for which the model fails is
+            left for redelivery, without failing its bundle.
     """
 
-    def __init__(self, route: Route, settings: Settings, *, here: bool = False) -> None:
-        super().__init__(max_batch_size=MOST_RIDES)
-        self._route = route
+    def __init__(self, topics: StreamTopics, settings: FunctionSettings, *, local: bool = False) -> None:
+        super().__init__(max_batch_size=MAX_BATCH_RIDES)
+        self._topics = topics
         self._settings = settings
-        self._here = here
+        self._local = local
 
-    def load_model(self) -> Service:
-        if self._here:
+    def load_model(self) -> BeamModelManager:
+        if self._local:
             telemetry.configure(self._settings.log_level, self._settings.project)
-        service = Service(self._settings)
-        service.model()
-        return service
+        manager = BeamModelManager(self._settings)
+        manager.model()
+        return manager
 
     def run_inference(
-        self, batch: Sequence[Pulled], model: Service, inference_args: dict[str, Any] | None = None
-    ) -> Iterable[list[Answer]]:
-        answers, failures = answer(batch, model.model(), self._route)
-        if failures and not self._here:
-            raise failures[0]  # Dataflow tries the bundle again
+        self,
+        batch: Sequence[ReceivedEvent],
+        model: BeamModelManager,
+        inference_args: dict[str, Any] | None = None,
+    ) -> Iterable[list[RoutedMessage]]:
+        messages, failures = handle_events(batch, model.model(), self._topics)
+        if failures and not self._local:
+            raise failures[0]  # Dataflow retries the bundle
         if failures:
             logger.error("not predicted", extra=fields(events=len(failures), reason=str(failures[0])))
-        predicted = sum(each.topic == self._route.predictions for each in answers)
-        Metrics.counter(EventModel, "predictions").inc(predicted)
-        Metrics.counter(EventModel, "dead_letters").inc(len(answers) - predicted)
-        return [answers]
+        predicted = sum(each.topic == self._topics.predictions for each in messages)
+        Metrics.counter(EventModelHandler, "predictions").inc(predicted)
+        Metrics.counter(EventModelHandler, "dead_letters").inc(len(messages) - predicted)
+        return [messages]
 
-    def get_num_bytes(self, batch: Sequence[Pulled]) -> int:
-        return sum(len(pulled.message.data) for pulled in batch)
+    def get_num_bytes(self, batch: Sequence[ReceivedEvent]) -> int:
+        return sum(len(received.message.data) for received in batch)

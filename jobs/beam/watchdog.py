@@ -1,6 +1,7 @@
-"""A pipeline of this machine ends as a whole: with its command, by Ctrl-C, and with any of its workers.
+"""Ends a pipeline on this machine as a whole: with its command, on Ctrl-C, and with any of its workers.
 
-Beam's own local runner waits for ever for a worker that was killed, and workers for a runner that was.
+Beam's own local runner waits forever for a worker that was killed, and workers for a runner that was.
+Here, the command holds a lock on a file as long as the pipeline may run; workers exit when it is released.
 """
 
 import fcntl
@@ -16,50 +17,50 @@ from typing import BinaryIO
 
 from functions.errors import RidecastError
 
-LOOK_SECONDS = 0.1
-END_SECONDS = 5.0
-"""For a worker's process to end."""
-_WORKER = "run_worker"
-"""How Beam calls the thread that waits for a worker's process."""
-_ENDS = (signal.SIGINT, signal.SIGTERM)
+POLL_SECONDS = 0.1
+EXIT_SECONDS = 5.0
+"""Time limit for worker processes to exit."""
+_WORKER_THREAD = "run_worker"
+"""Beam's name for the threads that wait for worker processes."""
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _WAKE = signal.SIGUSR1
 
 
 class WorkerLost(RidecastError):
-    """A worker's process ended before its work was done."""
+    """A worker process ended before its work was done."""
 
 
 @contextmanager
-def leash(grace_seconds: float = 0.0) -> Iterator[str]:
-    """Gives the path of a file that workers look at, see `held` and `end_without`. For the main thread.
+def watchdog(grace_seconds: float = 0.0) -> Iterator[str]:
+    """Yields the path of the locked file for `is_held` and `exit_when_released`. For the main thread only.
 
-    SIGINT and SIGTERM let go of it in the body, and come as KeyboardInterrupt when the workers have ended.
-    So does the end of a worker, as WorkerLost.
+    In the body, SIGINT and SIGTERM release the lock, and raise KeyboardInterrupt once the workers have
+    exited. The end of a worker does the same, and raises WorkerLost.
 
     Args:
-        grace_seconds: for the body to end by itself when the leash was let go.
+        grace_seconds: time for the body to end by itself after the lock was released.
     """
-    with tempfile.TemporaryDirectory() as folder, Path(folder, "leash").open("wb") as file:
+    with tempfile.TemporaryDirectory() as folder, Path(folder, "lock").open("wb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        with _Holder(file, grace_seconds).watching():
+        with _Watchdog(file, grace_seconds).watch():
             yield file.name
 
 
-class _Holder:
+class _Watchdog:
     def __init__(self, file: BinaryIO, grace_seconds: float) -> None:
         self._file = file
         self._grace_seconds = grace_seconds
         self._failure: BaseException | None = None
-        self._over = threading.Event()
+        self._ended = threading.Event()
 
     @contextmanager
-    def watching(self) -> Iterator[None]:
-        # Blocked here, and so in all that is started here: a terminal sends Ctrl-C to the workers, too.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
-        hook, threading.excepthook = threading.excepthook, self._see
-        before = signal.signal(_WAKE, self._wake)
-        waiting = threading.Thread(target=self._wait_for_signal)
-        waiting.start()
+    def watch(self) -> Iterator[None]:
+        # Child processes inherit this mask: a terminal sends Ctrl-C to the workers, too.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+        hook, threading.excepthook = threading.excepthook, self._on_thread_error
+        handler = signal.signal(_WAKE, self._wake)
+        waiter = threading.Thread(target=self._wait_for_signal)
+        waiter.start()
         try:
             yield
         except BaseException:
@@ -67,53 +68,52 @@ class _Holder:
                 raise self._failure from None
             raise
         finally:
-            self._over.set()
-            self._let_go()
-            signal.pthread_kill(waiting.ident or 0, signal.SIGTERM)
-            waiting.join()
-            signal.signal(_WAKE, before)
+            self._ended.set()
+            self._release()
+            signal.pthread_kill(waiter.ident or 0, signal.SIGTERM)
+            waiter.join()
+            signal.signal(_WAKE, handler)
             threading.excepthook = hook
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         if self._failure is not None:
             raise self._failure
 
     def _wait_for_signal(self) -> None:
-        while not self._over.is_set():
-            signal.sigwait(_ENDS)
+        while not self._ended.is_set():
+            signal.sigwait(_STOP_SIGNALS)
             self._end(KeyboardInterrupt())
 
-    def _see(self, what: threading.ExceptHookArgs) -> None:
-        """What ended a thread."""
-        if what.thread is None or what.thread.name != _WORKER:
-            threading.__excepthook__(what)
+    def _on_thread_error(self, error: threading.ExceptHookArgs) -> None:
+        if error.thread is None or error.thread.name != _WORKER_THREAD:
+            threading.__excepthook__(error)
         else:
-            lost = WorkerLost(f"a worker was lost ({what.exc_value}): start the command again")
+            lost = WorkerLost(f"a worker was lost ({error.exc_value}): start the command again")
             threading.Thread(target=self._end, args=[lost], daemon=True).start()
 
     def _end(self, failure: BaseException) -> None:
-        """Ends the workers, and then what the main thread does, unless it ends by itself."""
-        if self._over.is_set() or self._failure is not None:
+        """Ends the workers, then interrupts the main thread unless it ends by itself."""
+        if self._ended.is_set() or self._failure is not None:
             return
         self._failure = failure
-        self._let_go()
-        if self._over.wait(self._grace_seconds):
+        self._release()
+        if self._ended.wait(self._grace_seconds):
             return
-        deadline = time.monotonic() + END_SECONDS
+        deadline = time.monotonic() + EXIT_SECONDS
         for thread in threading.enumerate():
-            if thread.name == _WORKER:
+            if thread.name == _WORKER_THREAD:
                 thread.join(max(0.0, deadline - time.monotonic()))
         signal.pthread_kill(threading.main_thread().ident or 0, _WAKE)
 
     def _wake(self, _number: int, _frame: object) -> None:
-        if self._failure is not None and not self._over.is_set():
+        if self._failure is not None and not self._ended.is_set():
             raise self._failure
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         fcntl.flock(self._file, fcntl.LOCK_UN)
 
 
-def held(path: str) -> bool:
-    """Whether the command that made the leash still holds it."""
+def is_held(path: str) -> bool:
+    """Whether the command still holds the lock."""
     try:
         with Path(path).open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -124,13 +124,13 @@ def held(path: str) -> bool:
     return False
 
 
-def end_without(path: str, grace_seconds: float) -> None:
-    """Ends this process when the leash was let go and the grace is over."""
-    threading.Thread(target=_follow, args=[path, grace_seconds], daemon=True).start()
+def exit_when_released(path: str, grace_seconds: float) -> None:
+    """Ends this process `grace_seconds` after the lock was released."""
+    threading.Thread(target=_exit_when_released, args=[path, grace_seconds], daemon=True).start()
 
 
-def _follow(path: str, grace_seconds: float) -> None:
-    while held(path):
-        time.sleep(LOOK_SECONDS)
+def _exit_when_released(path: str, grace_seconds: float) -> None:
+    while is_held(path):
+        time.sleep(POLL_SECONDS)
     time.sleep(grace_seconds)
     os._exit(0)

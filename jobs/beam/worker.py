@@ -1,6 +1,6 @@
-"""python -m jobs.beam.worker LEASH GRACE: a worker's process on this machine.
+"""python -m jobs.beam.worker LOCK_PATH GRACE_SECONDS: a worker process on this machine.
 
-It is Beam's own, but it ends with the command that started it, and not by the Ctrl-C that is meant for that.
+Runs Beam's own worker, but ends with the command that started it, and ignores the Ctrl-C meant for that.
 """
 
 import os
@@ -10,17 +10,17 @@ import traceback
 from contextlib import redirect_stderr
 from pathlib import Path
 
-from jobs.beam.watchdog import end_without
+from jobs.beam.watchdog import exit_when_released
 
 
-def main(leash: str, grace_seconds: float) -> None:
-    """Works until the runner or the leash is gone."""
+def main(lock_path: str, grace_seconds: float) -> None:
+    """Works until the runner ends or the watchdog's lock is released."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    end_without(leash, grace_seconds)
+    exit_when_released(lock_path, grace_seconds)
     from apache_beam.runners.worker import sdk_worker_main
 
     try:
-        # What fails in a bundle is said by the command; Beam prints it here, too, and waits for a reader.
+        # The command reports errors in bundles; Beam prints them here, too, and blocks until they are read.
         with Path(os.devnull).open("w") as nowhere, redirect_stderr(nowhere):
             sdk_worker_main.main([])
     except Exception:

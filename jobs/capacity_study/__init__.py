@@ -1,1 +1,1 @@
-"""A study: the functions on Cloud Run, simulated from what was measured of one process."""
+"""A capacity study: simulates the functions on Cloud Run, based on measurements of one process."""

@@ -1,42 +1,44 @@
-"""docs/scaling.md and its picture."""
+"""The document docs/scaling.md and its plot."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
-from jobs.capacity_study.quotas import Limit
+from jobs.capacity_study.quotas import Bottleneck
 from jobs.capacity_study.scenarios import Scale
 from jobs.ui.palette import BLUE, GREY, ORANGE
 
 DOCUMENT, PICTURE = "scaling.md", "scaling.svg"
 
 
-def draw(folder: Path, scales: Mapping[str, Sequence[Scale]], limits: Sequence[Limit]) -> Path:
-    """Draws instances, p99 and cost over the rate.
+def draw(folder: Path, scales: Mapping[str, Sequence[Scale]], limits: Sequence[Bottleneck]) -> Path:
+    """Plots instances, latency and cost against the rate; returns the file.
 
     Args:
         scales: by function.
-        limits: of the first function.
+        limits: of the first function, shown as vertical lines.
     """
     figure = Figure(figsize=(9, 7.5), layout="constrained")
-    instances, waiting, cost = figure.subplots(3, 1, sharex=True, height_ratios=(3, 2, 2))
+    instances, latency, cost = figure.subplots(3, 1, sharex=True, height_ratios=(3, 2, 2))
     for (function, each), colour in zip(scales.items(), (BLUE, ORANGE), strict=False):
         rates = [scale.rate for scale in each]
-        outcomes = [scale.planned.outcome for scale in each]
-        instances.plot(rates, [each.peak_instances for each in outcomes], "o-", color=colour, label=function)
-        waiting.plot(rates, [scale.planned.latency_ms(0.99) for scale in each], "o-", color=colour)
-        waiting.plot(rates, [scale.planned.latency_ms(0.5) for scale in each], "o:", color=colour)
-        cost.plot(rates, [scale.planned.dollars_per_million for scale in each], "o-", color=colour)
-    _label(instances, "instances at the peak")
-    _label(waiting, "p99 and p50 (dotted), ms")
-    _label(cost, "dollars a million, messages too")
-    waiting.set_yscale("linear")
-    waiting.set_ylim(bottom=0)
-    cost.set_xlabel("requests or events a second, on average over a day of New York's taxis")
+        peaks = [scale.scenario.result.peak_instances for scale in each]
+        instances.plot(rates, peaks, "o-", color=colour, label=function)
+        latency.plot(rates, [scale.scenario.latency_ms(0.99) for scale in each], "o-", color=colour)
+        latency.plot(rates, [scale.scenario.latency_ms(0.5) for scale in each], "o:", color=colour)
+        cost.plot(rates, [scale.scenario.dollars_per_million for scale in each], "o-", color=colour)
+    _label(instances, "peak instances")
+    _label(latency, "p99 and p50 (dotted), ms")
+    _label(cost, "dollars a million, with messages")
+    latency.set_yscale("linear")
+    latency.set_ylim(bottom=0)
+    cost.set_xlabel("mean requests or events a second, over a day of New York's taxis")
+    text_style: dict[str, Any] = {"rotation": 90, "ha": "right", "va": "bottom", "fontsize": 8, "color": GREY}
     for limit in limits:
         instances.axvline(limit.rate, color=GREY, linewidth=0.8, linestyle="--")
         instances.annotate(
@@ -45,24 +47,20 @@ def draw(folder: Path, scales: Mapping[str, Sequence[Scale]], limits: Sequence[L
             xycoords=("data", "axes fraction"),
             xytext=(-2, 4),
             textcoords="offset points",
-            rotation=90,
-            ha="right",
-            va="bottom",
-            fontsize=8,
-            color=GREY,
+            **text_style,
         )
     instances.legend(frameon=False, loc="upper left")
     path = folder / PICTURE
-    # The same figures give the same bytes.
+    # Makes the file reproducible.
     with matplotlib.rc_context({"svg.hashsalt": "ridecast", "svg.fonttype": "none"}):
         figure.savefig(path, format="svg", metadata={"Date": None})
     return path
 
 
-def _label(axes: Axes, up: str) -> None:
+def _label(axes: Axes, label: str) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.set_ylabel(up)
+    axes.set_ylabel(label)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(StrMethodFormatter("{x:,.12g}"))
     axes.spines[["top", "right"]].set_visible(False)

@@ -1,10 +1,11 @@
-"""Cloud Run as a fluid: for traffic of which nobody can simulate each request.
+"""Fluid approximation of Cloud Run, for more traffic than can be simulated request by request.
 
-Requests flow; time goes in short steps. What is random is put back from two sides: how instances fare under
-a load comes from a sample that is simulated exactly (`steady`), and how many are started because by chance
-more requests than usual came at once, from Poisson's distribution. In one respect it is too kind: requests
-that came before new instances were there wait with the others, not behind each other in the old instances;
-a burst's waits come out shorter by up to an instance's places times the service time.
+Requests flow, and time passes in short steps. Randomness is added back in two ways: how instances respond to
+a load is taken from an exactly simulated sample (`steady_state`), and how many are started because more
+requests than usual happen to arrive at once is taken from the Poisson distribution. In one respect the model
+is optimistic: requests that arrive before new instances are ready share one backlog with all others, instead
+of queueing in the old instances. After a burst, latencies may be too low by up to an instance's concurrency
+times the service time.
 """
 
 import functools
@@ -20,213 +21,231 @@ from jobs.capacity_study.cloud_run import (
     IDLE_SECONDS,
     WINDOW_SECONDS,
     Autoscaler,
-    Choice,
+    ServiceConfig,
     pending_seconds,
 )
-from jobs.capacity_study.result import Latencies, Outcome
-from jobs.capacity_study.service_profile import Measured, Work
-from jobs.capacity_study.steady_state import LOADS, Steady, steady
-from jobs.capacity_study.traffic import HOUR, Profile
-
-Floats = npt.NDArray[np.float64]
+from jobs.capacity_study.result import Latencies, SimulationResult
+from jobs.capacity_study.service_profile import ServiceProfile, ServiceTimes
+from jobs.capacity_study.steady_state import LOADS, SteadyStateTable, steady_state
+from jobs.capacity_study.traffic import HOUR, Floats, TrafficProfile
 
 SHORT_SECONDS, LONG_SECONDS = 0.1, 2.5
-"""A step of up to an hour of traffic, and of more."""
-ROUNDED = 3
-"""Digits to which waits in seconds are told apart."""
+"""Step length for up to an hour of traffic, and for more."""
+WAIT_DIGITS = 3
+"""Decimal places to which waits in seconds are distinguished."""
 
 
-def simulate(profile: Profile, measured: Measured, choice: Choice, seed: int) -> Outcome:
-    """Lets the traffic flow through the service, in steps of a tenth of a second, or of 2.5 s."""
-    step = SHORT_SECONDS if profile.seconds <= HOUR else LONG_SECONDS
-    rates = profile.steps(step)
-    spares = _by_chance(rates, choice, Work.of(measured, choice.vcpu))
-    table = steady(measured, choice, max(round(float(np.average(spares, weights=rates))), 1), seed)
-    flow = _Flow(measured, choice, table, rates, step)
-    for number, spare in enumerate(spares.tolist()):
-        flow.pass_step(number, spare)
-    return Outcome(
-        seconds=profile.seconds,
-        requests=float(flow.arrived[-1]),
-        refused=float(flow.refused.sum()),
-        latencies=_latencies(flow, table),
-        starts=flow.starts,
-        peak_instances=flow.peak,
-        instance_seconds=flow.instance_seconds,
-        active_seconds=flow.active_seconds,
-        start_seconds=flow.starts * measured.start_s,
-        idle_seconds=flow.idle_seconds,
+def simulate(
+    traffic: TrafficProfile, profile: ServiceProfile, config: ServiceConfig, seed: int
+) -> SimulationResult:
+    """Simulates the traffic in steps of a tenth of a second, or of 2.5 s.
+
+    Args:
+        seed: for the steady-state sample.
+    """
+    step = SHORT_SECONDS if traffic.seconds <= HOUR else LONG_SECONDS
+    rates = traffic.steps(step)
+    random_peaks = _random_peaks(rates, config, ServiceTimes.from_profile(profile, config.vcpu))
+    table = steady_state(profile, config, max(round(float(np.average(random_peaks, weights=rates))), 1), seed)
+    service = _FluidService(profile, config, table, rates, step)
+    for number, random_peak in enumerate(random_peaks.tolist()):
+        service.advance(number, random_peak)
+    return SimulationResult(
+        seconds=traffic.seconds,
+        requests=float(service.cumulative_arrivals[-1]),
+        rejected=float(service.rejected.sum()),
+        latencies=_latencies(service, table),
+        starts=service.starts,
+        peak_instances=service.peak,
+        instance_seconds=service.instance_seconds,
+        active_seconds=service.active_seconds,
+        start_seconds=service.starts * profile.start_s,
+        idle_seconds=service.idle_seconds,
     )
 
 
-class _Flow:
-    """The service at one moment, and what it has been up to then."""
+class _FluidService:
+    """The service's current state, and its history by step."""
 
-    def __init__(self, measured: Measured, choice: Choice, table: Steady, rates: Floats, step: float) -> None:
-        self._work = Work.of(measured, choice.vcpu)
-        self._choice = choice
+    def __init__(
+        self,
+        profile: ServiceProfile,
+        config: ServiceConfig,
+        table: SteadyStateTable,
+        rates: Floats,
+        step: float,
+    ) -> None:
+        self._times = ServiceTimes.from_profile(profile, config.vcpu)
+        self._config = config
         self._table = table
         self.step = step
-        self._most = choice.rate(self._work) * step
+        self._step_capacity = config.max_rate(self._times) * step
         """Requests that one instance can do in a step."""
-        self._start_steps = math.ceil(measured.start_s / step)
+        self._start_steps = math.ceil(profile.start_s / step)
         self._idle_steps = round(IDLE_SECONDS / step)
         self._window_steps = round(WINDOW_SECONDS / step)
         self._decision_steps = round(DECISION_SECONDS / step)
-        self._patience_steps = round(pending_seconds(measured) / step)
-        before = float(rates[0])
-        self._autoscaler = Autoscaler(choice, self._work, before)
-        self._running = self._autoscaler.wanted if before * IDLE_SECONDS >= 1 else choice.min_instances
+        self._max_wait_steps = round(pending_seconds(profile) / step)
+        initial_rate = float(rates[0])
+        self._autoscaler = Autoscaler(config, self._times, initial_rate)
+        self._running = self._autoscaler.desired if initial_rate * IDLE_SECONDS >= 1 else config.min_instances
         self._starting: deque[tuple[int, int]] = deque()
-        """In which step they will run, and how many."""
-        self._used: deque[tuple[int, int]] = deque()
-        """Steps with how many instances each had use for: descending, none older than an instance idles."""
-        self._all_until = 0
-        """Until this step every instance takes requests."""
-        self._backlog = self._gone = 0.0
-        """Requests that nobody works on, and those that are done or refused."""
-        self._cpu_seconds = self._here_seconds = 0.0
-        self.arrives = rates * step
-        self.arrived = np.cumsum(self.arrives)
-        self.done, self.refused, self.loads = (np.zeros(len(rates)) for _ in range(3))
-        """By step."""
+        """In which step instances will be ready, and how many."""
+        self._recently_needed: deque[tuple[int, int]] = deque()
+        """Step and number of instances needed then, in descending order, within the idle time."""
+        self._all_serve_until = 0
+        """Until this step every instance serves."""
+        self._backlog = self._completed = 0.0
+        """Requests that wait for a slot, and the number of requests answered or rejected so far."""
+        self._cpu_seconds = self._request_seconds = 0.0
+        self.arrivals = rates * step
+        self.cumulative_arrivals = np.cumsum(self.arrivals)
+        self.done, self.rejected, self.loads = (np.zeros(len(rates)) for _ in range(3))
+        """By step: requests answered, requests rejected, and the load as a share of the capacity."""
         self.starts = 0
         self.peak = self._running
         self.instance_seconds = self.active_seconds = self.idle_seconds = 0.0
 
-    def pass_step(self, number: int, spare: int) -> None:
-        """One step.
+    def advance(self, number: int, random_peak: int) -> None:
+        """Simulates one step.
 
         Args:
-            spare: instances that by chance are all needed at once, now and then.
+            random_peak: how many instances random clusters of arrivals need now and then.
         """
         while self._starting and self._starting[0][0] <= number:
             self._running += self._starting.popleft()[1]
-        places = self._choice.concurrency
-        serving = min(self._autoscaler.wanted, self._running)
-        if number < self._all_until or self._backlog >= serving * places:
+        slots = self._config.concurrency
+        serving = min(self._autoscaler.desired, self._running)
+        if number < self._all_serve_until or self._backlog >= serving * slots:
             serving = self._running
-        come = float(self.arrives[number])
-        done = min(self._backlog + come, serving * self._most)
-        self._backlog += come - done
-        # Without a backlog those that find an instance busy go to another, so the load is that of all.
+        arriving = float(self.arrivals[number])
+        done = min(self._backlog + arriving, serving * self._step_capacity)
+        self._backlog += arriving - done
+        # Without a backlog, requests that find an instance busy go to another, so all share the load.
         sharing = serving if self._backlog else self._running
-        load = done / (sharing * self._most) if sharing else 0.0
-        here = self._backlog + done / self.step * self._table.mean(load)
-        if here > self._running * places:
-            self._all_until = number + self._window_steps
-        needed = max(math.ceil(here / places), spare)
-        self._begin(number, needed)
-        self._note(done, serving, here)
-        self._expire(number, max(self._autoscaler.wanted, needed))
-        self._gone += done
+        load = done / (sharing * self._step_capacity) if sharing else 0.0
+        requests = self._backlog + done / self.step * self._table.mean(load)
+        if requests > self._running * slots:
+            self._all_serve_until = number + self._window_steps
+        needed = max(math.ceil(requests / slots), random_peak)
+        self._start_instances(number, needed)
+        self._account(done, serving, requests)
+        self._end_idle(number, max(self._autoscaler.desired, needed))
+        self._completed += done
         self.done[number], self.loads[number] = done, load
-        if number >= self._patience_steps and self._backlog:
-            placed = min(here, self._running * places)
-            late = float(self.arrived[number - self._patience_steps]) - self._gone - placed
-            self.refused[number] = refused = min(max(late, 0.0), self._backlog)
-            self._backlog -= refused
-            self._gone += refused
+        if number >= self._max_wait_steps and self._backlog:
+            in_slots = min(requests, self._running * slots)
+            overdue = (
+                float(self.cumulative_arrivals[number - self._max_wait_steps]) - self._completed - in_slots
+            )
+            self.rejected[number] = rejected = min(max(overdue, 0.0), self._backlog)
+            self._backlog -= rejected
+            self._completed += rejected
         if (number + 1) % self._decision_steps == 0:
             self._decide(number)
 
     @property
-    def _there(self) -> int:
+    def _instances(self) -> int:
         return self._running + sum(count for _, count in self._starting)
 
-    def _begin(self, number: int, wanted: int) -> None:
-        count = min(wanted, self._choice.max_instances) - self._there
+    def _start_instances(self, number: int, desired: int) -> None:
+        count = min(desired, self._config.max_instances) - self._instances
         if count > 0:
             self._starting.append((number + self._start_steps, count))
             self.starts += count
-            self.peak = max(self.peak, self._there)
+            self.peak = max(self.peak, self._instances)
 
-    def _note(self, done: float, serving: int, here: float) -> None:
-        active = self._active(done / self.step, serving)
+    def _account(self, done: float, serving: int, requests: float) -> None:
+        active = self._active_instances(done / self.step, serving)
         self.active_seconds += active * self.step
-        self.idle_seconds += max(self._choice.min_instances - active, 0.0) * self.step
-        self.instance_seconds += self._there * self.step
-        self._cpu_seconds += done * self._work.service
-        self._here_seconds += here * self.step
+        self.idle_seconds += max(self._config.min_instances - active, 0.0) * self.step
+        self.instance_seconds += self._instances * self.step
+        self._cpu_seconds += done * self._times.service
+        self._request_seconds += requests * self.step
 
-    def _active(self, rate: float, serving: int) -> float:
-        """Instances that are billed for having requests: those that serve, and those that take the rest."""
-        places = serving * self._choice.concurrency
-        left = rate * _blocked(rate * (self._work.service + self._work.wait), places)
-        most = self._most / self.step
+    def _active_instances(self, rate: float, serving: int) -> float:
+        """Mean number of instances that have requests: those that serve, and those that take the overflow."""
+        slots = serving * self._config.concurrency
+        overflow = rate * _erlang_b(rate * (self._times.service + self._times.wait), slots)
+        capacity = self._step_capacity / self.step
         return sum(
-            count * self._table.share(some / (count * most))
-            for count, some in ((serving, rate - left), (self._running - serving, left))
+            count * self._table.active_share(part / (count * capacity))
+            for count, part in ((serving, rate - overflow), (self._running - serving, overflow))
             if count
         )
 
-    def _expire(self, number: int, needed: int) -> None:
-        """Ends what nobody had use for during the time for which instances are kept."""
-        while self._used and self._used[-1][1] <= needed:
-            self._used.pop()
-        self._used.append((number, max(needed, self._choice.min_instances)))
-        if self._used[0][0] <= number - self._idle_steps:
-            self._used.popleft()
-            self._running = min(self._running, self._used[0][1])
+    def _end_idle(self, number: int, needed: int) -> None:
+        """Ends instances that were not needed for the whole idle time."""
+        while self._recently_needed and self._recently_needed[-1][1] <= needed:
+            self._recently_needed.pop()
+        self._recently_needed.append((number, max(needed, self._config.min_instances)))
+        if self._recently_needed[0][0] <= number - self._idle_steps:
+            self._recently_needed.popleft()
+            self._running = min(self._running, self._recently_needed[0][1])
 
     def _decide(self, number: int) -> None:
-        wanted = self._autoscaler.decide(
-            self._cpu_seconds / DECISION_SECONDS, self._here_seconds / DECISION_SECONDS
+        desired = self._autoscaler.decide(
+            self._cpu_seconds / DECISION_SECONDS, self._request_seconds / DECISION_SECONDS
         )
-        self._cpu_seconds = self._here_seconds = 0.0
-        self._begin(number, wanted)
+        self._cpu_seconds = self._request_seconds = 0.0
+        self._start_instances(number, desired)
 
 
-def _by_chance(rates: Floats, choice: Choice, work: Work) -> npt.NDArray[np.int64]:
-    """Instances that are all needed at once, by chance, about once while an instance idles."""
-    different, which = np.unique(rates, return_inverse=True)
-    needed = [_needed_by_chance(rate, choice, work) for rate in different.tolist()]
-    return np.array(needed, dtype=np.int64)[which]
+def _random_peaks(rates: Floats, config: ServiceConfig, times: ServiceTimes) -> npt.NDArray[np.int64]:
+    """Returns how many instances random clusters of arrivals need about once per idle time, by step."""
+    distinct, index = np.unique(rates, return_inverse=True)
+    needed = [_random_peak(rate, config, times) for rate in distinct.tolist()]
+    return np.array(needed, dtype=np.int64)[index]
 
 
-def _needed_by_chance(rate: float, choice: Choice, work: Work) -> int:
-    rare = min(1 / max(rate * IDLE_SECONDS, 1.0), 0.5)
-    deviations = NormalDist().inv_cdf(1 - rare)
-    # Poisson's quantile: the normal one, corrected for the skew.
-    busy = rate * (work.service + work.wait)
-    requests = busy + deviations * math.sqrt(busy) + (deviations**2 - 1) / 6
-    # Of so many averages over a window, the highest is two standard deviations above the middle.
+def _random_peak(rate: float, config: ServiceConfig, times: ServiceTimes) -> int:
+    probability = min(1 / max(rate * IDLE_SECONDS, 1.0), 0.5)
+    deviations = NormalDist().inv_cdf(1 - probability)
+    # Poisson quantile: the normal distribution's, corrected for skewness.
+    mean = rate * (times.service + times.wait)
+    requests = mean + deviations * math.sqrt(mean) + (deviations**2 - 1) / 6
+    # The highest of so many window averages is about two standard deviations above the mean.
     highest = rate + 2 * math.sqrt(rate / WINDOW_SECONDS)
-    return max(choice.bounded(requests / choice.concurrency), choice.instances_for(highest, work))
+    return max(config.clamp(requests / config.concurrency), config.instances_for(highest, times))
 
 
 @functools.lru_cache(maxsize=100_000)
-def _blocked(requests: float, places: int) -> float:
-    """Erlang's B formula: the share that finds all places taken.
+def _erlang_b(requests: float, slots: int) -> float:
+    """Erlang B formula: the share of requests that find all slots taken.
 
     Args:
-        requests: there at once, on average, if there were places for all.
+        requests: mean number of concurrent requests if slots were unlimited.
     """
-    if places > requests + 10 * math.sqrt(requests + 1):
+    if slots > requests + 10 * math.sqrt(requests + 1):
         return 0.0
     blocked = 1.0
-    for place in range(1, places + 1):
-        blocked = requests * blocked / (place + requests * blocked)
+    for slot in range(1, slots + 1):
+        blocked = requests * blocked / (slot + requests * blocked)
     return blocked
 
 
-def _latencies(flow: _Flow, table: Steady) -> Latencies:
-    """Of the requests that were done: how long each waited in the backlog, and what its load did to it."""
-    steps = len(flow.arrives)
-    ends = np.arange(1, steps + 1) * flow.step
-    gone = flow.done + flow.refused
-    left = np.cumsum(gone)
-    leave = np.interp(flow.arrived - flow.arrives / 2, left, ends)
-    waited = np.maximum(leave - ends, 0.0)
-    waited[flow.arrived - left < 1e-6 * flow.arrived] = 0.0  # nothing is left of the step at its own end
-    at = np.minimum((leave / flow.step).astype(int), steps - 1)
-    answered = flow.arrives * np.divide(flow.done[at], gone[at], out=np.ones(steps), where=gone[at] > 0)
-    # A load lies between two of the table. Steps alike in load and wait become one.
-    upper = np.clip(np.searchsorted(LOADS, flow.loads), 1, len(LOADS) - 1)
-    share = np.clip((flow.loads - LOADS[upper - 1]) / np.diff(LOADS)[upper - 1], 0.0, 1.0)
-    kinds = np.column_stack([np.concatenate([upper - 1, upper]), np.tile(np.round(waited, ROUNDED), 2)])
-    alike, which = np.unique(kinds, axis=0, return_inverse=True)
-    counts = np.bincount(which.ravel(), np.concatenate([answered * (1 - share), answered * share]))
-    some = counts > 0
-    points = table.latencies[alike[some, 0].astype(int)] + alike[some, 1][:, None]
-    return Latencies.of(points.ravel(), np.repeat(counts[some] / points.shape[1], points.shape[1]))
+def _latencies(service: _FluidService, table: SteadyStateTable) -> Latencies:
+    """Latencies of answered requests: the wait in the backlog plus the latency at the step's load."""
+    steps = len(service.arrivals)
+    ends = np.arange(1, steps + 1) * service.step
+    departures = service.done + service.rejected
+    cumulative_departures = np.cumsum(departures)
+    arrived = service.cumulative_arrivals
+    left_at = np.interp(arrived - service.arrivals / 2, cumulative_departures, ends)
+    waits = np.maximum(left_at - ends, 0.0)
+    waits[arrived - cumulative_departures < 1e-6 * arrived] = 0.0  # no backlog at the end of the step
+    at = np.minimum((left_at / service.step).astype(int), steps - 1)
+    answered = service.arrivals * np.divide(
+        service.done[at], departures[at], out=np.ones(steps), where=departures[at] > 0
+    )
+    # A load lies between two of the table. Steps with the same loads and wait are combined.
+    upper = np.clip(np.searchsorted(LOADS, service.loads), 1, len(LOADS) - 1)
+    share = np.clip((service.loads - LOADS[upper - 1]) / np.diff(LOADS)[upper - 1], 0.0, 1.0)
+    kinds = np.column_stack([np.concatenate([upper - 1, upper]), np.tile(np.round(waits, WAIT_DIGITS), 2)])
+    distinct, index = np.unique(kinds, axis=0, return_inverse=True)
+    counts = np.bincount(index.ravel(), np.concatenate([answered * (1 - share), answered * share]))
+    nonzero = counts > 0
+    points = table.latencies[distinct[nonzero, 0].astype(int)] + distinct[nonzero, 1][:, None]
+    return Latencies.from_samples(
+        points.ravel(), np.repeat(counts[nonzero] / points.shape[1], points.shape[1])
+    )

@@ -1,13 +1,13 @@
-"""What a month costs: Google's list prices of a tier 1 region, seen in 2026, without the free quotas.
+"""Monthly cost in dollars: Google's list prices for a tier 1 region in 2026, without the free quotas.
 
-Google's pages "Cloud Run pricing" and "Pub/Sub pricing"; dollars.
+From Google's pages "Cloud Run pricing" and "Pub/Sub pricing".
 """
 
 import math
 
-from jobs.capacity_study.cloud_run import Choice
-from jobs.capacity_study.result import Outcome
-from jobs.capacity_study.service_profile import Measured
+from jobs.capacity_study.cloud_run import ServiceConfig
+from jobs.capacity_study.result import SimulationResult
+from jobs.capacity_study.service_profile import ServiceProfile
 
 MONTH_SECONDS = 30 * 24 * 3600
 MILLION = 1e6
@@ -16,47 +16,52 @@ TIB = 2**40
 ACTIVE_VCPU_SECOND, ACTIVE_GIB_SECOND = 24e-6, 2.5e-6
 IDLE_VCPU_SECOND, IDLE_GIB_SECOND = 2.5e-6, 2.5e-6
 REQUEST = 0.4 / MILLION
-"""These with request-based billing."""
+"""Prices of request-based billing."""
 WHOLE_VCPU_SECOND, WHOLE_GIB_SECOND = 18e-6, 2e-6
-"""With instance-based billing, as long as an instance exists."""
+"""Prices of instance-based billing, for an instance's whole lifetime."""
 PUBSUB_TIB = 40.0
-"""For what is published, and again for what is delivered."""
+"""For publishing, and again for delivery."""
 BIGQUERY_TIB = 50.0
-"""For what a BigQuery subscription writes."""
+"""For writing by a BigQuery subscription."""
 
 SMALLEST_GIB = 0.5
-"""What Cloud Run's second generation of execution environments asks for."""
+"""Minimum of Cloud Run's second-generation execution environment."""
 HEADROOM = 2.0
-"""Of memory: requests that are held under overload come on top of what was measured."""
+"""Factor on the measured memory, for requests that are held under overload."""
 
 
-def memory_gib(measured: Measured) -> float:
-    """The memory to give an instance: a power of two, in GiB."""
-    needed = measured.memory_mb * 1e6 * HEADROOM / 2**30
+def memory_gib(profile: ServiceProfile) -> float:
+    """Returns the memory to configure for an instance: a power of two, in GiB."""
+    needed = profile.memory_mb * 1e6 * HEADROOM / 2**30
     return max(SMALLEST_GIB, float(2 ** math.ceil(math.log2(needed))))
 
 
-def cloud_run(outcome: Outcome, measured: Measured, choice: Choice) -> dict[str, float]:
-    """A month of such traffic, in dollars, by the billing's name; less than a vCPU has only the first."""
-    gib = memory_gib(measured)
-    active = outcome.active_seconds + outcome.start_seconds
+def cloud_run_costs(
+    result: SimulationResult, profile: ServiceProfile, config: ServiceConfig
+) -> dict[str, float]:
+    """Returns the dollars for a month of such traffic, by billing model.
+
+    The models are `request` and, with at least one vCPU, `instance`.
+    """
+    gib = memory_gib(profile)
+    active = result.active_seconds + result.start_seconds
     by_request = (
-        active * (choice.vcpu * ACTIVE_VCPU_SECOND + gib * ACTIVE_GIB_SECOND)
-        + outcome.idle_seconds * (choice.vcpu * IDLE_VCPU_SECOND + gib * IDLE_GIB_SECOND)
-        + outcome.requests * REQUEST
+        active * (config.vcpu * ACTIVE_VCPU_SECOND + gib * ACTIVE_GIB_SECOND)
+        + result.idle_seconds * (config.vcpu * IDLE_VCPU_SECOND + gib * IDLE_GIB_SECOND)
+        + result.requests * REQUEST
     )
-    bills = {"request": by_request}
-    if choice.vcpu >= 1:
-        whole = choice.vcpu * WHOLE_VCPU_SECOND + gib * WHOLE_GIB_SECOND
-        bills["instance"] = outcome.instance_seconds * whole
-    return {name: dollars * MONTH_SECONDS / outcome.seconds for name, dollars in bills.items()}
+    costs = {"request": by_request}
+    if config.vcpu >= 1:
+        whole = config.vcpu * WHOLE_VCPU_SECOND + gib * WHOLE_GIB_SECOND
+        costs["instance"] = result.instance_seconds * whole
+    return {name: dollars * MONTH_SECONDS / result.seconds for name, dollars in costs.items()}
 
 
-def cheaper(bills: dict[str, float]) -> str:
-    """The billing that costs less."""
-    return min(bills, key=lambda name: bills[name])
+def cheapest(costs: dict[str, float]) -> str:
+    """Returns the billing model that costs less."""
+    return min(costs, key=lambda name: costs[name])
 
 
-def messages(events: float, measured: Measured) -> float:
-    """So many events in and predictions out, and these into BigQuery, in dollars."""
-    return events * measured.event_bytes / TIB * (2 * PUBSUB_TIB + PUBSUB_TIB + BIGQUERY_TIB)
+def message_cost(events: float, profile: ServiceProfile) -> float:
+    """Returns the dollars for so many events in and predictions out, the latter also written to BigQuery."""
+    return events * profile.event_bytes / TIB * (2 * PUBSUB_TIB + PUBSUB_TIB + BIGQUERY_TIB)

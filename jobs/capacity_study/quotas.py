@@ -1,76 +1,75 @@
-"""What stands in the way of more traffic, in the order in which it is met.
+"""Quotas and other limits on traffic, in the order in which growing traffic reaches them.
 
-Quotas are those that a project begins with; the project's own are on the console's page of quotas. Google's
-pages are named as they were in 2026. A quota whose figure could not be confirmed is left out.
+Quotas are the defaults of a new project; the console's quota page shows a project's own. Google's pages are
+named as they were in 2026. Quotas whose values could not be confirmed are left out.
 """
 
 from dataclasses import dataclass
 
-from jobs.capacity_study.cloud_run import MOST_INSTANCES, TARGET, Choice
-from jobs.capacity_study.service_profile import Measured, Work
+from jobs.capacity_study.cloud_run import MAX_INSTANCES, TARGET_UTILIZATION, ServiceConfig
+from jobs.capacity_study.service_profile import ServiceProfile, ServiceTimes
 
 REGION_VCPU = 1000
-"""Google's own example of a project's quota in one region."""
+"""Google's example of a project's quota in one region."""
 PUSH_BYTES, PUBLISH_BYTES = 440e6, 4e9
-"""A second, in one of Pub/Sub's large regions; others have less."""
+"""Bytes a second in one of Pub/Sub's large regions; other regions have less."""
 
 
 @dataclass(frozen=True)
-class Limit:
-    """Something that does not go on for ever."""
+class Bottleneck:
+    """A limit on traffic."""
 
     name: str
     label: str
-    """The name in a picture."""
+    """Short name for a plot."""
     rate: float
-    """Requests or events a second at which it is met."""
-    way: str
-    """Past it."""
+    """Requests or events a second at which it is reached."""
+    remedy: str
     source: str
-    """Google's page that says so."""
+    """The page of Google's documentation that states it."""
 
 
-def ladder(measured: Measured, choice: Choice) -> list[Limit]:
-    """The limits of such a service, the first to be met first."""
-    work = Work.of(measured, choice.vcpu)
-    most = choice.rate(work)
-    scarce = "places" if most < choice.workers / work.service else "CPU"
+def bottlenecks(profile: ServiceProfile, config: ServiceConfig) -> list[Bottleneck]:
+    """Returns the limits of a service, lowest rate first."""
+    times = ServiceTimes.from_profile(profile, config.vcpu)
+    max_rate = config.max_rate(times)
+    resource = "concurrency" if max_rate < config.workers / times.service else "CPU"
     limits = [
-        Limit(
-            f"one instance, {TARGET:.0%} of its {scarce}",
+        Bottleneck(
+            f"one instance, {TARGET_UTILIZATION:.0%} of its {resource}",
             "one instance",
-            TARGET * most,
+            TARGET_UTILIZATION * max_rate,
             "none needed: the autoscaler adds instances",
             "Cloud Run, About instance autoscaling",
         ),
-        Limit(
-            f"{MOST_INSTANCES} instances, the usual maximum of a revision",
-            f"{MOST_INSTANCES} instances",
-            MOST_INSTANCES * TARGET * most,
+        Bottleneck(
+            f"{MAX_INSTANCES} instances, the default maximum of a revision",
+            f"{MAX_INSTANCES} instances",
+            MAX_INSTANCES * TARGET_UTILIZATION * max_rate,
             "set a higher maximum",
             "Cloud Run, Set maximum instances",
         ),
-        Limit(
+        Bottleneck(
             f"{REGION_VCPU:,} vCPU in a region",
             f"{REGION_VCPU:,} vCPU",
-            REGION_VCPU / choice.vcpu * TARGET * most,
+            REGION_VCPU / config.vcpu * TARGET_UTILIZATION * max_rate,
             "ask for more quota, or deploy to a second region",
             "Cloud Run, About maximum instances",
         ),
     ]
-    if measured.event_bytes:
+    if profile.event_bytes:
         limits += [
-            Limit(
+            Bottleneck(
                 f"push deliveries of {PUSH_BYTES / 1e6:.0f} MB a second in a large region",
                 f"push {PUSH_BYTES / 1e6:.0f} MB/s",
-                PUSH_BYTES / measured.event_bytes,
+                PUSH_BYTES / profile.event_bytes,
                 "ask for more quota, spread the topics over regions, or send lists of rides to `predict`",
                 "Pub/Sub, Quotas and limits",
             ),
-            Limit(
+            Bottleneck(
                 f"publishing {PUBLISH_BYTES / 1e9:.0f} GB a second in a large region, events and predictions",
                 f"publish {PUBLISH_BYTES / 1e9:.0f} GB/s",
-                PUBLISH_BYTES / (2 * measured.event_bytes),
+                PUBLISH_BYTES / (2 * profile.event_bytes),
                 "ask for more quota, or spread the topics over regions",
                 "Pub/Sub, Quotas and limits",
             ),

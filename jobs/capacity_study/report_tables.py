@@ -1,157 +1,161 @@
-"""A plan as tables, for a terminal and for a document."""
+"""The study's results as tables, for the terminal and for Markdown documents."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.table import Table
 
-from jobs.capacity_study.cloud_run import Choice
+from jobs.capacity_study.cloud_run import ServiceConfig
 from jobs.capacity_study.pricing import memory_gib
-from jobs.capacity_study.quotas import Limit
-from jobs.capacity_study.scenarios import Planned, Recommendation, Scale
-from jobs.capacity_study.service_profile import Measured
+from jobs.capacity_study.quotas import Bottleneck
+from jobs.capacity_study.scenarios import Recommendation, Scale, Scenario
+from jobs.capacity_study.service_profile import ServiceProfile
+from jobs.ui.markdown import markdown_table
 
 Row = Mapping[str, str]
-"""Cells by the name of their column."""
+"""Cells by column name."""
+
+TEXT_COLUMNS = ("limit", "remedy", "billing", "source", "traffic", "function")
+"""Endings of the names of columns that contain text and are aligned left."""
 
 
 @dataclass(frozen=True)
-class Report:
-    """One table."""
+class ReportTable:
+    """A table with a title."""
 
     title: str
     rows: Sequence[Row]
 
     def rich(self) -> Table:
-        """For a terminal."""
+        """Returns the table for the terminal."""
         table = Table(title=self.title, title_justify="left")
         for name in self.rows[0]:
-            table.add_column(name, justify="left" if _is_read(name) else "right")
+            table.add_column(name, justify="left" if _is_text(name) else "right")
         for row in self.rows:
             table.add_row(*row.values())
         return table
 
     def markdown(self) -> str:
-        """For a document."""
+        """Returns the table in Markdown, without the title."""
         names = list(self.rows[0])
-        rules = ["---" if _is_read(name) else "--:" for name in names]
-        lines = [names, rules, *(list(row.values()) for row in self.rows)]
-        return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+        numeric = [name for name in names if not _is_text(name)]
+        return markdown_table(names, [list(row.values()) for row in self.rows], numeric)
 
 
-def _is_read(column: str) -> bool:
-    """Whether its cells are words, not figures to compare."""
-    return column.endswith(("limit", "it", "billing", "source", "traffic", "function")) or column.startswith(
-        "cheapest"
-    )
+def _is_text(column: str) -> bool:
+    return column.endswith(TEXT_COLUMNS) or column.startswith("cheapest")
 
 
-def figures_report(functions: Mapping[str, Measured]) -> Report:
-    """What was measured, and the instance that it asks for."""
+def measurements_table(functions: Mapping[str, ServiceProfile]) -> ReportTable:
+    """The measurements, and the memory that an instance needs accordingly."""
     rows = [
         {
-            "of the function": f"`{name}`",
-            "CPU ms a request": f"{each.service_ms:g}",
-            "waiting ms": f"{each.wait_ms:g}",
-            "start s": f"{each.start_s:g}",
-            "memory MB": f"{each.memory_mb:g}",
-            "instance GiB": f"{memory_gib(each):g}",
-            "event bytes": f"{each.event_bytes:,.0f}" if each.event_bytes else "–",
+            "function": f"`{name}`",
+            "CPU ms a request": f"{profile.service_ms:g}",
+            "waiting ms": f"{profile.wait_ms:g}",
+            "start s": f"{profile.start_s:g}",
+            "memory MB": f"{profile.memory_mb:g}",
+            "instance GiB": f"{memory_gib(profile):g}",
+            "event bytes": f"{profile.event_bytes:,.0f}" if profile.event_bytes else "–",
         }
-        for name, each in functions.items()
+        for name, profile in functions.items()
     ]
-    return Report("What was measured of one process", rows)
+    return ReportTable("Measurements of one process", rows)
 
 
-def scales_report(function: str, scales: Sequence[Scale]) -> Report:
-    """What each scale needs, costs and meets."""
-    return Report(
-        f"{function}: a day of New York's taxis, scaled; $ a month", [_scale_row(scale) for scale in scales]
-    )
+def scales_table(function: str, scales: Sequence[Scale]) -> ReportTable:
+    """Instances, latency and cost at each scale."""
+    title = f"{function}: a day of New York's taxis, scaled; $ a month"
+    return ReportTable(title, [_scale_row(scale) for scale in scales])
 
 
 def _scale_row(scale: Scale) -> Row:
-    planned = scale.planned
+    scenario = scale.scenario
     return {
         "a second": f"{scale.rate:,.0f}",
-        "at its peak": _rate(planned.profile.peak),
-        "instances": f"{planned.outcome.peak_instances:,.0f}",
-        "p50 ms": _milliseconds(planned.latency_ms(0.5)),
-        "p99 ms": _milliseconds(planned.latency_ms(0.99)),
-        "Cloud Run $": _dollars(planned.dollars),
-        "billing": planned.billing,
-        "messages $": _dollars(planned.message_dollars),
-        "$ a million": f"{planned.dollars_per_million:,.3f}",
+        "peak": _rate(scenario.traffic.peak),
+        "instances": f"{scenario.result.peak_instances:,.0f}",
+        "p50 ms": _milliseconds(scenario.latency_ms(0.5)),
+        "p99 ms": _milliseconds(scenario.latency_ms(0.99)),
+        "Cloud Run $": _dollars(scenario.dollars),
+        "billing": scenario.billing,
+        "messages $": _dollars(scenario.message_dollars),
+        "$ a million": f"{scenario.dollars_per_million:,.3f}",
     }
 
 
-def met_report(function: str, scales: Sequence[Scale]) -> Report:
-    """The first limit that each scale meets, and the way past it."""
-    return Report(f"{function}: what breaks first", [_met_row(scale) for scale in scales])
+def reached_limits_table(function: str, scales: Sequence[Scale]) -> ReportTable:
+    """The first limit that each scale reaches, and its remedy."""
+    rows = [
+        {
+            "a second": f"{scale.rate:,.0f}",
+            "first limit": scale.reached[0].name if scale.reached else "–",
+            "remedy": scale.reached[0].remedy if scale.reached else "–",
+            "next limit": f"{scale.next.name}: {scale.next.rate:,.0f}/s" if scale.next else "–",
+        }
+        for scale in scales
+    ]
+    return ReportTable(f"{function}: what breaks first", rows)
 
 
-def _met_row(scale: Scale) -> Row:
-    first = scale.met[0] if scale.met else None
-    return {
-        "a second": f"{scale.rate:,.0f}",
-        "first limit": first.name if first else "–",
-        "way past it": first.way if first else "–",
-        "next limit": f"{scale.ahead.name}: {scale.ahead.rate:,.0f}/s" if scale.ahead else "–",
-    }
-
-
-def limits_report(limits: Sequence[Limit]) -> Report:
-    """Where each limit is met."""
+def limits_table(limits: Sequence[Bottleneck]) -> ReportTable:
+    """The rate at which each limit is reached."""
     rows = [
         {
             "limit": limit.name,
-            "met at, a second": f"{limit.rate:,.0f}",
-            "way past it": limit.way,
+            "reached at, a second": f"{limit.rate:,.0f}",
+            "remedy": limit.remedy,
             "source": limit.source,
         }
         for limit in limits
     ]
-    return Report("Limits, the first to be met first", rows)
+    return ReportTable("Limits, lowest rate first", rows)
 
 
-def choices_report(function: str, planned: Mapping[Choice, Sequence[Planned]]) -> Report:
-    """What each choice makes of each kind of traffic."""
-    labels = "; ".join(each.profile.label for each in next(iter(planned.values())))
-    rows = [_choice_row(choice, each) for choice, each in planned.items()]
-    return Report(f"{function}: {labels}. Instances at the peak, refused, and $ a month of it", rows)
+def configs_table(function: str, scenarios: Mapping[ServiceConfig, Sequence[Scenario]]) -> ReportTable:
+    """Instances, latency and cost of each configuration with each kind of traffic."""
+    labels = "; ".join(scenario.traffic.label for scenario in next(iter(scenarios.values())))
+    rows = [_config_row(config, each) for config, each in scenarios.items()]
+    return ReportTable(f"{function}: {labels}. Peak instances, rejected requests, and $ a month of it", rows)
 
 
-def _choice_row(choice: Choice, planned: Sequence[Planned]) -> Row:
-    row = {"vCPU": f"{choice.vcpu:g}", "places": f"{choice.concurrency:,}", "min": f"{choice.min_instances}"}
-    for each in planned:
-        name = each.profile.name
-        refused = each.outcome.refused / each.outcome.requests
-        row[f"{name} inst."] = f"{each.outcome.peak_instances:,.0f}"
-        row[f"{name} p99 ms"] = _milliseconds(each.latency_ms(0.99)) + (
-            f" ({refused:.1%} 429)" if refused else ""
+def _config_row(config: ServiceConfig, scenarios: Sequence[Scenario]) -> Row:
+    row = {
+        "vCPU": f"{config.vcpu:g}",
+        "concurrency": f"{config.concurrency:,}",
+        "min": f"{config.min_instances}",
+    }
+    for scenario in scenarios:
+        name = scenario.traffic.name
+        rejected = scenario.result.rejected / scenario.result.requests
+        row[f"{name} inst."] = f"{scenario.result.peak_instances:,.0f}"
+        row[f"{name} p99 ms"] = _milliseconds(scenario.latency_ms(0.99)) + (
+            f" ({rejected:.1%} 429)" if rejected else ""
         )
-        row[f"{name} $"] = _dollars(each.dollars)
+        row[f"{name} $"] = _dollars(scenario.dollars)
     return row
 
 
-def recommendations_report(function: str, recommendations: Sequence[Recommendation], quick: float) -> Report:
-    """Which choice for which traffic."""
+def recommendations_table(
+    function: str, recommendations: Sequence[Recommendation], fast_ms: float
+) -> ReportTable:
+    """The best configuration for each kind of traffic."""
     rows = [
         {
-            "traffic": each.profile.label,
-            "cheapest": _choice(each.cheapest),
-            f"cheapest with p99 ≤ {quick:g} ms": _choice(each.quick) if each.quick else "none of these",
+            "traffic": each.traffic.label,
+            "cheapest": _describe(each.cheapest),
+            f"cheapest with p99 ≤ {fast_ms:g} ms": _describe(each.fast) if each.fast else "none of these",
         }
         for each in recommendations
     ]
-    return Report(f"{function}: which choice for which traffic", rows)
+    return ReportTable(f"{function}: recommended settings by traffic", rows)
 
 
-def _choice(planned: Planned) -> str:
-    choice = planned.choice
-    settings = f"{choice.vcpu:g} vCPU, concurrency {choice.concurrency}, min {choice.min_instances}"
-    figures = f"${_dollars(planned.dollars)}, p99 {_milliseconds(planned.latency_ms(0.99))} ms"
-    return f"{settings}, {planned.billing}-based: {figures}"
+def _describe(scenario: Scenario) -> str:
+    config = scenario.config
+    settings = f"{config.vcpu:g} vCPU, concurrency {config.concurrency}, min {config.min_instances}"
+    figures = f"${_dollars(scenario.dollars)}, p99 {_milliseconds(scenario.latency_ms(0.99))} ms"
+    return f"{settings}, {scenario.billing}-based: {figures}"
 
 
 def _rate(rate: float) -> str:

@@ -1,60 +1,61 @@
-"""What a simulation brought: how long requests took, and for how long instances were there."""
+"""Results of a simulation: latencies and instance-seconds."""
 
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from jobs.capacity_study.traffic import Floats
 
 
 @dataclass(frozen=True)
 class Latencies:
-    """Seconds from a request's arrival to its answer, each with how many requests took so long."""
+    """A weighted distribution of seconds from a request's arrival to its answer."""
 
     seconds: Floats
-    """Ascending."""
+    """Ascending, [n]."""
     counts: Floats
+    """Number of requests with each latency, [n]."""
 
     @classmethod
-    def of(cls, seconds: Floats, counts: Floats | None = None) -> "Latencies":
+    def from_samples(cls, seconds: Floats, counts: Floats | None = None) -> "Latencies":
+        """Sorts latencies; without counts each stands for one request."""
         counts = np.ones(len(seconds)) if counts is None else counts
         order = np.argsort(seconds)
         return cls(seconds[order], counts[order])
 
     def quantile(self, share: float) -> float:
-        """Such a share of the requests took no longer, in seconds; NaN if there were none."""
+        """Returns the latency in seconds that this share of the requests does not exceed; NaN without any."""
         if not len(self.seconds):
             return float("nan")
-        so_far = np.cumsum(self.counts)
-        place = int(np.searchsorted(so_far, share * so_far[-1]))
-        return float(self.seconds[min(place, len(self.seconds) - 1)])
+        cumulative = np.cumsum(self.counts)
+        index = int(np.searchsorted(cumulative, share * cumulative[-1]))
+        return float(self.seconds[min(index, len(self.seconds) - 1)])
 
     def mean(self) -> float:
-        """Seconds."""
+        """Returns the mean latency in seconds."""
         return float(np.average(self.seconds, weights=self.counts))
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """Of one service under one stretch of traffic."""
+class SimulationResult:
+    """How one service handles one traffic profile."""
 
     seconds: float
-    """Of traffic."""
+    """Duration of the traffic."""
     requests: float
-    """That came."""
-    refused: float
-    """With 429, because they had waited too long for a place."""
+    """Number of requests that arrived."""
+    rejected: float
+    """Number of requests that got a 429, because they had waited too long for a slot."""
     latencies: Latencies
-    """Of those that were answered."""
+    """Of the requests that were answered."""
     starts: float
-    """Instances that were started."""
+    """Number of instances started."""
     peak_instances: float
     instance_seconds: float
-    """In which instances existed, with their starts."""
+    """Total lifetime of the instances, starts included."""
     active_seconds: float
-    """In which they had requests, in whole tenths of a second, as they are billed."""
+    """Time in which instances had requests, in whole tenths of a second, as it is billed."""
     start_seconds: float
-    """In which they started."""
+    """Time in which instances were starting."""
     idle_seconds: float
-    """In which instances of the minimum had no request."""
+    """Time in which instances of the minimum had no request."""

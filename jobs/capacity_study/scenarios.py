@@ -1,148 +1,152 @@
-"""What is simulated for a plan: scales of traffic for one choice, and choices for some kinds of traffic."""
+"""The simulated scenarios: several scales of traffic for one configuration, and configurations to compare."""
 
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from jobs.capacity_study.cloud_run import Choice, ImpossibleChoice
-from jobs.capacity_study.pricing import MILLION, MONTH_SECONDS, cheaper, cloud_run, messages
-from jobs.capacity_study.quotas import Limit, ladder
-from jobs.capacity_study.result import Outcome
-from jobs.capacity_study.service_profile import Measured
+from jobs.capacity_study.cloud_run import InvalidServiceConfig, ServiceConfig
+from jobs.capacity_study.pricing import MILLION, MONTH_SECONDS, cheapest, cloud_run_costs, message_cost
+from jobs.capacity_study.quotas import Bottleneck, bottlenecks
+from jobs.capacity_study.result import SimulationResult
+from jobs.capacity_study.service_profile import ServiceProfile
 from jobs.capacity_study.simulation import simulate
-from jobs.capacity_study.traffic import Floats, Profile, taxi_day
+from jobs.capacity_study.traffic import Floats, TrafficProfile, taxi_day
 
 SCALES = (1.0, 10.0, 100.0, 1_000.0, 10_000.0, 100_000.0)
 """Requests or events a second, on average over the day."""
-SCALES_CHOICE = Choice(concurrency=80, min_instances=1, max_instances=1000)
+SCALES_CONFIG = ServiceConfig(concurrency=80, min_instances=1, max_instances=1000)
 
 
 @dataclass(frozen=True)
-class Planned:
-    """A choice, a stretch of traffic, and what comes of them."""
+class Scenario:
+    """A service with a configuration under some traffic, and the simulation's result."""
 
-    profile: Profile
-    measured: Measured
-    choice: Choice
-    outcome: Outcome
+    traffic: TrafficProfile
+    profile: ServiceProfile
+    config: ServiceConfig
+    result: SimulationResult
 
     @classmethod
-    def of(cls, profile: Profile, measured: Measured, choice: Choice, seed: int) -> "Planned":
-        return cls(profile, measured, choice, simulate(profile, measured, choice, seed))
+    def simulated(
+        cls, traffic: TrafficProfile, profile: ServiceProfile, config: ServiceConfig, seed: int
+    ) -> "Scenario":
+        """Simulates the scenario."""
+        return cls(traffic, profile, config, simulate(traffic, profile, config, seed))
 
     @property
-    def bills(self) -> dict[str, float]:
-        """Cloud Run's, in dollars a month, by the name of the billing."""
-        return cloud_run(self.outcome, self.measured, self.choice)
+    def costs(self) -> dict[str, float]:
+        """Cloud Run's dollars a month, by billing model."""
+        return cloud_run_costs(self.result, self.profile, self.config)
 
     @property
     def billing(self) -> str:
-        """The cheaper one's name."""
-        return cheaper(self.bills)
+        """The cheaper billing model."""
+        return cheapest(self.costs)
 
     @property
     def dollars(self) -> float:
-        """Cloud Run's, a month, with the cheaper billing."""
-        return self.bills[self.billing]
+        """Cloud Run's dollars a month, with the cheaper billing model."""
+        return self.costs[self.billing]
 
     @property
     def message_dollars(self) -> float:
-        """Pub/Sub's and BigQuery's, a month."""
-        return messages(self.monthly, self.measured)
+        """Dollars a month for Pub/Sub and its BigQuery subscription."""
+        return message_cost(self.monthly_requests, self.profile)
 
     @property
-    def monthly(self) -> float:
-        """Requests or events in a month."""
-        return self.outcome.requests / self.outcome.seconds * MONTH_SECONDS
+    def monthly_requests(self) -> float:
+        """Requests or events a month."""
+        return self.result.requests / self.result.seconds * MONTH_SECONDS
 
     @property
     def dollars_per_million(self) -> float:
-        """Of all together, for a million requests or events."""
-        return (self.dollars + self.message_dollars) / self.monthly * MILLION
+        """Total dollars for a million requests or events."""
+        return (self.dollars + self.message_dollars) / self.monthly_requests * MILLION
 
     def latency_ms(self, share: float) -> float:
-        """Such a share of the requests took no longer; without the network."""
-        return 1000 * self.outcome.latencies.quantile(share)
+        """Returns the latency that this share of the requests does not exceed, without the network."""
+        return 1000 * self.result.latencies.quantile(share)
 
-    def answers_within(self, milliseconds: float) -> bool:
-        """Whether 99 of 100 requests took no longer, and none was refused."""
-        return self.outcome.refused == 0 and self.latency_ms(0.99) <= milliseconds
+    def is_fast(self, max_ms: float) -> bool:
+        """Whether p99 is at most `max_ms`, and no request is rejected."""
+        return self.result.rejected == 0 and self.latency_ms(0.99) <= max_ms
 
 
 @dataclass(frozen=True)
 class Scale:
-    """A day of traffic at some scale."""
+    """A day of traffic at some mean rate."""
 
     rate: float
-    planned: Planned
-    met: list[Limit]
-    """Limits that its peak meets, and that no smaller scale has met."""
-    ahead: Limit | None
-    """The next one."""
+    scenario: Scenario
+    reached: list[Bottleneck]
+    """Limits that the day's peak reaches and no smaller scale does."""
+    next: Bottleneck | None
+    """The first limit that it does not reach."""
 
 
-def scales(measured: Measured, seed: int, counts: Floats | None) -> list[Scale]:
-    """Days at each of `SCALES`.
+def simulate_scales(profile: ServiceProfile, seed: int, rides_by_part: Floats | None) -> list[Scale]:
+    """Simulates a day at each of `SCALES`.
 
     Args:
-        counts: see `taxi_day`.
+        rides_by_part: see `taxi_day`.
     """
-    limits = ladder(measured, SCALES_CHOICE)
-    found = []
-    met_before = 0
+    limits = bottlenecks(profile, SCALES_CONFIG)
+    scales = []
+    reached_before = 0
     for rate in SCALES:
-        day = taxi_day(rate, counts)
-        met = sum(limit.rate <= day.peak for limit in limits)
-        planned = Planned.of(day, measured, SCALES_CHOICE, seed)
-        found.append(Scale(rate, planned, limits[met_before:met], limits[met] if met < len(limits) else None))
-        met_before = met
-    return found
+        day = taxi_day(rate, rides_by_part)
+        reached = sum(limit.rate <= day.peak for limit in limits)
+        scenario = Scenario.simulated(day, profile, SCALES_CONFIG, seed)
+        next_limit = limits[reached] if reached < len(limits) else None
+        scales.append(Scale(rate, scenario, limits[reached_before:reached], next_limit))
+        reached_before = reached
+    return scales
 
 
-def choices(
+def service_configs(
     concurrency: Iterable[int], min_instances: Sequence[int], max_instances: int, vcpu: Iterable[float]
-) -> list[Choice]:
-    """All settings together that Cloud Run takes.
+) -> list[ServiceConfig]:
+    """Returns all combinations that Cloud Run accepts.
 
     Raises:
-        ImpossibleChoice: it takes none of them.
+        InvalidServiceConfig: it accepts none.
     """
-    possible, impossible = [], []
-    pairs = [(cpus, places) for cpus in vcpu for places in concurrency]
-    for cpus, places in pairs:
-        for least in min_instances:
+    valid, errors = [], []
+    for vcpus, slots in [(vcpus, slots) for vcpus in vcpu for slots in concurrency]:
+        for minimum in min_instances:
             try:
-                possible.append(Choice(places, least, max_instances, cpus))
-            except ImpossibleChoice as error:
-                impossible.append(error)
-    if not possible:
-        raise impossible[0]
-    return possible
+                valid.append(ServiceConfig(slots, minimum, max_instances, vcpus))
+            except InvalidServiceConfig as error:
+                errors.append(error)
+    if not valid:
+        raise errors[0]
+    return valid
 
 
 @dataclass(frozen=True)
 class Recommendation:
-    """For one kind of traffic."""
+    """The best configurations for one kind of traffic."""
 
-    profile: Profile
-    cheapest: Planned
-    """That refuses nothing."""
-    quick: Planned | None
-    """The cheapest that is quick enough; None if none is."""
+    traffic: TrafficProfile
+    cheapest: Scenario
+    """The cheapest that rejects no request."""
+    fast: Scenario | None
+    """The cheapest that is fast enough; None if none is."""
 
 
-def recommend(planned: Sequence[Planned], milliseconds: float) -> Recommendation:
-    """The best of several choices for the same traffic; of nearly equal ones the nearest to the defaults.
+def recommend(scenarios: Sequence[Scenario], max_ms: float) -> Recommendation:
+    """Chooses among configurations for the same traffic; among nearly equal ones, those nearest the defaults.
 
     Args:
-        milliseconds: quick enough for 99 of 100 requests.
+        max_ms: a p99 that is fast enough.
     """
-    usual = Choice()
+    default = ServiceConfig()
 
-    def key(each: Planned) -> tuple[float, float, float]:
-        away = abs(math.log(each.choice.concurrency / usual.concurrency))
-        return float(f"{each.dollars:.2g}"), float(f"{each.latency_ms(0.99):.1g}"), away
+    def key(scenario: Scenario) -> tuple[float, float, float]:
+        distance = abs(math.log(scenario.config.concurrency / default.concurrency))
+        return float(f"{scenario.dollars:.2g}"), float(f"{scenario.latency_ms(0.99):.1g}"), distance
 
-    ordered = sorted((each for each in planned if not each.outcome.refused), key=key) or list(planned)
-    quick = [each for each in ordered if each.answers_within(milliseconds)]
-    return Recommendation(planned[0].profile, ordered[0], quick[0] if quick else None)
+    complete = [scenario for scenario in scenarios if not scenario.result.rejected]
+    ordered = sorted(complete, key=key) or list(scenarios)
+    fast = next((scenario for scenario in ordered if scenario.is_fast(max_ms)), None)
+    return Recommendation(scenarios[0].traffic, ordered[0], fast)

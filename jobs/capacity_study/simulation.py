@@ -1,17 +1,19 @@
-"""Traffic through a service: request by request as long as that is affordable, else as a fluid."""
+"""Simulates a service: request by request if there are not too many, else as a fluid."""
 
 from jobs.capacity_study import discrete_event, fluid
-from jobs.capacity_study.cloud_run import Choice
-from jobs.capacity_study.result import Outcome
-from jobs.capacity_study.service_profile import Measured
-from jobs.capacity_study.traffic import Profile
+from jobs.capacity_study.cloud_run import ServiceConfig
+from jobs.capacity_study.result import SimulationResult
+from jobs.capacity_study.service_profile import ServiceProfile
+from jobs.capacity_study.traffic import TrafficProfile
 
-MOST_REQUESTS = 400_000
-"""That are simulated one by one: a second's work."""
+MAX_REQUESTS = 400_000
+"""So many requests are simulated one by one, in about a second."""
 
 
-def simulate(profile: Profile, measured: Measured, choice: Choice, seed: int) -> Outcome:
-    """What the traffic brings; the same for the same seed."""
-    if profile.mean * profile.seconds <= MOST_REQUESTS:
-        return discrete_event.simulate(profile, measured, choice, seed)
-    return fluid.simulate(profile, measured, choice, seed)
+def simulate(
+    traffic: TrafficProfile, profile: ServiceProfile, config: ServiceConfig, seed: int
+) -> SimulationResult:
+    """Simulates the traffic; the same seed gives the same result."""
+    if traffic.mean * traffic.seconds <= MAX_REQUESTS:
+        return discrete_event.simulate(traffic, profile, config, seed)
+    return fluid.simulate(traffic, profile, config, seed)

@@ -1,65 +1,66 @@
-"""What one instance is like under a steady load: a table, made by the exact simulation of a few instances."""
+"""How instances behave under a steady load: a table, from exact simulations of a few instances."""
 
 import functools
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
-from jobs.capacity_study.cloud_run import Choice
+from jobs.capacity_study.cloud_run import ServiceConfig
 from jobs.capacity_study.discrete_event import simulate
-from jobs.capacity_study.service_profile import Measured, Work
-from jobs.capacity_study.traffic import Profile
-
-Floats = npt.NDArray[np.float64]
+from jobs.capacity_study.service_profile import ServiceProfile, ServiceTimes
+from jobs.capacity_study.traffic import Floats, TrafficProfile
 
 LOADS = np.array((1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95))
-"""Shares of the rate that an instance can do at the most."""
+"""Shares of an instance's throughput."""
 SAMPLE_REQUESTS = 6_000
-MOST_INSTANCES = 16
-"""Of a sample; with more of them nothing changes that matters here."""
+MAX_SAMPLE_INSTANCES = 16
+"""More instances do not change the results enough to matter."""
 POINTS = 1000
-"""Of a distribution of latencies."""
+"""Number of quantiles that represent a latency distribution."""
 
 
 @dataclass(frozen=True, eq=False)
-class Steady:
-    """Instances under each of `LOADS`."""
+class SteadyStateTable:
+    """Latency and activity of instances under each of `LOADS`."""
 
     latencies: Floats
-    """Loads × points: seconds at evenly spread shares of the requests."""
+    """Seconds at `POINTS` evenly spaced quantiles, [loads, points]."""
     means: Floats
-    """Latency in seconds, on average."""
-    shares: Floats
-    """Of the time, in which an instance is billed for having requests."""
+    """Mean latency in seconds, [loads]."""
+    active_shares: Floats
+    """Share of the time in which an instance has requests, as it is billed, [loads]."""
 
-    @functools.lru_cache(maxsize=10_000)  # noqa: B019  # there are a few tables, and they stay
+    @functools.lru_cache(maxsize=10_000)  # noqa: B019  # there are only a few tables, and they are kept anyway
     def mean(self, load: float) -> float:
-        """Latency in seconds, on average, between two loads of the table."""
+        """Returns the mean latency in seconds, interpolated between two loads."""
         return float(np.interp(load, LOADS, self.means))
 
     @functools.lru_cache(maxsize=10_000)  # noqa: B019
-    def share(self, load: float) -> float:
-        """Of the time, in which an instance is billed for having requests."""
-        return float(np.interp(load, LOADS, self.shares, left=load / LOADS[0] * self.shares[0]))
+    def active_share(self, load: float) -> float:
+        """Returns the share of the time in which an instance has requests, interpolated between two loads."""
+        left = load / LOADS[0] * self.active_shares[0]
+        return float(np.interp(load, LOADS, self.active_shares, left=left))
 
 
-def steady(measured: Measured, choice: Choice, instances: int, seed: int) -> Steady:
-    """Simulates so many instances, but no more than are worth it, under each load."""
-    instances = min(instances, MOST_INSTANCES)
-    return _steady(measured, replace(choice, min_instances=instances, max_instances=instances), seed)
+def steady_state(
+    profile: ServiceProfile, config: ServiceConfig, instances: int, seed: int
+) -> SteadyStateTable:
+    """Simulates so many instances, but at most `MAX_SAMPLE_INSTANCES`, under each load."""
+    instances = min(instances, MAX_SAMPLE_INSTANCES)
+    return _simulate_table(profile, replace(config, min_instances=instances, max_instances=instances), seed)
 
 
 @functools.cache
-def _steady(measured: Measured, choice: Choice, seed: int) -> Steady:
-    instances = choice.min_instances
-    most = choice.rate(Work.of(measured, choice.vcpu)) * instances
+def _simulate_table(profile: ServiceProfile, config: ServiceConfig, seed: int) -> SteadyStateTable:
+    instances = config.min_instances
+    capacity = config.max_rate(ServiceTimes.from_profile(profile, config.vcpu)) * instances
     points = (np.arange(POINTS) + 0.5) / POINTS
-    latencies, means, shares = [], [], []
+    latencies, means, active_shares = [], [], []
     for load in LOADS:
-        seconds = SAMPLE_REQUESTS / (load * most)
-        outcome = simulate(Profile("", "", seconds, np.array([load * most])), measured, choice, seed)
-        latencies.append(np.quantile(outcome.latencies.seconds, points))
-        means.append(outcome.latencies.mean())
-        shares.append(min(outcome.active_seconds / (seconds * instances), 1.0))
-    return Steady(np.array(latencies), np.array(means), np.array(shares))
+        seconds = SAMPLE_REQUESTS / (load * capacity)
+        traffic = TrafficProfile("", "", seconds, np.array([load * capacity]))
+        result = simulate(traffic, profile, config, seed)
+        latencies.append(np.quantile(result.latencies.seconds, points))
+        means.append(result.latencies.mean())
+        active_shares.append(min(result.active_seconds / (seconds * instances), 1.0))
+    return SteadyStateTable(np.array(latencies), np.array(means), np.array(active_shares))

@@ -15,7 +15,7 @@ from jobs.settings import PROJECT_ROOT
     default=".cache",
     show_default=True,
     type=click.Path(file_okay=False, path_type=Path),
-    help="The folder to write it into.",
+    help="The folder to write it to.",
 )
 def command(output: Path) -> None:
     """Write the functions' source archive, named by its content, and print its path."""

@@ -1,7 +1,6 @@
-"""python -m jobs beam: months on more machines than one, and streams, with Apache Beam."""
+"""python -m jobs beam: predicts months on many machines, or a stream, with Apache Beam."""
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from datetime import date
 from importlib.util import find_spec
@@ -12,18 +11,23 @@ from click.core import ParameterSource
 from rich.console import Console
 
 from jobs.commands.error_boundary import JobCommand
-from jobs.commands.options import model_option, pickle_option, taxi_option, year_option
+from jobs.commands.options import (
+    SUBSCRIPTION,
+    TOPIC,
+    model_option,
+    pickle_option,
+    require_resource_name,
+    taxi_option,
+    year_option,
+)
 
 if TYPE_CHECKING:
-    from jobs.beam.launch import Done
-    from jobs.scoring.job import Wish
+    from jobs.beam.launch import BatchResult
+    from jobs.scoring.job import ScoringRequest
 
 
-TOPIC, SUBSCRIPTION = "projects/PROJECT/topics/TOPIC", "projects/PROJECT/subscriptions/SUBSCRIPTION"
-
-
-OF_MONTHS = {"trips": "trips", "output": "output", "taxi": "taxi", "year": "year", "months": "month"}
-"""Parameters of months alone, with their options."""
+BATCH_OPTIONS = {"trips": "trips", "output": "output", "taxi": "taxi", "year": "year", "months": "month"}
+"""Parameters that only a batch takes → names of their options."""
 
 
 @click.command(cls=JobCommand, context_settings={"ignore_unknown_options": True})
@@ -32,16 +36,16 @@ OF_MONTHS = {"trips": "trips", "output": "output", "taxi": "taxi", "year": "year
     envvar="INPUT_FILE_PATTERN",
     show_envvar=True,
     multiple=True,
-    metavar="PLACE",
-    help="Parquet of trips, or of any table that the model takes: a path or gs://…, with * and ? if need be; "
-    "may be repeated. {year:04d}, {month:02d} and {taxi_type} are filled in.",
+    metavar="URI",
+    help="Parquet of trips, or of any table that the model accepts: a path or gs://…, possibly with * and ?; "
+    "may be repeated. {year:04d}, {month:02d} and {taxi_type} are replaced.",
 )
 @click.option(
     "--output",
     envvar="OUTPUT_FILE_PATTERN",
     show_envvar=True,
     metavar="FOLDER",
-    help="Local or gs://…, for the layout taxi_type=…/year=…/month=….",
+    help="A folder, local or gs://…, for the layout taxi_type=…/year=…/month=….",
 )
 @model_option
 @taxi_option
@@ -51,12 +55,24 @@ OF_MONTHS = {"trips": "trips", "output": "output", "taxi": "taxi", "year": "year
     "months",
     type=click.IntRange(1, 12),
     multiple=True,
-    help="May be repeated where --trips has {month:02d}.",
+    help="The month, 1 to 12; may be repeated if --trips contains {month:02d}.",
 )
-@click.option("--streaming", is_flag=True, help="Answer ride events until Ctrl-C, instead of months.")
-@click.option("--events", metavar=SUBSCRIPTION, help="With --streaming: where they come from.")
-@click.option("--predictions", envvar="PREDICTIONS_TOPIC", show_envvar=True, metavar=TOPIC)
-@click.option("--dead-letters", envvar="DEAD_LETTER_TOPIC", show_envvar=True, metavar=TOPIC)
+@click.option("--streaming", is_flag=True, help="Predict ride events until Ctrl-C, instead of months.")
+@click.option("--events", metavar=SUBSCRIPTION, help="With --streaming: the ride events.")
+@click.option(
+    "--predictions",
+    envvar="PREDICTIONS_TOPIC",
+    show_envvar=True,
+    metavar=TOPIC,
+    help="With --streaming: receives the prediction events.",
+)
+@click.option(
+    "--dead-letters",
+    envvar="DEAD_LETTER_TOPIC",
+    show_envvar=True,
+    metavar=TOPIC,
+    help="With --streaming: receives the events that cannot be predicted.",
+)
 @pickle_option
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[BEAM'S OPTIONS]...")
 def command(  # noqa: PLR0913, PLR0917  # one for each option
@@ -75,9 +91,9 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
 ) -> None:
     """Predict months on many machines, or a stream of ride events, with Apache Beam.
 
-    Each option that is not listed here is Beam's own: --runner=DataflowRunner --project=… --region=…
-    --temp_location=gs://… --sdk_container_image=…, or --direct_num_workers=1 for this machine, all of whose
-    cores work otherwise. MODEL_URI names the model if --model does not.
+    All other options are passed to Beam: --runner=DataflowRunner --project=… --region=…
+    --temp_location=gs://… --sdk_container_image=…. Without a runner, Beam uses all cores of this machine;
+    --direct_num_workers=1 limits it to one. MODEL_URI is the default of --model.
     """
     if not find_spec("apache_beam"):
         raise click.ClickException(
@@ -86,99 +102,98 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
         )
     model = model or os.environ.get("MODEL_URI", "")
     if streaming:
-        _refuse_of_months()
-        _need({"--events": events, "--predictions": predictions, "--dead-letters": dead_letters})
-        route = str(events), str(predictions), str(dead_letters)
-        _stream(route, {"MODEL_URI": model, "ALLOW_PICKLE": str(allow_pickle)}, options)
+        _refuse_batch_options()
+        _require({"--events": events, "--predictions": predictions, "--dead-letters": dead_letters})
+        names = str(events), str(predictions), str(dead_letters)
+        _run_streaming(names, {"MODEL_URI": model, "ALLOW_PICKLE": str(allow_pickle)}, options)
         return
-    _need({"--trips": trips, "--output": output})
+    _require({"--trips": trips, "--output": output})
     if events:
-        raise click.UsageError("--events is for a stream: give --streaming, too")
+        raise click.UsageError("--events requires --streaming")
     if bool(year) != bool(months):
         raise click.UsageError("give --year and --month together")
-    if len(months) > 1 and (fixed := [place for place in trips if "{month" not in place]):
-        raise click.UsageError(f"{fixed[0]} is of one month: write {{month:02d}} where it says which")
-    from jobs.scoring.job import Wish
+    if len(months) > 1 and (fixed := [uri for uri in trips if "{month" not in uri]):
+        raise click.UsageError(f"{fixed[0]} is the same for all months: write {{month:02d}} in it")
+    from jobs.scoring.job import ScoringRequest
 
-    wish = Wish("", str(output), model, taxi or "", allow_pickle=allow_pickle)
-    _score(wish, trips, [date(year or 1, month, 1) for month in months] or [None], options)
+    request = ScoringRequest("", str(output), model, taxi or "", allow_pickle=allow_pickle)
+    _run_batch(request, trips, [date(year or 1, month, 1) for month in months] or [None], options)
 
 
-def _refuse_of_months() -> None:
-    """Raises UsageError for an option that is typed, and that a stream has no use for."""
+def _refuse_batch_options() -> None:
+    """Raises UsageError for options on the command line that a stream does not take."""
     context = click.get_current_context()
     typed = [
         f"--{option}"
-        for name, option in OF_MONTHS.items()
+        for name, option in BATCH_OPTIONS.items()
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
     ]
     if typed:
-        raise click.UsageError(f"{' and '.join(typed)} are for months: leave --streaming out, or them")
+        raise click.UsageError(f"{' and '.join(typed)} cannot be combined with --streaming")
 
 
-def _need(given: Mapping[str, object]) -> None:
-    if missing := [name for name, value in given.items() if not value]:
+def _require(values: Mapping[str, object]) -> None:
+    if missing := [option for option, value in values.items() if not value]:
         raise click.UsageError(
-            f"{' and '.join(missing)} must be given: months have --trips and --output, a stream has "
+            f"{' and '.join(missing)} must be given: months need --trips and --output, a stream needs "
             "--streaming, --events, --predictions and --dead-letters"
         )
 
 
-def _score(
-    wish: "Wish", places: Sequence[str], months: Sequence[date | None], options: Sequence[str]
+def _run_batch(
+    request: "ScoringRequest", templates: Sequence[str], months: Sequence[date | None], options: Sequence[str]
 ) -> None:
-    from jobs.beam.launch import score_months
+    from jobs.beam.launch import run_batch
     from jobs.beam.pipeline_options import parse_options
-    from jobs.storage.files import matching
-    from jobs.trips.months import fill_in
+    from jobs.storage.files import glob
+    from jobs.trips.months import format_uri
 
     beam_options = parse_options(options)
-    wishes = [
-        wish._replace(trips=trips, month=month)
+    requests = [
+        request._replace(input=trips, month=month)
         for month in months
-        for place in places
-        for trips in matching(fill_in(place, month, wish.taxi))
+        for template in templates
+        for trips in glob(format_uri(template, month, request.taxi))
     ]
-    _print(score_months(wishes, beam_options))
+    _print(run_batch(requests, beam_options))
 
 
-def _stream(names: tuple[str, str, str], told: dict[str, str], options: Sequence[str]) -> None:
-    from functions.settings import Settings
-    from jobs.beam.handler import Route
-    from jobs.beam.launch import answer_events
+def _run_streaming(names: tuple[str, str, str], environment: dict[str, str], options: Sequence[str]) -> None:
+    from functions.settings import FunctionSettings
+    from jobs.beam.handler import StreamTopics
+    from jobs.beam.launch import run_streaming
     from jobs.beam.pipeline_options import parse_options
-    from jobs.registry.release_pointer import champion
+    from jobs.registry.release_pointer import champion_pointer
 
     for name, form in zip(names, (SUBSCRIPTION, TOPIC, TOPIC), strict=True):
-        if not re.fullmatch(re.sub("[A-Z]+", "[^/]+", form), name):
-            raise click.UsageError(f"{name!r} must look like {form}")
+        require_resource_name(name, form)
     beam_options = parse_options(options, streaming=True)
-    told["MODEL_URI"] = told["MODEL_URI"] or champion()
-    answer_events(Route(*names), Settings.read({**os.environ, **told}), beam_options)
+    environment["MODEL_URI"] = environment["MODEL_URI"] or champion_pointer()
+    run_streaming(StreamTopics(*names), FunctionSettings.read({**os.environ, **environment}), beam_options)
 
 
-def _print(done: "Done") -> None:
-    from jobs.beam.batch import MENDED, PREDICTED, REJECTED, ROWS
-    from jobs.scoring.layout import shard
+def _print(result: "BatchResult") -> None:
+    from jobs.beam.batch import PREDICTED, REJECTED, REPAIRED, ROWS
+    from jobs.scoring.layout import shard_uri
 
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    counts, model = done.counts, done.model
+    counts, model = result.counts, result.model
     if not counts:
-        console.print("the job was made, and not started")
+        console.print("the job was created, but not started")
         return
     console.print(
-        f"{counts[ROWS]:,} rows by {model.release.name} version {model.version} in {done.seconds:.1f} s "
-        f"({counts[ROWS] / done.seconds:,.0f}/s)"
+        f"{counts[ROWS]:,} rows by {model.release.name} version {model.version} in {result.seconds:.1f} s "
+        f"({counts[ROWS] / result.seconds:,.0f}/s)"
     )
     console.print(f"{counts[PREDICTED]:>12,} predicted")
     for name, rows in counts.items():
-        if rows and name.startswith(MENDED):
-            console.print(f"{rows:>12,} of them with a {name.removeprefix(MENDED)}: taken as not recorded")
+        if rows and name.startswith(REPAIRED):
+            console.print(f"{rows:>12,} of them with a {name.removeprefix(REPAIRED)}: taken as not recorded")
     console.print(f"{counts[ROWS] - counts[PREDICTED]:>12,} rejected")
     for name, rows in counts.most_common():
         if name.startswith(REJECTED):
             console.print(f"{rows:>12,}   {name.removeprefix(REJECTED)}")
-    for output, shards in done.outputs:
+    for output, shards in result.outputs:
         for what, file in output._asdict().items():
             more = f" and {shards - 1:,} more" if shards > 1 else ""
-            console.print(f"{what}: {shard(file, 0, shards)}{more}")
+            console.print(f"{what}: {shard_uri(file, 0, shards)}{more}")

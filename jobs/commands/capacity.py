@@ -1,4 +1,4 @@
-"""python -m jobs capacity: instances, latency, cost and limits of the functions on Cloud Run, simulated."""
+"""python -m jobs capacity: simulates the functions on Cloud Run."""
 
 from pathlib import Path
 
@@ -9,13 +9,13 @@ from jobs.commands.error_boundary import JobCommand
 
 SEED = 2021
 RATE = 100.0
-"""Requests a second: easy for one instance, and more than it can do in a burst of twenty times as many."""
+"""Requests per second: easy for one instance, but not in a burst of twenty times as many."""
 OTHER_RATES = (1 / 600, 1.0, 5_000.0)
-"""For which a choice is recommended too: rarely, always somebody, and many."""
-FILE_COLUMNS = 140
-"""Of output that goes elsewhere than to a terminal: it has no width of its own."""
+"""Requests per second of further recommendations: rare, steady and heavy traffic."""
+FILE_WIDTH = 140
+"""Line width where there is no terminal."""
 QUICK_MS = 100.0
-"""A person notices no shorter wait."""
+"""People do not notice a shorter delay."""
 
 
 @click.command(cls=JobCommand)
@@ -24,47 +24,71 @@ QUICK_MS = 100.0
     type=click.Choice(list(FUNCTIONS)),
     default=next(iter(FUNCTIONS)),
     show_default=True,
-    help="Whose choices are compared, and whose measured figures the next options replace.",
+    help="The function to compare configurations of; the next options replace its measured figures.",
 )
-@click.option("--service-ms", type=click.FloatRange(0, min_open=True), help="CPU time of a request or event.")
-@click.option("--wait-ms", type=click.FloatRange(0), help="Its waiting for others, without CPU.")
-@click.option("--start-s", type=click.FloatRange(0), help="From a container's start to its first answer.")
-@click.option("--memory-mb", type=click.FloatRange(0, min_open=True), help="Of a process under load.")
-@click.option("--event-bytes", type=click.FloatRange(0), help="Of an event, as Pub/Sub counts them.")
+@click.option("--service-ms", type=click.FloatRange(0, min_open=True), help="CPU time per request or event.")
+@click.option("--wait-ms", type=click.FloatRange(0), help="Time per request spent waiting, without CPU.")
+@click.option(
+    "--start-s", type=click.FloatRange(0), help="Time from container start to first response."
+)
+@click.option("--memory-mb", type=click.FloatRange(0, min_open=True), help="Memory of a process under load.")
+@click.option("--event-bytes", type=click.FloatRange(0), help="Size of an event, as Pub/Sub bills it.")
 @click.option(
     "--rate",
     default=RATE,
     show_default=True,
     type=click.FloatRange(0, min_open=True),
-    help="Requests or events a second for the choices: constant, a day's average, before a burst.",
+    help="Requests or events per second: constant, on average over a day, and before a burst.",
 )
 @click.option(
     "--trips",
-    help="A month of trips (path, gs:// or https://) that gives the day its shape; else taxis of March 2021.",
+    metavar="URI",
+    help="A month of trips (path, gs:// or https://) whose rides shape the day.  [default: March 2021]",
 )
-@click.option("--concurrency", "-c", multiple=True, default=(1, 8, 80, 1000), show_default=True, type=int)
-@click.option("--min-instances", multiple=True, default=(0, 1, 3), show_default=True, type=click.IntRange(0))
-@click.option("--max-instances", default=100, show_default=True, type=click.IntRange(1))
+@click.option(
+    "--concurrency",
+    "-c",
+    multiple=True,
+    default=(1, 8, 80, 1000),
+    show_default=True,
+    type=int,
+    help="Concurrent requests per instance; may be repeated.",
+)
+@click.option(
+    "--min-instances",
+    multiple=True,
+    default=(0, 1, 3),
+    show_default=True,
+    type=click.IntRange(0),
+    help="Minimum number of instances; may be repeated.",
+)
+@click.option(
+    "--max-instances",
+    default=100,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Maximum number of instances.",
+)
 @click.option(
     "--vcpu",
     multiple=True,
     default=(0.5, 1.0, 2.0),
     show_default=True,
     type=click.FloatRange(0.08, 8),
-    help="Less than one takes one request at a time.",
+    help="CPUs per instance; may be repeated. Less than one requires a concurrency of 1.",
 )
 @click.option(
     "--quick-ms",
     default=QUICK_MS,
     show_default=True,
     type=click.FloatRange(0, min_open=True),
-    help="Quick enough for 99 of 100 answers.",
+    help="Latency that 99% of the responses must not exceed, in milliseconds.",
 )
-@click.option("--seed", default=SEED, show_default=True, help="Of arrivals and of the router.")
+@click.option("--seed", default=SEED, show_default=True, help="Random seed of arrivals and routing.")
 @click.option(
     "--docs",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder whose scaling.md and scaling.svg are brought up to date.",
+    help="Folder whose scaling.md and scaling.svg are updated.",
 )
 def command(  # noqa: PLR0913, PLR0917  # one for each option
     function: str,
@@ -83,10 +107,10 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     seed: int,
     docs: Path | None,
 ) -> None:
-    """Simulate the functions on Cloud Run: instances, waits, cost, and what breaks first.
+    """Simulate the functions on Cloud Run: instances, latency, cost, and first bottleneck.
 
-    The simulation knows what was measured of one process, and Cloud Run's documented rules. Latencies are
-    the function's own: without the network, and without Pub/Sub's way to it.
+    The simulation combines measurements of one process with Cloud Run's documented rules. Latencies exclude
+    the network and Pub/Sub.
     """
     replaced = {
         "service_ms": service_ms,
@@ -95,26 +119,26 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
         "memory_mb": memory_mb,
         "event_bytes": event_bytes,
     }
-    # SciPy and the simulation take a second to import: `--help` does without.
+    # SciPy and the simulation take a second to import, which `--help` avoids.
     from dataclasses import replace
 
     from rich.console import Console
 
-    from jobs.capacity_study.scenarios import choices
-    from jobs.capacity_study.study import Study
+    from jobs.capacity_study.scenarios import service_configs
+    from jobs.capacity_study.study import CapacityStudy
 
-    measured = replace(FUNCTIONS[function], **{k: v for k, v in replaced.items() if v is not None})
+    profile = replace(FUNCTIONS[function], **{k: v for k, v in replaced.items() if v is not None})
     console = Console(highlight=False)
     if not console.is_terminal:
-        console.width = FILE_COLUMNS
-    possible = choices(concurrency, min_instances, max_instances, vcpu)
+        console.width = FILE_WIDTH
+    configs = service_configs(concurrency, min_instances, max_instances, vcpu)
     if docs:
-        # A wrong folder should not cost a minute.
+        # Fail before the simulation, which takes a minute, if the folder is wrong.
         from jobs.capacity_study.document import DOCUMENT
-        from jobs.ui.markdown import fill_tables
+        from jobs.ui.markdown import fill_placeholders
 
-        fill_tables(docs / DOCUMENT, {})
-    study = Study(FUNCTIONS | {function: measured}, function, possible, seed, trips)
+        fill_placeholders(docs / DOCUMENT, {})
+    study = CapacityStudy(FUNCTIONS | {function: profile}, function, configs, seed, trips)
     with console.status("simulating"):
         reports = study.reports(rate, OTHER_RATES, quick_ms)
     for report in reports.values():

@@ -1,4 +1,4 @@
-"""python -m jobs collect: predictions and ends of rides, joined while they come."""
+"""python -m jobs collect: joins predictions with ride ends as they arrive."""
 
 import contextlib
 import threading
@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING
 import click
 
 from jobs.commands.error_boundary import JobCommand
-from jobs.commands.signals import stopping
+from jobs.commands.signals import graceful_shutdown
 
 if TYPE_CHECKING:
-    from jobs.events.subscribers import Outlet
+    from jobs.events.subscribers import EventSubscriber
     from jobs.ground_truth.collector import Collector
 
-LOOK_SECONDS = 0.1
+POLL_SECONDS = 0.1
 LINE_SECONDS = 5.0
-"""Between two lines about what has come."""
-FORGET_SECONDS = 3600.0
-"""Between two looks for what is too old."""
+"""Between two lines of progress."""
+DELETE_SECONDS = 3600.0
+"""Between two deletions of old events."""
 KEEP_DAYS = 7.0
-"""The last day is what a report is about; a week lets a person look back over a weekend."""
+"""A report covers the last day by default; a week allows for looking back over a weekend."""
 
 
 @click.command(cls=JobCommand)
@@ -31,94 +31,94 @@ KEEP_DAYS = 7.0
     envvar="PREDICTIONS_SUBSCRIPTION",
     show_envvar=True,
     required=True,
-    metavar="PLACE",
-    help="projects/P/subscriptions/S with prediction events, of our own: who else reads it takes some away. "
-    "Or a file of them.",
+    metavar="SUBSCRIPTION",
+    help="projects/P/subscriptions/S with prediction events, used by nothing else: another reader would take "
+    "some of them. Or a file of prediction events.",
 )
 @click.option(
     "--ride-ended",
-    "ended",
     envvar="RIDE_ENDED_SUBSCRIPTION",
     show_envvar=True,
     required=True,
-    metavar="PLACE",
-    help="The same with ride-ended events.",
+    metavar="SUBSCRIPTION",
+    help="The same, with ride-ended events.",
 )
 @click.option(
     "--database",
     required=True,
     type=click.Path(dir_okay=False, path_type=Path),
-    help="The DuckDB file to keep them in; it is made if it is not there.",
+    help="The DuckDB file to save the events in; created if it does not exist.",
 )
 @click.option(
     "--keep-days",
     default=KEEP_DAYS,
     show_default=True,
     type=click.FloatRange(0, min_open=True),
-    help="Older events are dropped.",
+    help="How many days to keep events.",
 )
 @click.option(
     "--idle",
     type=click.FloatRange(0, min_open=True),
     metavar="SECONDS",
-    help="End when nothing has come for so long; if not given, only a signal ends it.",
+    help="Exit after this time without events.  [default: run until a signal]",
 )
-def command(predictions: str, ended: str, database: Path, keep_days: float, idle: float | None) -> None:
-    """Join predictions with the ends of their rides, for a report on the stream.
+def command(predictions: str, ride_ended: str, database: Path, keep_days: float, idle: float | None) -> None:
+    """Join predictions with ride ends, for a report on the stream.
 
-    An event is acknowledged when it is safe in the file. Killed at any moment, nothing is lost: what comes
-    again counts once. Events may come in any order. What cannot be read is kept aside with its reason.
+    An event is acknowledged once it is saved in the file. If the command is killed, nothing is lost, and
+    redelivered events count once. Events may arrive in any order. Invalid events are saved separately, each
+    with a reason.
 
-    PUBSUB_EMULATOR_HOST names an emulator instead of Google's Pub/Sub.
+    PUBSUB_EMULATOR_HOST selects an emulator instead of Google's Pub/Sub.
     """
-    # Google's clients and DuckDB take half a second to import: `--help` does without.
-    from jobs.events.subscribers import open_outlet
+    # Google's clients and DuckDB take half a second to import, which `--help` avoids.
+    from jobs.events.subscribers import open_subscriber
     from jobs.ground_truth.collector import Collector
-    from jobs.ground_truth.store import Store
-    from jobs.ground_truth.tables import ENDED, PREDICTIONS
+    from jobs.ground_truth.store import EventStore
+    from jobs.ground_truth.tables import PREDICTIONS, RIDE_ENDED
 
-    store = Store(database)
-    store.forget(keep_days)
-    alone = threading.Lock()
-    collectors = [Collector(store, kind, alone) for kind in (PREDICTIONS, ENDED)]
-    with stopping() as stopped, contextlib.ExitStack() as open_ones:
-        outlets = []
-        for place, collector in zip((predictions, ended), collectors, strict=True):
-            outlets.append(open_outlet(place, collector.take, keep=collector.keep))
-            open_ones.callback(outlets[-1].close)
+    store = EventStore(database)
+    store.delete_older_than(keep_days)
+    lock = threading.Lock()
+    collectors = [Collector(store, kind, lock) for kind in (PREDICTIONS, RIDE_ENDED)]
+    with graceful_shutdown() as signals, contextlib.ExitStack() as stack:
+        subscribers = []
+        for source, collector in zip((predictions, ride_ended), collectors, strict=True):
+            subscribers.append(open_subscriber(source, collector.add, commit=collector.commit))
+            stack.callback(subscribers[-1].close)
 
-        def forget() -> None:
-            with alone:
-                store.forget(keep_days)
+        def delete_old() -> None:
+            with lock:
+                store.delete_older_than(keep_days)
 
-        _watch(outlets, collectors, forget, stopped, idle)
-    for what, count in store.counts().items():
-        click.echo(f"{count:>10,} {what}")
+        _watch(subscribers, collectors, delete_old, signals, idle)
+    for name, count in store.counts().items():
+        click.echo(f"{count:>10,} {name}")
 
 
 def _watch(
-    outlets: "list[Outlet]",
-    collectors: list[Collector],
-    forget: Callable[[], None],
-    stopped: list[int],
+    subscribers: "list[EventSubscriber]",
+    collectors: "list[Collector]",
+    delete_old: Callable[[], None],
+    signals: list[int],
     idle: float | None,
 ) -> None:
-    """Returns when we are to stop, nothing comes any more, or something cannot be kept."""
-    events, trouble = 0, ""
-    heard = said = forgot = time.monotonic()
-    while not stopped and not any(outlet.failure for outlet in outlets):
-        time.sleep(LOOK_SECONDS)
+    """Returns after a signal, after `idle` seconds without events, or when events cannot be saved."""
+    events, last_error = 0, ""
+    last_event = last_line = last_deletion = time.monotonic()
+    while not signals and not any(subscriber.failure for subscriber in subscribers):
+        time.sleep(POLL_SECONDS)
         now = time.monotonic()
-        if (so_far := sum(collector.events for collector in collectors)) > events:
-            events, heard = so_far, now
-        if idle is not None and now > heard + idle:
+        if (collected := sum(collector.events for collector in collectors)) > events:
+            events, last_event = collected, now
+        if idle is not None and now > last_event + idle:
             return
-        if (what := "; ".join(outlet.trouble for outlet in outlets if outlet.trouble)) != trouble:
-            trouble = what
-            click.echo(f"{what}; trying again" if what else "events come again", err=True)
-        if heard > said and now > said + LINE_SECONDS:
-            said = now
-            click.echo(f"{events:,} events kept", err=True)
-        if now > forgot + FORGET_SECONDS:
-            forgot = now
-            forget()
+        if (error := "; ".join(each.last_error for each in subscribers if each.last_error)) != last_error:
+            last_error = error
+            click.echo(f"{error}; retrying" if error else "receiving events again", err=True)
+        if last_event > last_line and now > last_line + LINE_SECONDS:
+            last_line = now
+            click.echo(f"{events:,} events saved", err=True)
+        if now > last_deletion + DELETE_SECONDS:
+            last_deletion = now
+            delete_old()

@@ -1,5 +1,7 @@
 """Turns the errors that a command expects into one sentence and an exit code."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -29,10 +31,19 @@ class JobCommand(click.Command):
             raise
 
 
-def _authentication_failure(error: Exception) -> str:
-    """What to tell about an error of google-auth; empty for any other.
+@contextmanager
+def blame_option(option: str) -> Iterator[None]:
+    """Reports a RidecastError of the body as a wrong value of an option, with exit code 2."""
+    try:
+        yield
+    except RidecastError as error:
+        raise click.BadParameter(str(error), param_hint=option) from error
 
-    Importing google-auth takes a quarter of a second, so it is looked for only when something has failed.
+
+def _authentication_failure(error: Exception) -> str:
+    """The message for an error of google-auth; empty for any other.
+
+    Importing google-auth takes a quarter of a second, so it is only imported when something has failed.
     """
     from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
 

@@ -8,51 +8,51 @@ from typing import TypeVar
 
 import click
 
-from functions.errors import RidecastError
+from jobs.commands.error_boundary import JobCommand
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
 LOG_LINES = 40
-"""Of the log of a part that failed, its end."""
+"""Lines shown from the end of a failed service's log."""
 
 
 @click.group()
 def command() -> None:
-    """Pub/Sub, Cloud Storage, MLflow and both functions on this machine, trained and connected.
+    """Run Pub/Sub, Cloud Storage, MLflow and both functions on this machine.
 
-    TRIPS names months of trips (paths, gs:// or https://, with spaces between); without it they are
-    TLC's, and without a network those of a generated city.
+    TRIPS names months of trips (paths, gs:// or https://, separated by spaces). Without it they are
+    downloaded from TLC, and without a network generated.
     """
 
 
 _trips = click.option(
     "--trips",
-    "wanted",
     envvar="TRIPS",
     multiple=True,
-    help="A month of trips; may be repeated. The last one tests the model.  [env var: TRIPS]",
+    metavar="URI",
+    help="A month of trips; may be repeated. The last one is used for testing.  [env var: TRIPS]",
 )
 
 
-def _rate(usual: float) -> Callable[[Command], Command]:
+def _rate(default: float) -> Callable[[Command], Command]:
     return click.option(
         "--rate",
         envvar="RATE",
         type=click.FloatRange(min=0, min_open=True),
-        default=usual,
+        default=default,
         show_default=True,
         show_envvar=True,
-        help="Ride events a second.",
+        help="Ride events per second.",
     )
 
 
-def _picture(what: str) -> Callable[[Command], Command]:
+def _picture(text: str) -> Callable[[Command], Command]:
     return click.option(
-        "--picture", envvar="PICTURE", type=click.Path(dir_okay=False, path_type=Path), help=what
+        "--picture", envvar="PICTURE", type=click.Path(dir_okay=False, path_type=Path), help=text
     )
 
 
-@command.command("run")
+@command.command("run", cls=JobCommand)
 @_trips
 @click.option(
     "--rides",
@@ -64,58 +64,57 @@ def _picture(what: str) -> Callable[[Command], Command]:
     help="How many rides to replay.",
 )
 @_rate(50)
-@_picture("Save what was shown as an SVG file.")
-def run_command(wanted: tuple[str, ...], rides: int, rate: float, picture: Path | None) -> None:
+@_picture("Save the screen as an SVG file.")
+def run_command(trips: tuple[str, ...], rides: int, rate: float, picture: Path | None) -> None:
     """Train, promote, serve, replay rides, collect predictions, compare, and clean up."""
-    with ending_well():
+    with exit_cleanly():
         from jobs.local.run import run
         from jobs.local.screen import Screen
 
-        sys.exit(0 if run(Screen(), wanted, rides, rate, picture) else 1)
+        sys.exit(0 if run(Screen(), trips, rides, rate, picture) else 1)
 
 
-@command.command("retrain")
+@command.command("retrain", cls=JobCommand)
 @_rate(25)
-@_picture("Save what happened as a PNG file.")
+@_picture("Save a chart of the retraining as a PNG file.")
 def retrain_command(rate: float, picture: Path | None) -> None:
-    """A generated city's traffic slows down: report, train and promote anew, while rides stream on."""
-    with ending_well():
+    """Slow down a synthetic city's traffic: report, retrain and promote while rides stream."""
+    with exit_cleanly():
         from jobs.local.retrain import retrain
         from jobs.local.screen import Screen
 
         sys.exit(0 if retrain(Screen(), rate, picture) else 1)
 
 
-@command.command("up")
+@command.command("up", cls=JobCommand)
 @_trips
-def up_command(wanted: tuple[str, ...]) -> None:
-    """Train, promote and serve, and stay until Ctrl-C."""
-    with ending_well(at_ctrl_c=0):
+def up_command(trips: tuple[str, ...]) -> None:
+    """Train, promote and serve until Ctrl-C."""
+    with exit_cleanly(ctrl_c_code=0):
         from jobs.local.screen import Screen
         from jobs.local.up import up
 
-        up(Screen(), wanted)
+        up(Screen(), trips)
 
 
 @contextlib.contextmanager
-def ending_well(at_ctrl_c: int | None = None) -> Iterator[None]:
-    """Turns signals and failures into a sentence, the end of a log, and an exit code.
+def exit_cleanly(ctrl_c_code: int = 130) -> Iterator[None]:
+    """Ends the process with an exit code after a signal, and after a failed service with its log as well.
 
     Args:
-        at_ctrl_c: exit code after a SIGINT, if that is the usual way to end.
+        ctrl_c_code: the exit code after a SIGINT.
     """
-    from jobs.local.processes import PartFailed
-    from jobs.local.shutdown import Stopped, stoppable
+    from jobs.local.processes import ServiceFailed
+    from jobs.local.shutdown import SignalReceived, raise_on_signal
 
     try:
-        with stoppable():
+        with raise_on_signal():
             yield
-    except Stopped as stopped:
-        click.echo(f"Stopped by {stopped}; everything that was started has ended.", err=True)
-        ctrl_c = str(stopped) == "SIGINT" and at_ctrl_c is not None
-        sys.exit(at_ctrl_c if ctrl_c else stopped.exit_code)
-    except RidecastError as error:
-        log = error.log if isinstance(error, PartFailed) else None
+    except SignalReceived as received:
+        click.echo(f"Stopped by {received}; everything that was started has ended.", err=True)
+        sys.exit(ctrl_c_code if str(received) == "SIGINT" else received.exit_code)
+    except ServiceFailed as error:
+        log = error.log
         if log:
             click.echo(f"\nThe end of {log}:", err=True)
             click.echo("\n".join(log.read_text(errors="replace").splitlines()[-LOG_LINES:]), err=True)

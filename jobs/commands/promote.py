@@ -1,31 +1,31 @@
-"""python -m jobs promote: a registered version becomes the champion that the functions serve."""
+"""python -m jobs promote: makes a registered version the champion that the functions serve."""
 
 import click
 from rich.console import Console
 
 from jobs.commands.error_boundary import JobCommand
-from jobs.registry.gates import TOLERANCE_MINUTES
+from jobs.registry.gates import RMSE_TOLERANCE_MINUTES
 from jobs.registry.promotion import promote
-from jobs.registry.tracking_server import reachable
+from jobs.registry.tracking_server import connect
 from jobs.settings import MODEL_NAME, Settings
 
 
 @click.command(cls=JobCommand)
-@click.option("--version", type=int, help="The version to promote; the newest if not given.")
-@click.option("--name", default=MODEL_NAME, show_default=True, help="Registered model.")
+@click.option("--version", type=int, help="The version to promote.  [default: the latest]")
+@click.option("--name", default=MODEL_NAME, show_default=True, help="The registered model.")
 @click.option(
     "--tolerance",
-    default=TOLERANCE_MINUTES,
+    default=RMSE_TOLERANCE_MINUTES,
     show_default=True,
     help="Minutes by which the RMSE may exceed the champion's.",
 )
-@click.option("--force", is_flag=True, help="Promote whatever the gates say; it is recorded.")
+@click.option("--force", is_flag=True, help="Promote even if a gate fails; this is recorded.")
 def command(version: int | None, name: str, tolerance: float, force: bool) -> None:
-    """Judge a version beside the champion on the same held-out rides, and put it in service.
+    """Compare a version with the champion on the same held-out rides, and put it in service.
 
-    A version that was champion before comes back as a roll-back: its error is shown but not gated.
+    Promoting a former champion is a rollback: its error is shown, but the gates are skipped.
     """
     settings = Settings.read()
     console = Console(highlight=False, soft_wrap=True)
-    with reachable(settings):
+    with connect(settings):
         promote(settings, name, version, console, tolerance, force=force)

@@ -1,4 +1,4 @@
-"""python -m jobs query: the predictions, asked in SQL."""
+"""python -m jobs query: queries the predictions with SQL."""
 
 import csv
 import itertools
@@ -15,56 +15,60 @@ from rich.text import Text
 from jobs.commands.error_boundary import JobCommand
 from jobs.scoring.database import VIEWS, open_database
 
-MOST_ROWS = 50
-"""Of an answer that is shown; a person reads no more, and CSV has them all."""
-WIDEST = 1000
-"""Characters of a line where there is no terminal to fit it into."""
+MAX_ROWS = 50
+"""Rows of a displayed result; CSV has all rows."""
+FILE_WIDTH = 1000
+"""Line width where there is no terminal."""
 
 
 @click.command(
     cls=JobCommand,
-    epilog="\b\n" + "\n".join(f"{name:<13}{what}" for name, what in VIEWS.items()),
+    epilog="\b\n" + "\n".join(f"{name:<13}{description}" for name, description in VIEWS.items()),
     context_settings={"max_content_width": 120},
 )
 @click.argument("sql")
 @click.option(
     "--predictions",
-    "place",
     envvar="PREDICTIONS",
     show_envvar=True,
     required=True,
-    metavar="PLACE",
-    help="What `score --output` was given: a folder, local or gs://….",
+    metavar="FOLDER",
+    help="The folder given to `score --output`, local or gs://….",
 )
-@click.option("--csv", "as_csv", is_flag=True, help=f"All rows, as CSV; a table shows the first {MOST_ROWS}.")
-def command(sql: str, place: str, as_csv: bool) -> None:
-    """Ask the database of predictions, in DuckDB's SQL.
+@click.option(
+    "--csv",
+    "as_csv",
+    is_flag=True,
+    help=f"Print all rows as CSV; a table has the first {MAX_ROWS}.",
+)
+def command(sql: str, predictions: str, as_csv: bool) -> None:
+    """Query the predictions with SQL (DuckDB).
 
-    SQL may be -, for what comes on standard input. The database is the files themselves, as they are now.
-    They are only read, and no others. "describe rides" lists a view's columns. The views:
+    If SQL is -, it is read from standard input. The views read the prediction files as they are now, and
+    nothing else can be read or written. "describe rides" lists the columns of a view. The views are:
     """
-    with open_database(place) as database:
-        answer = database.ask(sys.stdin.read() if sql == "-" else sql)
+    with open_database(predictions) as database:
+        result = database.query(sys.stdin.read() if sql == "-" else sql)
         if as_csv:
             writer = csv.writer(sys.stdout, lineterminator="\n")
-            writer.writerow(answer.columns)
-            writer.writerows(answer.rows)
+            writer.writerow(result.columns)
+            writer.writerows(result.rows)
         else:
-            _show(answer.columns, list(itertools.islice(answer.rows, MOST_ROWS + 1)))
+            _show(result.columns, list(itertools.islice(result.rows, MAX_ROWS + 1)))
 
 
 def _show(columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
-        console.width = WIDEST
+        console.width = FILE_WIDTH
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for number, column in enumerate(columns):
-        numbers = any(isinstance(row[number], int | float) for row in rows)
-        table.add_column(Text(column), justify="right" if numbers else "left")
-    for row in rows[:MOST_ROWS]:
+    for index, column in enumerate(columns):
+        numeric = any(isinstance(row[index], int | float) for row in rows)
+        table.add_column(Text(column), justify="right" if numeric else "left")
+    for row in rows[:MAX_ROWS]:
         table.add_row(*(Text("NULL", "dim") if value is None else Text(str(value)) for value in row))
     console.print(table)
-    if len(rows) > MOST_ROWS:
-        console.print(f"the first {MOST_ROWS} rows; --csv prints all")
+    if len(rows) > MAX_ROWS:
+        console.print(f"the first {MAX_ROWS} rows; --csv prints all")
     else:
         console.print(f"{len(rows)} {'row' if len(rows) == 1 else 'rows'}")

@@ -1,4 +1,4 @@
-"""python -m jobs replay: publish recorded rides as ride events, at a set rate."""
+"""python -m jobs replay: publishes recorded rides as ride events, at a fixed rate."""
 
 import threading
 import time
@@ -10,46 +10,48 @@ from jobs.commands.error_boundary import JobCommand
 from jobs.events.replay import RATE, RIDES, SEED, paced, sample_rides
 
 WATCH_SECONDS = 30.0
-"""How long to wait for the next prediction event."""
+"""How long to wait for each prediction event."""
 
 
 @click.command(cls=JobCommand)
 @click.option(
     "--trips",
-    "places",
     multiple=True,
-    help="A month of trips: a path, gs:// or https://; may be repeated, the last is replayed.",
+    metavar="URI",
+    help="A month of trips: a path, gs:// or https://; may be repeated, the last one is replayed.",
 )
-@click.option("--event", help="The body of one event to send, instead of recorded rides.")
+@click.option("--event", metavar="JSON", help="The body of one event to publish, instead of rides.")
 @click.option("--rides", default=RIDES, show_default=True, type=click.IntRange(1), help="How many rides.")
 @click.option(
     "--rate",
     default=RATE,
     show_default=True,
     type=click.FloatRange(0, min_open=True),
-    help="Events a second.",
+    help="Events per second.",
 )
-@click.option("--seed", default=SEED, show_default=True, help="Which rides are drawn.")
+@click.option("--seed", default=SEED, show_default=True, help="Seed for sampling the rides.")
 @click.option(
     "--topic",
     envvar="RIDE_EVENTS_TOPIC",
     show_envvar=True,
     required=True,
-    help="projects/P/topics/T, or the predict_event function's http:// address.",
+    metavar="TOPIC",
+    help="projects/P/topics/T, or the http:// URL of the predict_event function.",
 )
 @click.option(
     "--ended-topic",
     envvar="RIDE_ENDED_TOPIC",
     show_envvar=True,
-    help="Publish the ends of recorded rides, too: to projects/P/topics/T, or a file.",
+    metavar="TOPIC",
+    help="Also publish ride-ended events, to projects/P/topics/T or a file.",
 )
 @click.option(
     "--watch",
     metavar="SUBSCRIPTION",
-    help="Print what comes out of projects/P/subscriptions/S, or of a file, for each event.",
+    help="Print the prediction event of each ride, from projects/P/subscriptions/S or a file.",
 )
 def command(  # noqa: PLR0913, PLR0917  # one for each option
-    places: tuple[str, ...],
+    trips: tuple[str, ...],
     event: str | None,
     rides: int,
     rate: float,
@@ -58,15 +60,15 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     ended_topic: str | None,
     watch: str | None,
 ) -> None:
-    """Publish ride events, made from recorded trips, at a set rate.
+    """Publish ride events, made from recorded trips, at a fixed rate.
 
-    PUBSUB_EMULATOR_HOST sends them to an emulator instead of Google's Pub/Sub.
+    PUBSUB_EMULATOR_HOST selects an emulator instead of Google's Pub/Sub.
     """
-    if bool(places) == bool(event):
+    if bool(trips) == bool(event):
         raise click.UsageError("give --trips or --event")
-    recorded = sample_rides(places, rides, seed) if places else []
+    recorded = sample_rides(trips, rides, seed) if trips else []
     bodies = [event.encode()] if event else [ride.event() for ride in recorded]
-    ends = [ride.ended() for ride in recorded] if ended_topic else []
+    ends = [ride.ended_event() for ride in recorded] if ended_topic else []
     _send(bodies, rate, topic, watch)
     _send_ends(ends, ended_topic or "")
 
@@ -74,36 +76,36 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
 def _send_ends(ends: Sequence[bytes], topic: str) -> None:
     if not ends:
         return
-    from jobs.events.publishers import open_inlet
+    from jobs.events.publishers import open_publisher
 
-    inlet = open_inlet(topic)
+    publisher = open_publisher(topic)
     for body in ends:
-        inlet.send(body)
-    inlet.finish()
-    click.echo(f"{len(ends)} ends of rides sent to {topic}", err=True)
+        publisher.send(body)
+    publisher.finish()
+    click.echo(f"{len(ends)} ride-ended events sent to {topic}", err=True)
 
 
 def _send(bodies: Sequence[bytes], rate: float, topic: str, watch: str | None) -> None:
-    # Google's clients take half a second to import: `--help` does without.
-    from jobs.events.publishers import open_inlet
-    from jobs.events.subscribers import Arrival, open_outlet
+    # Google's clients take half a second to import, which `--help` avoids.
+    from jobs.events.publishers import open_publisher
+    from jobs.events.subscribers import ReceivedMessage, open_subscriber
 
     seen = threading.Semaphore(0)
 
-    def show(arrival: Arrival) -> None:
-        click.echo(arrival.data)
+    def show(message: ReceivedMessage) -> None:
+        click.echo(message.data)
         seen.release()
 
-    outlet = open_outlet(watch, show) if watch else None
-    inlet = open_inlet(topic)
-    begin = time.monotonic()
+    subscriber = open_subscriber(watch, show) if watch else None
+    publisher = open_publisher(topic)
+    start = time.monotonic()
     for body in paced(bodies, rate):
-        inlet.send(body)
-    inlet.finish()
-    seconds = time.monotonic() - begin
+        publisher.send(body)
+    publisher.finish()
+    seconds = time.monotonic() - start
     click.echo(f"{len(bodies)} events sent to {topic} in {seconds:.1f} s", err=True)
-    if outlet:
+    if subscriber:
         missing = sum(not seen.acquire(timeout=WATCH_SECONDS) for _ in bodies)
-        outlet.close()
+        subscriber.close()
         if missing:
-            raise click.ClickException(f"{missing} events gave no prediction in {watch}")
+            raise click.ClickException(f"{missing} events have no prediction in {watch}")

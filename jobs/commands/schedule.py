@@ -1,4 +1,4 @@
-"""python -m jobs schedule: months predicted by the clock, with Prefect."""
+"""python -m jobs schedule: predicts months on a schedule, with Prefect."""
 
 import signal
 from typing import cast
@@ -6,39 +6,48 @@ from typing import cast
 import click
 
 from functions.rides import NEW_YORK
-from jobs.commands.error_boundary import JobCommand
+from jobs.commands.error_boundary import JobCommand, blame_option
 from jobs.commands.options import model_option
-from jobs.storage.files import FileAccessError
 
-SECOND_OF_MONTH = "0 3 2 * *"
-"""At three in the morning of each month's second day: the month before has ended everywhere."""
+MONTHLY = "0 3 2 * *"
+"""At 3 a.m. on the second day of each month, when the previous month has ended everywhere."""
 
 
 @click.command(cls=JobCommand)
-@click.option("--taxi", type=click.Choice(["green", "yellow"]), default="green", show_default=True)
+@click.option(
+    "--taxi",
+    type=click.Choice(["green", "yellow"]),
+    default="green",
+    show_default=True,
+    help="The kind of taxi.",
+)
 @click.option(
     "--trips",
-    metavar="PLACE",
-    help="A path, gs://… or https://…; {taxi_type}, {year:04d} and {month:02d} are filled in. "
-    "TLC's own address if not given.",
+    metavar="URI",
+    help="A path, gs://… or https://…; {taxi_type}, {year:04d} and {month:02d} are replaced.  "
+    "[default: TLC's address]",
 )
 @click.option(
     "--output",
     required=True,
-    metavar="PLACE",
+    metavar="FOLDER",
     help="A folder, local or gs://…, for the layout taxi_type=…/year=…/month=….",
 )
 @model_option
-@click.option("--cron", default=SECOND_OF_MONTH, show_default=True, help="When, on New York's clock.")
+@click.option("--cron", default=MONTHLY, show_default=True, help="When to run, in New York time.")
 @click.option(
-    "--every", type=click.FloatRange(min=1), metavar="SECONDS", help="Instead of --cron, to see it work."
+    "--every",
+    type=click.FloatRange(min=1),
+    metavar="SECONDS",
+    help="Instead of --cron, for a trial.",
 )
 @click.option(
     "--months-back",
     type=click.IntRange(0),
     default=1,
     show_default=True,
-    help="Which month: so many before the run's. TLC publishes one about two months late: 3 for its address.",
+    help="How many months before the run's month to predict. TLC publishes a month about two months late, "
+    "so its address needs 3.",
 )
 @click.option(
     "--retry-delay",
@@ -46,12 +55,12 @@ SECOND_OF_MONTH = "0 3 2 * *"
     type=click.FloatRange(0),
     multiple=True,
     metavar="SECONDS",
-    help="Before a further try of a month that failed; once for each try.  [default: 60, 300, 1500]",
+    help="Delay before a failed month is retried; once for each retry.  [default: 60, 300, 1500]",
 )
 @click.option(
     "--retrain",
     is_flag=True,
-    help="By the same clock, learn and promote anew where a month has drifted.",
+    help="On the same schedule, train and promote a new model if a month has drifted.",
 )
 def command(  # noqa: PLR0913, PLR0917  # one for each option
     taxi: str,
@@ -64,14 +73,14 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     retry_delays: tuple[float, ...],
     retrain: bool,
 ) -> None:
-    """Predict a month by the clock, and past months when asked to, with Prefect.
+    """Predict a month on a schedule, and past months on demand, with Prefect.
 
-    Serves three deployments to the server at PREFECT_API_URL, until it is stopped: ride-duration-prediction,
-    by the clock; ride-duration-backfill; and ride-duration-retraining, by the clock with --retrain.
+    Serves three deployments to the server at PREFECT_API_URL until it is stopped: ride-duration-prediction,
+    on the schedule; ride-duration-backfill; and ride-duration-retraining, on the schedule with --retrain.
     """
     try:
         from jobs.flows import retraining, scoring
-        from jobs.flows.tasks import RETRY_DELAYS, refuse_file
+        from jobs.flows.tasks import RETRY_DELAYS, require_folder
     except ModuleNotFoundError as error:
         if error.name != "prefect":
             raise
@@ -86,44 +95,40 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     try:
         schedule = Interval(every) if every else Cron(cron, timezone=NEW_YORK.key)
     except ValueError as error:
-        raise click.BadParameter(
-            f"{error}: write it like {SECOND_OF_MONTH!r}", param_hint="--cron"
-        ) from error
-    try:
-        refuse_file(output)
-    except FileAccessError as error:
-        raise click.BadParameter(str(error), param_hint="--output") from error
-    _ask_server()
-    of_all = {
+        raise click.BadParameter(f"{error}: write it like {MONTHLY!r}", param_hint="--cron") from error
+    with blame_option("--output"):
+        require_folder(output)
+    _require_server()
+    common = {
         "taxi_type": taxi,
         "trips": trips or scoring.TRIPS,
         "retry_delays": retry_delays or RETRY_DELAYS,
     }
-    places = {"output": output, "model": model}
+    output_and_model = {"output": output, "model": model}
     back = {"months_back": months_back}
-    served = [
+    deployments = [
         flow.to_deployment(
-            taxi, schedule=when, parameters=of_all | its_own, entrypoint_type=EntrypointType.MODULE_PATH
+            taxi, schedule=when, parameters=common | own, entrypoint_type=EntrypointType.MODULE_PATH
         )
-        for flow, when, its_own in (
-            (scoring.ride_duration_prediction, schedule, places | back),
+        for flow, when, own in (
+            (scoring.ride_duration_prediction, schedule, output_and_model | back),
             (retraining.ride_duration_retraining, schedule if retrain else None, back),
-            (scoring.ride_duration_backfill, None, places),
+            (scoring.ride_duration_backfill, None, output_and_model),
         )
     ]
-    # What a shell starts in the background ignores Ctrl-C; but only that leaves the deployments paused.
+    # A shell makes background jobs ignore SIGINT, but only SIGINT makes Prefect pause the deployments.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    serve(*cast(list[RunnerDeployment], served))
+    serve(*cast(list[RunnerDeployment], deployments))
 
 
-def _ask_server() -> None:
+def _require_server() -> None:
     from prefect.client.orchestration import get_client
     from prefect.settings import PREFECT_API_URL
 
-    start = "start one with `prefect server start` and set PREFECT_API_URL to its address, http://127.0.0.1:4200/api"
-    address = PREFECT_API_URL.value()
-    if not address:
-        raise click.ClickException(f"PREFECT_API_URL is not set, so no Prefect server is known: {start}")
+    advice = "start one with `prefect server start` and set PREFECT_API_URL to its address, http://127.0.0.1:4200/api"
+    url = PREFECT_API_URL.value()
+    if not url:
+        raise click.ClickException(f"PREFECT_API_URL is not set: {advice}")
     with get_client(sync_client=True) as client:
-        if trouble := client.api_healthcheck():
-            raise click.ClickException(f"no Prefect server answers at {address} ({trouble}): {start}")
+        if failure := client.api_healthcheck():
+            raise click.ClickException(f"no Prefect server answers at {url} ({failure}): {advice}")

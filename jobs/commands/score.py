@@ -1,4 +1,4 @@
-"""python -m jobs score: a table in, predictions out."""
+"""python -m jobs score: predicts the rows of a table."""
 
 from datetime import date, datetime
 
@@ -8,11 +8,11 @@ from rich.console import Console
 from functions.rides import NEW_YORK
 from jobs.commands.error_boundary import JobCommand
 from jobs.commands.options import model_option, pickle_option, taxi_option, year_option
-from jobs.scoring.job import Done, Wish, score_place
-from jobs.trips.months import fill_in, month_before
+from jobs.scoring.job import ScoringRequest, ScoringResult, run_scoring
+from jobs.trips.months import format_uri, month_before
 
 HOMEWORK = ("ride_id", "predicted_duration")
-"""The two columns that the course's homework hands in."""
+"""Columns of the file that the course's homework asks for."""
 
 
 @click.command(cls=JobCommand)
@@ -21,34 +21,37 @@ HOMEWORK = ("ride_id", "predicted_duration")
     envvar="INPUT_FILE_PATTERN",
     show_envvar=True,
     required=True,
-    metavar="PLACE",
-    help="Parquet of green or yellow trips, or of any table that the model takes: a path, gs://… or "
-    "https://…. {year:04d}, {month:02d} and {taxi_type} are filled in.",
+    metavar="URI",
+    help="Parquet of green or yellow trips, or of any table that the model accepts: a path, gs://… or "
+    "https://…. {year:04d}, {month:02d} and {taxi_type} are replaced.",
 )
 @click.option(
     "--output",
     envvar="OUTPUT_FILE_PATTERN",
     show_envvar=True,
     required=True,
-    metavar="PLACE",
-    help="A folder, local or gs://…, for the layout taxi_type=…/year=…/month=…; or a file named ….parquet.",
+    metavar="URI",
+    help="A folder, local or gs://…, for the layout taxi_type=…/year=…/month=…; or a file ….parquet.",
 )
 @model_option
 @taxi_option
 @year_option
-@click.option("--month", type=click.IntRange(1, 12))
+@click.option(
+    "--month", type=click.IntRange(1, 12), help="The month, 1 to 12.  [default: as the file's name says]"
+)
 @click.option(
     "--months-back",
     type=click.IntRange(0),
-    help="Instead of both: so many months before this one, on New York's clock; for runs by the clock.",
+    help="Instead of --year and --month: how many months before the current one, in New York; for "
+    "scheduled runs.",
 )
 @click.option(
     "--format",
-    "form",
+    "output_format",
     type=click.Choice(["full", "homework"]),
     default="full",
     show_default=True,
-    help="All columns, or ride_id and predicted_duration.",
+    help="All columns, or only ride_id and predicted_duration.",
 )
 @pickle_option
 def command(  # noqa: PLR0913, PLR0917  # one for each option
@@ -59,28 +62,29 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     year: int | None,
     month: int | None,
     months_back: int | None,
-    form: str,
+    output_format: str,
     allow_pickle: bool,
 ) -> None:
     """Predict a month of trips, or each row of any table.
 
-    The same model again replaces its own predictions. Rows that cannot be predicted go to a file of their
-    own, each with its reason.
+    Scoring again with the same model replaces its predictions. Rows that cannot be predicted are written to
+    a second file, each with a reason.
     """
-    when = month_asked_for(year, month, months_back, datetime.now(NEW_YORK).date())
+    resolved = resolve_month(year, month, months_back, datetime.now(NEW_YORK).date())
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    places = fill_in(trips, when, taxi or ""), fill_in(output, when, taxi or "")
-    columns = HOMEWORK if form == "homework" else ()
-    done = score_place(Wish(*places, model, taxi or "", when, columns, allow_pickle), console)
-    if form == "homework":
-        click.echo(f"predicted mean duration: {done.outcome.mean}")
+    uris = format_uri(trips, resolved, taxi or ""), format_uri(output, resolved, taxi or "")
+    columns = HOMEWORK if output_format == "homework" else ()
+    request = ScoringRequest(*uris, model, taxi or "", resolved, columns, allow_pickle)
+    result = run_scoring(request, console)
+    if output_format == "homework":
+        click.echo(f"predicted mean duration: {result.stats.mean}")
     else:
-        _print(done, console)
-    click.echo(f"predictions: {done.output.predictions}\nrejected: {done.output.rejected}")
+        _print(result, console)
+    click.echo(f"predictions: {result.output.predictions}\nrejected: {result.output.rejected}")
 
 
-def month_asked_for(year: int | None, month: int | None, months_back: int | None, today: date) -> date | None:
-    """The month that the options name; None if they name none."""
+def resolve_month(year: int | None, month: int | None, months_back: int | None, today: date) -> date | None:
+    """The month that the options specify; None without any."""
     if (year is None) != (month is None):
         raise click.UsageError("give --year and --month together")
     if months_back is not None and year is not None:
@@ -90,20 +94,20 @@ def month_asked_for(year: int | None, month: int | None, months_back: int | None
     return date(year, month, 1) if year and month else None
 
 
-def _print(done: Done, console: Console) -> None:
-    outcome, unit = done.outcome, done.model.target.unit
+def _print(result: ScoringResult, console: Console) -> None:
+    stats, unit = result.stats, result.model.target.unit
     console.print(
-        f"{outcome.rows:,} rows by {done.model.release.name} version {done.model.version} in "
-        f"{done.seconds:.1f} s ({outcome.rows / done.seconds:,.0f}/s)"
+        f"{stats.rows:,} rows by {result.model.release.name} version {result.model.version} in "
+        f"{result.seconds:.1f} s ({stats.rows / result.seconds:,.0f}/s)"
     )
-    console.print(f"{outcome.predicted:>12,} predicted, mean {outcome.mean:.4f} {unit}")
-    for what, rows in outcome.mended.items():
+    console.print(f"{stats.predicted:>12,} predicted, mean {stats.mean:.4f} {unit}")
+    for what, rows in stats.repaired.items():
         console.print(f"{rows:>12,} of them with a {what}: taken as not recorded")
-    if outcome.compared:
+    if stats.compared:
         console.print(
-            f"{outcome.compared:>12,} of them compared with what was: RMSE {outcome.rmse:.4f}, "
-            f"mean absolute error {outcome.mae:.4f} {unit}"
+            f"{stats.compared:>12,} with known duration: RMSE {stats.rmse:.4f}, "
+            f"mean absolute error {stats.mae:.4f} {unit}"
         )
-    console.print(f"{outcome.rejected.total():>12,} rejected")
-    for reason, rows in outcome.rejected.most_common():
+    console.print(f"{stats.rejected.total():>12,} rejected")
+    for reason, rows in stats.rejected.most_common():
         console.print(f"{rows:>12,}   {reason}")

@@ -1,4 +1,4 @@
-"""The end of a command that a person or the platform stops: what is under way is finished first."""
+"""Graceful shutdown: the first signal lets the current work finish."""
 
 import contextlib
 import signal
@@ -6,20 +6,20 @@ from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def stopping() -> Iterator[list[int]]:
-    """Within this, a first SIGINT or SIGTERM is only noted, so that what is under way is finished.
+def graceful_shutdown() -> Iterator[list[int]]:
+    """Yields a list to which the first SIGINT or SIGTERM is added, so that the body can finish its work.
 
-    A second one interrupts.
+    The second signal raises KeyboardInterrupt.
     """
-    asked: list[int] = []
+    received: list[int] = []
 
-    def note(number: int, _frame: object) -> None:
-        asked.append(number)
+    def handle(number: int, _frame: object) -> None:
+        received.append(number)
         signal.signal(number, signal.default_int_handler)
 
-    before = {each: signal.signal(each, note) for each in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield asked
+        yield received
     finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,11 +1,11 @@
-"""python -m jobs smoke: does a deployment do what it is there for?"""
+"""python -m jobs smoke: checks a deployment end to end."""
 
 import click
 
 from jobs.commands.error_boundary import JobCommand
 
-SECONDS = 60.0
-"""For everything together; a function that starts and loads its model takes a few."""
+TIMEOUT_SECONDS = 60.0
+"""For the whole check; a cold start with its model takes a few seconds."""
 
 
 @click.command(cls=JobCommand)
@@ -15,7 +15,7 @@ SECONDS = 60.0
     show_envvar=True,
     required=True,
     metavar="URL",
-    help="The HTTP function's address, without a path.",
+    help="The URL of the HTTP function, without a path.",
 )
 @click.option(
     "--ride-events-topic",
@@ -23,7 +23,7 @@ SECONDS = 60.0
     show_envvar=True,
     required=True,
     metavar="TOPIC",
-    help="projects/P/topics/T, or the predict_event function's http:// address.",
+    help="projects/P/topics/T, or the http:// URL of the predict_event function.",
 )
 @click.option(
     "--smoke-subscription",
@@ -31,27 +31,28 @@ SECONDS = 60.0
     show_envvar=True,
     required=True,
     metavar="SUBSCRIPTION",
-    help="projects/P/subscriptions/S of the predictions' topic, for this command alone: all that is in it is "
+    help="projects/P/subscriptions/S of the predictions' topic, used by nothing else: all its messages are "
     "acknowledged. Or the file that the function writes.",
 )
 @click.option(
     "--dead-letter-subscription",
     metavar="SUBSCRIPTION",
     default="",
-    help="Also publish a ride that cannot be predicted, and wait for it here; what others left there stays.",
+    help="Also publish a ride that cannot be predicted, and wait for it in this subscription; other messages "
+    "stay.",
 )
 @click.option(
     "--identity-token",
     envvar="PREDICT_TOKEN",
     show_envvar=True,
-    help="For an https:// address; this machine's service account is asked for one if it is not given.",
+    help="The token for an https:// URL.  [default: from this machine's service account]",
 )
 @click.option(
     "--timeout",
-    default=SECONDS,
+    default=TIMEOUT_SECONDS,
     show_default=True,
     type=click.FloatRange(1),
-    help="Seconds for everything together.",
+    help="Seconds for the whole check.",
 )
 def command(  # noqa: PLR0913, PLR0917  # one for each option
     predict_url: str,
@@ -61,24 +62,24 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     identity_token: str | None,
     timeout: float,
 ) -> None:
-    """Publish a ride, wait for its prediction, ask over HTTP, and compare.
+    """Check a deployment: a ride gets the same prediction as an event and over HTTP.
 
-    Ends with 0 if model, version and number are the same to the last bit, else with 1 and what failed.
-    PUBSUB_EMULATOR_HOST names an emulator instead of Google's Pub/Sub.
+    Exits with 0 if model, version and prediction are identical, bit for bit; otherwise with 1 and a message
+    that names what failed. PUBSUB_EMULATOR_HOST selects an emulator instead of Google's Pub/Sub.
     """
-    # Google's clients take half a second to import: `--help` does without.
-    from jobs.events.smoke_test import Deployment, try_out
-    from jobs.identity_token import NoToken, fetch_identity_token
+    # Google's clients take half a second to import, which `--help` avoids.
+    from jobs.events.smoke_test import Deployment, run_smoke_test
+    from jobs.identity_token import TokenUnavailable, fetch_identity_token
 
     url = predict_url.rstrip("/")
     if not url.startswith(("http://", "https://")):
         raise click.BadParameter(
-            f"{predict_url!r} is no http:// or https:// address", param_hint="--predict-url"
+            f"{predict_url!r} is not an http:// or https:// URL", param_hint="--predict-url"
         )
     try:
         token = identity_token or fetch_identity_token(url)
-    except NoToken as error:
-        hint = "with an account of your own: PREDICT_TOKEN=$(gcloud auth print-identity-token)"
-        raise click.ClickException(f"{error}\n{hint}") from error
+    except TokenUnavailable as error:
+        hint = "to use your own account, set PREDICT_TOKEN=$(gcloud auth print-identity-token)"
+        raise TokenUnavailable(f"{error}\n{hint}") from error
     deployment = Deployment(url, token, ride_events_topic, smoke_subscription, dead_letter_subscription)
-    try_out(deployment, timeout, click.echo)
+    run_smoke_test(deployment, timeout, click.echo)

@@ -1,20 +1,20 @@
-"""python -m jobs sync: the release pointer follows the alias that was moved in the MLflow UI."""
+"""python -m jobs sync: updates the release pointer after the alias was moved in the MLflow UI."""
 
 import click
 
 from jobs.commands.error_boundary import JobCommand
 from jobs.registry.pointer_sync import sync
-from jobs.registry.tracking_server import reachable
+from jobs.registry.tracking_server import connect
 from jobs.settings import MODEL_NAME, Settings
 
 
 @click.command(cls=JobCommand)
-@click.option("--name", default=MODEL_NAME, show_default=True, help="Registered model.")
+@click.option("--name", default=MODEL_NAME, show_default=True, help="The registered model.")
 def command(name: str) -> None:
-    """Make the functions serve the version that has the alias `champion` in the registry.
+    """Make the functions serve the version with the alias `champion` in the registry.
 
-    Whoever moved the alias has decided: no gate asks for its error, but the model must load and answer.
+    Moving the alias was the decision: the gates are skipped, but the model must load and predict.
     """
     settings = Settings.read()
-    with reachable(settings):
+    with connect(settings):
         click.echo(sync(settings, name))

@@ -1,45 +1,51 @@
-"""python -m jobs train: months of trips become a registered model."""
+"""python -m jobs train: trains a model on months of trips and registers it."""
 
 import click
 from rich.console import Console
 
-from jobs.commands.options import ListsCommand
+from jobs.commands.options import MultiValueCommand
 from jobs.settings import MODEL_NAME, Settings
-from jobs.training.pipeline import Parameters
-from jobs.training.train import read_months, train
+from jobs.training.pipeline import Hyperparameters
+from jobs.training.train import load_training_data, train
 
 
-@click.command(cls=ListsCommand)
+@click.command(cls=MultiValueCommand)
 @click.option(
     "--trips",
     multiple=True,
     required=True,
-    metavar="PLACE…",
+    metavar="URI…",
     help="Months of green or yellow trips in Parquet: paths, gs://… or https://….",
 )
 @click.option(
     "--validate",
     multiple=True,
-    metavar="PLACE…",
-    help="Months to judge the model on; without any, the last fifth of the rides is held out.",
+    metavar="URI…",
+    help="Months to evaluate the model on.  [default: the last fifth of the rides is held out]",
 )
-@click.option("--name", default=MODEL_NAME, show_default=True, help="Registered model.")
-@click.option("--trees", default=Parameters.trees, show_default=True, type=click.IntRange(1))
+@click.option("--name", default=MODEL_NAME, show_default=True, help="The registered model.")
+@click.option(
+    "--trees",
+    default=Hyperparameters.trees,
+    show_default=True,
+    type=click.IntRange(1),
+    help="How many trees to fit.",
+)
 @click.option(
     "--half-life",
-    default=Parameters.half_life,
+    default=Hyperparameters.half_life,
     show_default=True,
     type=click.FloatRange(0, min_open=True),
-    help="Days after which a ride counts half.",
+    help="Age in days at which a ride has half the weight.",
 )
 def command(
     trips: tuple[str, ...], validate: tuple[str, ...], name: str, trees: int, half_life: float
 ) -> None:
-    """Train on trips, judge on held-out rides, register as a new version.
+    """Train a model on trips, evaluate it on held-out rides, and register it as a new version.
 
-    Nothing is registered unless ONNX and scikit-learn agree on all held-out rides.
+    Nothing is registered unless ONNX and scikit-learn give the same predictions for all held-out rides.
     """
     settings = Settings.read()
     console = Console(highlight=False, soft_wrap=True)
-    months = read_months(trips, validate, console)
-    train(settings, months, name, Parameters(trees=trees, half_life=half_life), console)
+    months = load_training_data(trips, validate, console)
+    train(settings, months, name, Hyperparameters(trees=trees, half_life=half_life), console)

@@ -1,21 +1,22 @@
-"""What a dead letter says of itself, and the event that it was before somebody gave it up."""
+"""Dead letters: why an event was dead-lettered, and the event as it was originally published."""
 
 import hashlib
 from collections.abc import Mapping
 from typing import NamedTuple, Self
 
-from google.pubsub_v1.types import PubsubMessage, ReceivedMessage
+from google.pubsub_v1 import types
+from google.pubsub_v1.types import PubsubMessage
 
-GIVEN_UP = "given_up"
-"""Reason of the letters that Pub/Sub itself wrote, after it had delivered the event too often."""
-_OURS = "dead_letter_"
-_PUBSUBS = "CloudPubSubDeadLetterSource"
-_ADDED = (_OURS, _PUBSUBS, "goog")
-"""How attributes begin that the event did not have when it was published; nobody can publish `goog…`."""
+MAX_DELIVERIES_EXCEEDED = "given_up"
+"""The reason of dead letters written by Pub/Sub itself, after the maximum number of delivery attempts."""
+_FUNCTION_PREFIX = "dead_letter_"
+_PUBSUB_PREFIX = "CloudPubSubDeadLetterSource"
+_ADDED_PREFIXES = (_FUNCTION_PREFIX, _PUBSUB_PREFIX, "goog")
+"""Prefixes of attributes added by dead-lettering; Pub/Sub lets no publisher set `goog…`."""
 
 
-class Letter(NamedTuple):
-    """A dead letter as it was pulled."""
+class DeadLetter(NamedTuple):
+    """A dead letter as pulled from its subscription."""
 
     message_id: str
     ack_id: str
@@ -23,11 +24,11 @@ class Letter(NamedTuple):
     attributes: Mapping[str, str]
     ordering_key: str = ""
     published: float = 0.0
-    """Seconds since 1970 when it became a dead letter."""
+    """Unix time in seconds when it was dead-lettered."""
 
     @classmethod
-    def read(cls, received: ReceivedMessage) -> Self:
-        """The letter in what a pull gave."""
+    def from_received(cls, received: types.ReceivedMessage) -> Self:
+        """Converts a message of a pull response."""
         message = received.message
         return cls(
             message.message_id,
@@ -40,43 +41,42 @@ class Letter(NamedTuple):
 
     @property
     def reason(self) -> str:
-        """Why it is here; empty if it is no dead letter at all."""
-        by_pubsub = GIVEN_UP if f"{_PUBSUBS}Subscription" in self.attributes else ""
-        return self.attributes.get(f"{_OURS}reason", by_pubsub)
+        """Why the event was dead-lettered; empty if this is not a dead letter."""
+        by_pubsub = MAX_DELIVERIES_EXCEEDED if f"{_PUBSUB_PREFIX}Subscription" in self.attributes else ""
+        return self.attributes.get(f"{_FUNCTION_PREFIX}reason", by_pubsub)
 
     @property
     def version(self) -> str:
-        """Of the model that was in service; empty if that is not known."""
-        return self.attributes.get(f"{_OURS}model_version", "")
+        """The model version that was in service; empty if unknown."""
+        return self.attributes.get(f"{_FUNCTION_PREFIX}model_version", "")
 
     @property
     def subscription(self) -> str:
-        """The one that delivered the event, `projects/P/subscriptions/S`; empty if that is not known."""
-        if ours := self.attributes.get(f"{_OURS}subscription"):
-            return ours
-        name = self.attributes.get(f"{_PUBSUBS}Subscription")
-        project = self.attributes.get(f"{_PUBSUBS}SubscriptionProject")
+        """The subscription that delivered the event, `projects/P/subscriptions/S`; empty if unknown."""
+        if by_function := self.attributes.get(f"{_FUNCTION_PREFIX}subscription"):
+            return by_function
+        name = self.attributes.get(f"{_PUBSUB_PREFIX}Subscription")
+        project = self.attributes.get(f"{_PUBSUB_PREFIX}SubscriptionProject")
         return f"projects/{project}/subscriptions/{name}" if name and project else ""
 
     @property
     def truncated(self) -> bool:
-        """Whether only the event's beginning is here."""
-        return f"{_OURS}full_size" in self.attributes
+        """Whether `data` is only the beginning of the event."""
+        return f"{_FUNCTION_PREFIX}full_size" in self.attributes
 
     def event(self) -> PubsubMessage:
-        """What was published before it became a dead letter."""
-        own = {name: text for name, text in self.attributes.items() if not name.startswith(_ADDED)}
-        return PubsubMessage(data=self.data, attributes=own, ordering_key=self.ordering_key)
+        """The message as published before it was dead-lettered."""
+        original = {
+            name: value for name, value in self.attributes.items() if not name.startswith(_ADDED_PREFIXES)
+        }
+        return PubsubMessage(data=self.data, attributes=original, ordering_key=self.ordering_key)
 
-    def identity(self) -> bytes:
-        """The same for two letters with the same event."""
+    def fingerprint(self) -> bytes:
+        """SHA-256 of the event's data and attributes; equal for dead letters of equal events."""
         event = self.event()
-        whole = repr((event.data, sorted(event.attributes.items()))).encode()
-        return hashlib.sha256(whole).digest()
+        content = repr((event.data, sorted(event.attributes.items()))).encode()
+        return hashlib.sha256(content).digest()
 
-    def is_of(self, published: set[str | bytes]) -> bool:
-        """Whether its event is among these message ids and identities.
-
-        Ours name the event's message id, Pub/Sub's own do not. No clock is asked.
-        """
-        return (self.attributes.get(f"{_OURS}message_id") or self.identity()) in published
+    def event_key(self) -> str | bytes:
+        """The event's message id, or its fingerprint where Pub/Sub itself, which gives no id, wrote this."""
+        return self.attributes.get(f"{_FUNCTION_PREFIX}message_id") or self.fingerprint()

@@ -1,7 +1,4 @@
-"""Where ride events go in.
-
-`projects/P/topics/T`, or a file, or the function's own `http://` address, which is given push envelopes.
-"""
+"""Publishers of events: to a Pub/Sub topic, to a file, or straight to the function as push requests."""
 
 import base64
 import itertools
@@ -20,80 +17,83 @@ from functions.errors import RidecastError
 from jobs.events.pubsub_clients import publisher_client
 
 CONFIRM_SECONDS = 60.0
-"""How long an event may take until it is confirmed, with all its tries."""
-AGAIN_SECONDS = 1.0
-"""Between two tries to post an envelope: the Pub/Sub emulator's own pace."""
+"""Time limit for an event to be confirmed, retries included."""
+RETRY_SECONDS = 1.0
+"""Pause before an envelope is posted again, as in the Pub/Sub emulator."""
 IN_FLIGHT = 2
-"""Envelopes posted at the same time: what the emulator does for a push subscription."""
+"""Envelopes posted concurrently, as many as the emulator posts for a push subscription."""
 
 
 class NotDelivered(RidecastError):
-    """An event was sent and nobody confirmed that it had arrived."""
+    """An event was sent but its arrival was never confirmed."""
 
 
-class Inlet(Protocol):
-    """Takes events."""
+class EventPublisher(Protocol):
+    """Sends events to one destination."""
 
     def send(self, body: bytes) -> None:
-        """Sends one event on its way, without waiting until it has arrived."""
+        """Starts sending one event; does not wait for its confirmation."""
 
     def finish(self) -> None:
-        """Returns when everything sent has arrived.
+        """Waits until every event is confirmed.
 
         Raises:
-            NotDelivered: something has not.
+            NotDelivered: an event was not confirmed in time.
         """
 
 
-def open_inlet(place: str, emulator: str = "") -> Inlet:
-    """An inlet to a topic, to the function at an `http://` address, or to a file.
+def open_publisher(destination: str, emulator: str = "") -> EventPublisher:
+    """Opens a publisher.
 
     Args:
-        emulator: the Pub/Sub emulator's `host:port`; empty leaves it to the environment.
+        destination: `projects/P/topics/T`, the function's `http://` address, or a file's path.
+        emulator: `host:port` of the Pub/Sub emulator; if empty, PUBSUB_EMULATOR_HOST applies.
     """
-    if "://" in place:
-        return FunctionInlet(place)
-    return TopicInlet(place, emulator) if place.startswith("projects/") else FileInlet(Path(place))
+    if "://" in destination:
+        return HttpEventPublisher(destination)
+    if destination.startswith("projects/"):
+        return PubSubEventPublisher(destination, emulator)
+    return FileEventPublisher(Path(destination))
 
 
-class TopicInlet:
+class PubSubEventPublisher:
     """Publishes to a Pub/Sub topic."""
 
     def __init__(self, topic: str, emulator: str) -> None:
         self._topic = topic
         self._client = publisher_client(emulator)
-        self._sent: list[Future[str]] = []
+        self._confirmations: list[Future[str]] = []
 
     def send(self, body: bytes) -> None:
-        self._sent.append(self._client.publish(self._topic, body))
+        self._confirmations.append(self._client.publish(self._topic, body))
 
     def finish(self) -> None:
         deadline = time.monotonic() + CONFIRM_SECONDS
-        for confirmed in self._sent:
+        for confirmation in self._confirmations:
             try:
-                confirmed.result(max(deadline - time.monotonic(), 0))
+                confirmation.result(max(deadline - time.monotonic(), 0))
             except Exception as error:
                 raise NotDelivered(f"{self._topic} did not confirm an event: {error}") from error
-        self._sent.clear()
+        self._confirmations.clear()
         self._client.stop()
 
 
-class FunctionInlet:
-    """Posts push envelopes straight to the function, again and again until it says done."""
+class HttpEventPublisher:
+    """Posts push envelopes to the function, each until the function acknowledges it."""
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._numbers = itertools.count(1)
-        self._waiting: queue.Queue[bytes] = queue.Queue()
+        self._message_ids = itertools.count(1)
+        self._pending: queue.Queue[bytes] = queue.Queue()
         self._failure: NotDelivered | None = None
         for _ in range(IN_FLIGHT):
             threading.Thread(target=self._post_all, daemon=True).start()
 
     def send(self, body: bytes) -> None:
-        self._waiting.put(push_envelope(body, str(next(self._numbers))))
+        self._pending.put(push_envelope(body, str(next(self._message_ids))))
 
     def finish(self) -> None:
-        self._waiting.join()
+        self._pending.join()
         if self._failure:
             raise self._failure
 
@@ -102,31 +102,31 @@ class FunctionInlet:
             session.trust_env = False
             session.headers["Content-Type"] = "application/json"
             while True:
-                envelope = self._waiting.get()
+                envelope = self._pending.get()
                 try:
                     self._post(session, envelope)
                 except NotDelivered as failure:
                     self._failure = failure
                 finally:
-                    self._waiting.task_done()
+                    self._pending.task_done()
 
     def _post(self, session: requests.Session, envelope: bytes) -> None:
         deadline = time.monotonic() + CONFIRM_SECONDS
         while True:
             try:
-                answer = session.post(self._url, envelope, timeout=CONFIRM_SECONDS)
-                if answer.ok:
+                response = session.post(self._url, envelope, timeout=CONFIRM_SECONDS)
+                if response.ok:
                     return
-                what = f"answered {answer.status_code}"
+                problem = f"answered {response.status_code}"
             except requests.RequestException as error:
-                what = f"did not answer: {error}"
+                problem = f"did not answer: {error}"
             if self._failure or time.monotonic() > deadline:
-                raise NotDelivered(f"{self._url} {what}")
-            time.sleep(AGAIN_SECONDS)
+                raise NotDelivered(f"{self._url} {problem}")
+            time.sleep(RETRY_SECONDS)
 
 
-class FileInlet:
-    """Appends lines, as the function does where there is no Pub/Sub."""
+class FileEventPublisher:
+    """Appends JSON lines, in the format of the function's own file output."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("ab")
@@ -139,7 +139,7 @@ class FileInlet:
 
 
 def push_envelope(body: bytes, message_id: str) -> bytes:
-    """What Pub/Sub would post for a message with this body."""
+    """The request body with which a Pub/Sub push subscription delivers a message."""
     message = {
         "data": base64.b64encode(body).decode(),
         "attributes": {},

@@ -1,4 +1,7 @@
-"""Google's Pub/Sub clients, for an emulator or for Google's own."""
+"""Pub/Sub clients, for an emulator or for Google Cloud.
+
+Empty `emulator` arguments leave the choice to PUBSUB_EMULATOR_HOST.
+"""
 
 import os
 
@@ -9,20 +12,19 @@ from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransp
 
 
 def publisher_client(emulator: str = "") -> pubsub_v1.PublisherClient:
-    """Sends each message at once: waiting for company would add to every latency we measure."""
-    at_once = pubsub_v1.types.BatchSettings(max_messages=1)
+    """A client that sends each message immediately: batching would add to every measured latency."""
+    unbatched = pubsub_v1.types.BatchSettings(max_messages=1)
     if not emulator:
-        return pubsub_v1.PublisherClient(batch_settings=at_once)
+        return pubsub_v1.PublisherClient(batch_settings=unbatched)
     transport = PublisherGrpcTransport(channel=grpc.insecure_channel(emulator))
-    return pubsub_v1.PublisherClient(batch_settings=at_once, transport=transport)
+    return pubsub_v1.PublisherClient(batch_settings=unbatched, transport=transport)
 
 
 def subscriber_client(emulator: str = "") -> pubsub_v1.SubscriberClient:
-    """Google's client for the emulator, or for what the environment says."""
+    """A client without the 4 MB limit on what it receives from an emulator."""
     emulator = emulator or os.environ.get("PUBSUB_EMULATOR_HOST", "")
     if not emulator:
         return pubsub_v1.SubscriberClient()
-    # Of an emulator, unlike of Google's Pub/Sub, the client takes only 4 MB unless told otherwise.
     unlimited = [("grpc.max_receive_message_length", -1)]
     transport = SubscriberGrpcTransport(channel=grpc.insecure_channel(emulator, options=unlimited))
     return pubsub_v1.SubscriberClient(transport=transport)

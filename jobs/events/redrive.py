@@ -1,227 +1,133 @@
-"""python -m jobs redrive: dead letters go back to their topic, as the events that they were."""
+"""Redrive: publishes dead letters back to their topics, as the events that they were."""
 
-import time
 from collections.abc import Callable, Iterable, Sequence
 
-from google.api_core.exceptions import (
-    DeadlineExceeded,
-    GoogleAPIError,
-    InvalidArgument,
-    NotFound,
-    PermissionDenied,
-)
-from google.api_core.retry import Retry
-from google.pubsub_v1 import PublisherClient
-from google.pubsub_v1.types import PubsubMessage
+from google.api_core.exceptions import GoogleAPIError
 
-from jobs.events.dead_letters import Letter
+from jobs.events.dead_letters import DeadLetter
+from jobs.events.leases import Leases
 from jobs.events.pubsub_clients import subscriber_client
-from jobs.events.redrive_stats import Tally
-from jobs.events.subscribers import MOST_AT_ONCE
+from jobs.events.redrive_stats import RedriveStats
+from jobs.events.republisher import Republisher, describe_error
+from jobs.events.subscribers import MAX_MESSAGES
 
-LEASE_SECONDS = 600
-"""For letters in our hands; Pub/Sub gives no longer one."""
-PULL_SECONDS = 2.0
-"""For one pull, which waits for a first letter."""
 QUIET_PULLS = 3
-"""In a row mean that all are read: Pub/Sub may answer one with nothing although there are letters."""
-PUBLISH_SECONDS = 30.0
-"""For one publish call, with its tries; much less than a lease."""
-CALL_BYTES = 9_500_000
-"""Of one publish call; Pub/Sub takes 10 MB."""
+"""Empty pulls in a row that end a run: Pub/Sub may return an empty response although there are letters."""
 BATCH_BYTES = 50_000_000
-"""Of letters in memory, as far as those pulled before let us guess how large the next ones are."""
+"""Target for the letters of one pull, estimated from the largest letter of the pull before."""
 FIRST_PULL = 10
-"""Letters of the first pull, of which nothing can be guessed."""
-ACK_IDS = 1000
-"""Of one call; Pub/Sub takes half a megabyte."""
+"""Letters of the first pull, before there is an estimate."""
 
 
 class Redrive:
-    """Reads a dead-letter subscription to its end, and sends what is to be sent.
+    """Reads a dead-letter subscription to its end and sends the events of the selected letters.
 
-    A letter is acknowledged when its event is confirmed by the topic; all others are released at the end.
+    A letter is acknowledged once the topic has confirmed its event; all others are released at the end.
     """
 
     def __init__(self, subscription: str, topic: str | None, reasons: Iterable[str], *, send: bool) -> None:
         """
         Args:
-            topic: where all go; None sends each to the topic of the subscription that delivered it.
-            reasons: which are selected; all if there are none.
+            subscription: `projects/P/subscriptions/S`.
+            topic: receives all events; None sends each to the topic of the subscription that delivered it.
+            reasons: selects letters; empty selects all.
             send: False only counts.
         """
-        self.tally = Tally(send)
-        self._subscription = subscription
+        self.stats = RedriveStats(send)
         self._topic = topic
         self._reasons = frozenset(reasons)
-        self._subscriber = subscriber_client()
-        self._publisher = PublisherClient()
-        self._held: dict[str, str] = {}
-        """Ack ids by message id."""
-        self._done: set[str] = set()
-        """Message ids of the letters that were sent."""
-        self._published: set[str | bytes] = set()
-        """Message ids and identities of the events that we published."""
-        self._found: dict[str, tuple[str, str]] = {}
-        self._broken: dict[str, str] = {}
-        """Topics that do not take anything, and why."""
+        self._client = subscriber_client()
+        self._leases = Leases(self._client, subscription)
+        self._republisher = Republisher()
+        self._topics: dict[str, tuple[str, str]] = {}
 
     def run(self, show: Callable[[], None], stopped: Sequence[int]) -> None:
-        """Works until nothing comes any more, or `stopped` is not empty.
+        """Works until no more letters arrive, or `stopped` is not empty.
+
+        Args:
+            show: called after each pull, to display `stats`.
 
         Raises:
             GoogleAPIError: the subscription cannot be read.
         """
         quiet = repeated = 0
-        most = FIRST_PULL
-        renew_at = time.monotonic() + LEASE_SECONDS / 2
-        # Whoever sees each letter a second time has seen all of them, should leases not hold.
-        while quiet < QUIET_PULLS and repeated <= len(self._held) + len(self._done) and not stopped:
-            letters = self._pull(most)
+        limit = FIRST_PULL
+        # Should leases not hold, having pulled every letter a second time ends the run, too.
+        while quiet < QUIET_PULLS and repeated <= self._leases.seen and not stopped:
+            letters = self._leases.pull(limit)
             quiet = 0 if letters else quiet + 1
-            new = [letter for letter in letters if self._is_new(letter)]
+            new = [letter for letter in letters if self._leases.hold(letter)]
             repeated = 0 if new else repeated + len(letters)
-            self._sort(new)
+            self._process(new)
             show()
             if letters:
                 largest = max(len(letter.data) for letter in letters)
-                most = max(1, min(BATCH_BYTES // (largest + 1), MOST_AT_ONCE))
-            if time.monotonic() > renew_at:
-                renew_at = time.monotonic() + LEASE_SECONDS / 2
-                self._lease(self._held.values(), LEASE_SECONDS)
+                limit = max(1, min(BATCH_BYTES // (largest + 1), MAX_MESSAGES))
 
     def close(self) -> None:
-        """Releases what is not acknowledged, so that the next reader finds it at once.
+        """Releases all letters that are not acknowledged, so that the next reader gets them at once.
 
         Raises:
-            GoogleAPIError: it comes back when its lease ends.
+            GoogleAPIError: they become available when their leases expire.
         """
-        self._lease(self._held.values(), 0)
-        self._subscriber.close()
+        self._leases.release()
+        self._client.close()
 
     def topic_of(self, subscription: str) -> tuple[str, str]:
-        """Its topic, or else why that is not known; asked once."""
-        if subscription not in self._found:
-            topic = why = ""
+        """The subscription's topic, or an empty text and why it is not known; looked up once."""
+        if subscription not in self._topics:
+            topic = error = ""
             try:
-                topic = self._subscriber.get_subscription(subscription=subscription).topic
-            except GoogleAPIError as error:
-                why = f"{sentence(subscription, error)}; give --to"
+                topic = self._client.get_subscription(subscription=subscription).topic
+            except GoogleAPIError as failure:
+                error = f"{describe_error(subscription, failure)}; give --to"
             if topic == "_deleted-topic_":
-                topic, why = "", f"the topic of {subscription} was deleted; give --to"
-            self._found[subscription] = topic, why
-        return self._found[subscription]
+                topic, error = "", f"the topic of {subscription} was deleted; give --to"
+            self._topics[subscription] = topic, error
+        return self._topics[subscription]
 
-    def _pull(self, most: int) -> list[Letter]:
-        try:
-            answer = self._subscriber.pull(
-                subscription=self._subscription, max_messages=most, timeout=PULL_SECONDS
-            )
-        except DeadlineExceeded:
-            return []
-        letters = [Letter.read(received) for received in answer.received_messages]
-        self._lease([letter.ack_id for letter in letters], LEASE_SECONDS)
-        return letters
-
-    def _lease(self, ack_ids: Iterable[str], seconds: int) -> None:
-        rest = list(ack_ids)
-        while rest:
-            some, rest = rest[:ACK_IDS], rest[ACK_IDS:]
-            self._subscriber.modify_ack_deadline(
-                subscription=self._subscription, ack_ids=some, ack_deadline_seconds=seconds
-            )
-
-    def _is_new(self, letter: Letter) -> bool:
-        """Takes hold of the letter; one that was sent before comes again if its acknowledgement was lost."""
-        if letter.message_id in self._done:
-            self._acknowledge([letter])
-            return False
-        known = letter.message_id in self._held
-        self._held[letter.message_id] = letter.ack_id
-        return not known
-
-    def _sort(self, letters: Iterable[Letter]) -> None:
-        """Counts each letter, and sends it if it is to be sent."""
-        groups: dict[tuple[str, str], list[Letter]] = {}
+    def _process(self, letters: Iterable[DeadLetter]) -> None:
+        """Counts each letter, and sends the events of those that are eligible."""
+        groups: dict[tuple[str, str], list[DeadLetter]] = {}
         for letter in letters:
-            row = self.tally.count(letter.reason, letter.version, letter.published)
-            if why := self._why_left(letter):
-                self.tally.left[why] += 1
+            row = self.stats.count(letter.reason, letter.version, letter.published)
+            if why := self._why_skipped(letter):
+                self.stats.skipped[why] += 1
                 continue
-            topic, why = self._destination(letter)
-            if why:
-                self.tally.failed[why] += 1
+            topic, error = self._destination(letter)
+            if error:
+                self.stats.failed[error] += 1
                 continue
-            row.sendable += 1
+            row.eligible += 1
             # Events of one publish call must have the same ordering key.
             groups.setdefault((topic, letter.ordering_key), []).append(letter)
         for (topic, _), group in groups.items():
-            if self.tally.send:
-                self._publish(topic, group)
+            if self.stats.send:
+                self._send(topic, group)
             else:
-                self.tally.going[topic] += len(group)
+                self.stats.sent[topic] += len(group)
 
-    def _why_left(self, letter: Letter) -> str:
+    def _send(self, topic: str, letters: Sequence[DeadLetter]) -> None:
+        for part, error in self._republisher.publish(topic, letters):
+            if error:
+                self.stats.failed[error] += len(part)
+            else:
+                self.stats.sent[topic] += len(part)
+                self._leases.acknowledge(part)
+
+    def _why_skipped(self, letter: DeadLetter) -> str:
         if not letter.reason:
-            return "no dead letters: no attribute says why they are here"
-        if letter.is_of(self._published):
+            return "not dead letters: no attribute gives a reason"
+        if self._republisher.has_published(letter):
             return "sent by this run and dead-lettered again"
         if self._reasons and letter.reason not in self._reasons:
-            return "left out by --reason"
-        return "truncated: the whole event is not here" if letter.truncated else ""
+            return "not selected by --reason"
+        return "truncated: only the beginning of the event was kept" if letter.truncated else ""
 
-    def _destination(self, letter: Letter) -> tuple[str, str]:
-        """The topic, or else why there is none."""
+    def _destination(self, letter: DeadLetter) -> tuple[str, str]:
+        """The topic to send to, or an empty text and why there is none."""
         if self._topic:
             return self._topic, ""
         if not letter.subscription:
-            return "", "nothing says which subscription they came from; give --to"
+            return "", "no attribute names the subscription they came from; give --to"
         return self.topic_of(letter.subscription)
-
-    def _publish(self, topic: str, letters: Sequence[Letter]) -> None:
-        """Publishes, waits for the confirmation, and only then acknowledges."""
-        events = [letter.event() for letter in letters]
-        if len(letters) > 1 and sum(PubsubMessage.pb(event).ByteSize() for event in events) > CALL_BYTES:
-            self._publish_halves(topic, letters)
-            return
-        if topic in self._broken:
-            self.tally.failed[self._broken[topic]] += len(letters)
-            return
-        try:
-            answer = self._publisher.publish(
-                topic=topic, messages=events, retry=Retry(timeout=PUBLISH_SECONDS), timeout=PUBLISH_SECONDS
-            )
-        except InvalidArgument as error:
-            # One that the topic does not take must not fail its neighbours.
-            if len(letters) > 1:
-                self._publish_halves(topic, letters)
-            else:
-                self.tally.failed[f"{topic} refuses it: {error.message}"] += 1
-        except GoogleAPIError as error:
-            self._broken[topic] = sentence(topic, error)
-            self.tally.failed[self._broken[topic]] += len(letters)
-        else:
-            self._published.update(answer.message_ids, (letter.identity() for letter in letters))
-            self._done.update(letter.message_id for letter in letters)
-            self.tally.going[topic] += len(letters)
-            self._acknowledge(letters)
-
-    def _publish_halves(self, topic: str, letters: Sequence[Letter]) -> None:
-        middle = len(letters) // 2
-        self._publish(topic, letters[:middle])
-        self._publish(topic, letters[middle:])
-
-    def _acknowledge(self, letters: Sequence[Letter]) -> None:
-        ack_ids = [letter.ack_id for letter in letters]
-        self._subscriber.acknowledge(subscription=self._subscription, ack_ids=ack_ids)
-        for letter in letters:
-            self._held.pop(letter.message_id, None)
-
-
-def sentence(name: str, error: Exception) -> str:
-    """What went wrong with a topic or a subscription, for a person."""
-    if isinstance(error, NotFound):
-        return f"there is no {name}"
-    if isinstance(error, PermissionDenied):
-        return f"{name} is not for us: {error.message}"
-    return f"{name} cannot be used: {error}"

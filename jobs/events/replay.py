@@ -1,4 +1,4 @@
-"""python -m jobs replay: rides from recorded trips go through the city again, as ride events."""
+"""Samples recorded trips as ride events, and paces them for replay."""
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,29 +11,27 @@ from jobs.settings import HELD_OUT_SHARE
 
 RIDES = 500
 RATE = 50.0
-"""Events a second; the emulator, with two in flight, manages several times as many on an idle machine."""
+"""Events per second; the emulator, with two in flight, handles several times as many on an idle machine."""
 SEED = 2021
-WATCH_SECONDS = 30.0
-"""How long to wait for the next prediction event."""
 
 Item = TypeVar("Item")
 
 
 class RecordedRide(NamedTuple):
-    """A ride that somebody took, and how long it was."""
+    """A recorded ride and its actual duration."""
 
     ride_id: int
-    """Its row in the month's file."""
+    """The row number in the month's file."""
     ride: dict[str, Any]
-    """With the fields of a course event."""
+    """The `ride` object of a ride event."""
     actual_minutes: float
 
     def event(self) -> bytes:
-        """The body of its ride event, in the course's form."""
+        """The body of the ride event: `{"ride": {…}, "ride_id": …}`."""
         return msgspec.json.encode({"ride": self.ride, "ride_id": self.ride_id})
 
-    def ended(self) -> bytes:
-        """The body of the event that it is over."""
+    def ended_event(self) -> bytes:
+        """The body of the event at the ride's end, with its `dropoff_datetime`."""
         pickup = datetime.fromisoformat(self.ride["pickup_datetime"])
         dropoff = pickup + timedelta(minutes=self.actual_minutes)
         return msgspec.json.encode(
@@ -41,24 +39,25 @@ class RecordedRide(NamedTuple):
         )
 
 
-def sample_rides(places: Sequence[str], count: int, seed: int = SEED) -> list[RecordedRide]:
-    """Rides of the last place that training did not learn from, in the order in which they began.
+def sample_rides(uris: Sequence[str], count: int, seed: int = SEED) -> list[RecordedRide]:
+    """Samples rides that training has not seen, ordered by pickup time.
 
     Args:
-        places: months of trips, as `read_trips` takes them; of a single month only its end is used.
-        count: how many; all there are, if there are fewer.
+        uris: months of trips, as `read_trips` takes them. Only the last is sampled; if it is the only one,
+            only its held-out end is.
+        count: how many rides, or all rides if there are fewer.
 
     Raises:
-        FileAccessError: the place cannot be read.
+        FileAccessError: the month cannot be read.
     """
-    # Pandas takes a second to import: `--help` does without.
+    # Imported here because pandas takes a second to import, which `--help` should not wait for.
     from jobs.trips.cleaning import clean_trips, read_trips
 
-    trips = clean_trips(read_trips(places[-1:])).trips.sort_values("pickup_datetime", kind="stable")
-    if len(places) == 1:
+    trips = clean_trips(read_trips(uris[-1:])).trips.sort_values("pickup_datetime", kind="stable")
+    if len(uris) == 1:
         trips = trips.tail(int(len(trips) * HELD_OUT_SHARE))
-    chosen = trips.sample(min(count, len(trips)), random_state=seed)
-    return [_recorded(trip) for trip in chosen.sort_values("pickup_datetime").itertuples()]
+    sample = trips.sample(min(count, len(trips)), random_state=seed)
+    return [_recorded(trip) for trip in sample.sort_values("pickup_datetime").itertuples()]
 
 
 def _recorded(trip: Any) -> RecordedRide:
@@ -72,7 +71,7 @@ def _recorded(trip: Any) -> RecordedRide:
 
 
 def paced(items: Iterable[Item], rate: float) -> Iterator[Item]:
-    """The items at `rate` a second by the clock: a slow moment is caught up, not added."""
+    """Yields items on a fixed schedule of `rate` per second; after a delay it catches up."""
     start = time.monotonic()
     for number, item in enumerate(items):
         time.sleep(max(start + number / rate - time.monotonic(), 0))

@@ -1,4 +1,4 @@
-"""A ride goes the whole way through a deployment, and is asked for at its door."""
+"""Smoke test of a deployment: one ride through Pub/Sub and over HTTP must give the same prediction."""
 
 import queue
 import time
@@ -10,27 +10,27 @@ import msgspec
 import requests
 
 from functions.errors import RidecastError
-from jobs.concurrency import in_background
-from jobs.events.publishers import open_inlet
-from jobs.events.subscribers import Arrival, everything, open_outlet
+from jobs.concurrency import run_in_background
+from jobs.events.publishers import open_publisher
+from jobs.events.subscribers import ReceivedMessage, accept_all, open_subscriber
 
-AGAIN_SECONDS = 1.0
-"""Between two questions to a function that does not answer yet, or has another version."""
-PASSING = {401, 403, 408, 429, 500, 502, 503, 504}
-"""Statuses that pass: a service that starts, and a permission that was given a minute ago."""
+RETRY_SECONDS = 1.0
+"""Pause before a function is asked again that is not ready yet, or has another version."""
+TRANSIENT_STATUSES = {401, 403, 408, 429, 500, 502, 503, 504}
+"""A service that is starting, or a permission that was granted a minute ago."""
 RIDE = {"PULocationID": 130, "DOLocationID": 205, "trip_distance": 3.66}
-FROM_NOWHERE = RIDE | {"PULocationID": 0}
-"""There is no such zone, so that only a dead letter can come of it."""
+UNPREDICTABLE_RIDE = RIDE | {"PULocationID": 0}
+"""There is no such zone, so the event can only be dead-lettered."""
 SMOKE_PREFIX = "smoke-"
-"""Of our rides' ids; the subscription that is for us filters by it."""
+"""Prefix of the rides' ids, by which the smoke test's own subscription filters."""
 
 
 class SmokeFailed(RidecastError):
-    """A part of the deployment does not do what it should; the text says which, and where to look."""
+    """A part of the deployment does not work; the text says which, and where to look."""
 
 
-class Answer(msgspec.Struct, frozen=True):
-    """The course's prediction event, as it comes out of the topic and as HTTP answers an event."""
+class PredictionEvent(msgspec.Struct, frozen=True):
+    """A prediction event, as published to the topic and as the HTTP function returns it for an event."""
 
     model: str
     version: str
@@ -38,148 +38,155 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Deployment(NamedTuple):
-    """Where its parts are."""
+    """The addresses of a deployment's parts."""
 
     predict_url: str
-    """The HTTP function's, without a path."""
+    """The HTTP function's base URL."""
     token: str
-    """Identity token that it asks for; empty for none."""
+    """Identity token for the HTTP function; empty for none."""
     ride_events: str
-    """As `jobs.events.publishers.open_inlet` takes it."""
+    """Destination for `jobs.events.publishers.open_publisher`."""
     predictions: str
-    """As `jobs.events.subscribers.open_outlet` takes it; all that is in a subscription is acknowledged."""
+    """Source for `jobs.events.subscribers.open_subscriber`; all messages in it are acknowledged."""
     dead_letters: str
-    """Likewise, but nobody else's letters are acknowledged; empty if there shall be none."""
+    """Source of dead letters, of which only the test's own is acknowledged; empty skips this check."""
 
 
-def try_out(deployment: Deployment, seconds: float, say: Callable[[str], None]) -> None:
-    """Tries all parts within `seconds`, and says what they said.
+class _Event(NamedTuple):
+    ride_id: str
+    body: bytes
+
+
+def run_smoke_test(deployment: Deployment, seconds: float, echo: Callable[[str], None]) -> None:
+    """Checks all parts of a deployment within `seconds`, and echoes what they return.
 
     Raises:
-        SmokeFailed: a part does not do as it should.
-        NotDelivered: the topic does not take an event.
+        SmokeFailed: a part does not work.
+        NotDelivered: the topic did not confirm an event.
     """
     deadline = time.monotonic() + seconds
     while True:
-        event = _event(RIDE)
-        asked = _asked(deployment, event, deadline)
-        say(f"HTTP:    version {asked.version}, {asked.prediction}")
-        streamed = _streamed(deployment, event, asked.model, deadline)
-        say(f"Pub/Sub: version {streamed.version}, {streamed.prediction}")
-        if asked.version == streamed.version:
+        event = _new_event(RIDE)
+        over_http = _predict_over_http(deployment, event, deadline)
+        echo(f"HTTP:    version {over_http.version}, {over_http.prediction}")
+        streamed = _predict_over_pubsub(deployment, event, over_http.model, deadline)
+        echo(f"Pub/Sub: version {streamed.version}, {streamed.prediction}")
+        if over_http.version == streamed.version:
             break
-        # Each function looks for a new release at a moment of its own.
-        if time.monotonic() + AGAIN_SECONDS > deadline:
+        # Each function checks for a new release at its own time.
+        if time.monotonic() + RETRY_SECONDS > deadline:
             raise SmokeFailed(
-                f"events are predicted by version {streamed.version}, HTTP by version {asked.version}, and "
-                "that stays so: compare MODEL_URI of both, and look for refused releases in their logs"
+                f"events are predicted by version {streamed.version}, HTTP requests by version "
+                f"{over_http.version}, and that does not change: compare MODEL_URI of both functions, and "
+                "look for refused releases in their logs"
             )
-        say("         one of them may just be taking over a new release: once more")
-        time.sleep(AGAIN_SECONDS)
-    if asked != streamed:
+        echo("         one of them may be switching to a new release: trying once more")
+        time.sleep(RETRY_SECONDS)
+    if over_http != streamed:
         raise SmokeFailed(
-            f"the same ride and the same version {asked.version}, but {streamed.prediction} as an event and "
-            f"{asked.prediction} over HTTP: compare the functions' source archives, and their models' files"
+            f"the same ride and the same version {over_http.version}, but {streamed.prediction} as an event "
+            f"and {over_http.prediction} over HTTP: compare the functions' source archives and model files"
         )
-    say("         equal to the last bit")
+    echo("         equal to the last bit")
     if deployment.dead_letters:
-        say(f"A ride from nowhere: {_buried(deployment, deadline)}")
+        echo(f"Unpredictable ride: {_dead_letter_reason(deployment, deadline)}")
 
 
-def _event(ride: dict[str, Any]) -> tuple[str, bytes]:
-    """A ride's id, and the body of its event."""
+def _new_event(ride: dict[str, Any]) -> _Event:
     ride_id = SMOKE_PREFIX + uuid.uuid4().hex
-    return ride_id, msgspec.json.encode({"ride": ride, "ride_id": ride_id})
+    return _Event(ride_id, msgspec.json.encode({"ride": ride, "ride_id": ride_id}))
 
 
-def _streamed(deployment: Deployment, event: tuple[str, bytes], model: str, deadline: float) -> Answer:
-    """What comes out of the predictions for an event; other models on the same topics predict it, too."""
-    ride_id, body = event
-
-    def is_ours(arrival: Arrival) -> bool:
-        return (arrival.attributes.get("ride_id"), arrival.attributes.get("model")) == (ride_id, model)
-
-    arrival = _through(deployment.ride_events, body, deployment.predictions, is_ours, deadline)
-    return _read(arrival.data, deployment.predictions)
-
-
-def _buried(deployment: Deployment, deadline: float) -> str:
-    """The reason in the dead letter of a ride that cannot be predicted."""
-    _, body = _event(FROM_NOWHERE)
-
-    def is_ours(arrival: Arrival) -> bool:
-        return arrival.data == body
-
-    letter = _through(
-        deployment.ride_events, body, deployment.dead_letters, is_ours, deadline, others_stay=True
-    )
-    return f"dead letter, {letter.attributes.get('dead_letter_reason', 'given up by Pub/Sub itself')}"
-
-
-def _through(  # noqa: PLR0913, PLR0917  # the way in, the way out, and what to look for
-    into: str,
-    body: bytes,
-    out_of: str,
-    is_ours: Callable[[Arrival], bool],
-    deadline: float,
-    others_stay: bool = False,
-) -> Arrival:
-    """Sends an event and waits for what is ours among all that comes out."""
-    began = time.monotonic()
-    arrivals: queue.SimpleQueue[Arrival] = queue.SimpleQueue()
-    outlet = open_outlet(out_of, arrivals.put, wanted=is_ours if others_stay else everything)
-    try:
-        inlet = open_inlet(into)
-        inlet.send(body)
-        sending = in_background(inlet.finish)
-        while (left := deadline - time.monotonic()) > 0:
-            if sending.done():
-                sending.result()
-            try:
-                arrival = arrivals.get(timeout=min(left, 0.2))
-            except queue.Empty:
-                continue
-            if is_ours(arrival):
-                return arrival
-    finally:
-        outlet.close()
-    waited = f"within {deadline - began:.0f} s"
-    if not sending.done():
-        raise SmokeFailed(f"{into} has not taken an event {waited}: is it reachable from here?")
-    if outlet.trouble:
-        raise SmokeFailed(outlet.trouble)
-    raise SmokeFailed(
-        f"{into} took an event, but nothing came out of {out_of} {waited}: look at predict_event's log, at "
-        "what the push subscription could not deliver, and among the dead letters"
-    )
-
-
-def _asked(deployment: Deployment, event: tuple[str, bytes], deadline: float) -> Answer:
-    """What the HTTP function answers to the same event."""
+def _predict_over_http(deployment: Deployment, event: _Event, deadline: float) -> PredictionEvent:
     url = f"{deployment.predict_url}/predict"
     with requests.Session() as session:
         session.headers["Content-Type"] = "application/json"
-        session.auth = _Bearer(deployment.token)
-        # A proxy has no business on this machine's own ports.
+        session.auth = _BearerAuth(deployment.token)
+        # A proxy must not be used for ports of this machine.
         session.trust_env = url.startswith("https://")
         while True:
-            passes = True
+            transient = True
             try:
-                left = max(deadline - time.monotonic(), AGAIN_SECONDS)
-                answer = session.post(url, event[1], timeout=left, allow_redirects=False)
-                if answer.status_code == requests.codes.ok:
-                    return _read(answer.content, url)
-                what = f"answers {answer.status_code}: {answer.text[:300]}"
-                passes = answer.status_code in PASSING
+                remaining = max(deadline - time.monotonic(), RETRY_SECONDS)
+                response = session.post(url, event.body, timeout=remaining, allow_redirects=False)
+                if response.status_code == requests.codes.ok:
+                    return _decode(response.content, url)
+                problem = f"answers {response.status_code}: {response.text[:300]}"
+                transient = response.status_code in TRANSIENT_STATUSES
             except requests.RequestException as error:
-                what = f"does not answer: {error}"
-            if not passes or time.monotonic() + AGAIN_SECONDS > deadline:
-                raise SmokeFailed(f"{url} {what}\nLook at the log of predict, and at who may call it")
-            time.sleep(AGAIN_SECONDS)
+                problem = f"does not answer: {error}"
+            if not transient or time.monotonic() + RETRY_SECONDS > deadline:
+                raise SmokeFailed(f"{url} {problem}\nLook at the log of predict, and at who may call it")
+            time.sleep(RETRY_SECONDS)
 
 
-class _Bearer(requests.auth.AuthBase):
-    """Sends a token, which then no .netrc replaces; sends nothing if it is empty."""
+def _predict_over_pubsub(
+    deployment: Deployment, event: _Event, model: str, deadline: float
+) -> PredictionEvent:
+    """Waits for the event's prediction by one model; others may be subscribed to the same topic."""
+
+    def is_ours(message: ReceivedMessage) -> bool:
+        return (message.attributes.get("ride_id"), message.attributes.get("model")) == (event.ride_id, model)
+
+    expected = _Expected(deployment.predictions, is_ours)
+    message = _send_and_receive(deployment.ride_events, event.body, expected, deadline)
+    return _decode(message.data, deployment.predictions)
+
+
+def _dead_letter_reason(deployment: Deployment, deadline: float) -> str:
+    """Waits for the dead letter of a ride that cannot be predicted."""
+    body = _new_event(UNPREDICTABLE_RIDE).body
+
+    def is_ours(message: ReceivedMessage) -> bool:
+        return message.data == body
+
+    expected = _Expected(deployment.dead_letters, is_ours, accept=is_ours)
+    letter = _send_and_receive(deployment.ride_events, body, expected, deadline)
+    return f"dead letter, {letter.attributes.get('dead_letter_reason', 'given up by Pub/Sub itself')}"
+
+
+class _Expected(NamedTuple):
+    """The message to wait for."""
+
+    source: str
+    is_ours: Callable[[ReceivedMessage], bool]
+    accept: Callable[[ReceivedMessage], bool] = accept_all
+    """Which messages to acknowledge."""
+
+
+def _send_and_receive(destination: str, body: bytes, expected: _Expected, deadline: float) -> ReceivedMessage:
+    """Sends an event and returns the message that is expected to result from it."""
+    began = time.monotonic()
+    messages: queue.SimpleQueue[ReceivedMessage] = queue.SimpleQueue()
+    subscriber = open_subscriber(expected.source, messages.put, accept=expected.accept)
+    try:
+        publisher = open_publisher(destination)
+        publisher.send(body)
+        sending = run_in_background(publisher.finish)
+        while (remaining := deadline - time.monotonic()) > 0:
+            if sending.done():
+                sending.result()
+            try:
+                message = messages.get(timeout=min(remaining, 0.2))
+            except queue.Empty:
+                continue
+            if expected.is_ours(message):
+                return message
+    finally:
+        subscriber.close()
+    waited = f"within {deadline - began:.0f} s"
+    if not sending.done():
+        raise SmokeFailed(f"{destination} has not accepted an event {waited}: is it reachable from here?")
+    if subscriber.last_error:
+        raise SmokeFailed(subscriber.last_error)
+    raise SmokeFailed(
+        f"{destination} accepted an event, but nothing came out of {expected.source} {waited}: look at "
+        "predict_event's log, at the push subscription's undelivered messages, and at the dead letters"
+    )
+
+
+class _BearerAuth(requests.auth.AuthBase):
+    """Sends a token, if there is one, in place of any credentials from .netrc."""
 
     def __init__(self, token: str) -> None:
         self._token = token
@@ -190,8 +197,8 @@ class _Bearer(requests.auth.AuthBase):
         return request
 
 
-def _read(document: bytes, where: str) -> Answer:
+def _decode(document: bytes, source: str) -> PredictionEvent:
     try:
-        return msgspec.json.decode(document, type=Answer)
+        return msgspec.json.decode(document, type=PredictionEvent)
     except msgspec.MsgspecError as error:
-        raise SmokeFailed(f"{where} gives no prediction but {document[:200]!r}: {error}") from error
+        raise SmokeFailed(f"{source} returned no prediction but {document[:200]!r}: {error}") from error

@@ -1,15 +1,13 @@
-"""Where prediction events come out.
-
-`projects/P/subscriptions/S`, or the file that the function writes where there is no Pub/Sub.
-"""
+"""Subscribers to events: from a Pub/Sub subscription, or from a file to which the function writes."""
 
 import base64
 import contextlib
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import msgspec
 from google.api_core.exceptions import DeadlineExceeded, GoogleAPICallError
@@ -17,186 +15,191 @@ from google.api_core.exceptions import DeadlineExceeded, GoogleAPICallError
 from functions.errors import RidecastError
 from jobs.events.pubsub_clients import subscriber_client
 
-AGAIN_SECONDS = 1.0
-"""Between two pulls, when one has failed."""
+RETRY_SECONDS = 1.0
+"""Pause after a pull that failed."""
 PULL_SECONDS = 1.0
-"""For one pull, which waits for a first message."""
-MOST_AT_ONCE = 100
-MOST_BYTES_AT_ONCE = 1 << 20
-"""Of a file, before what was taken of it is kept."""
-LOOK_SECONDS = 0.002
-"""Between two looks into a file for new lines."""
+"""Time limit of one pull, which waits for a first message."""
+MAX_MESSAGES = 100
+"""Messages per pull."""
+MAX_BYTES = 1 << 20
+"""Bytes read from a file between two commits."""
+POLL_SECONDS = 0.002
+"""Pause between two checks of a file for new lines."""
 
 
-class Arrival(NamedTuple):
-    """One message that came out."""
+class ReceivedMessage(NamedTuple):
+    """A message from a subscription or a file."""
 
     data: bytes
     attributes: Mapping[str, str]
     published: float
-    """Seconds since 1970: Pub/Sub's publish time, or when we saw the line in the file."""
+    """Unix time in seconds: Pub/Sub's publish time, or when the line was read from the file."""
 
 
-class Outlet(Protocol):
-    """Gives messages to a function, from a thread of its own, until it is closed."""
+class EventSubscriber(ABC):
+    """Passes messages to a callback, on a thread of its own, until it is closed."""
 
-    trouble: str
-    """Why nothing comes at present; empty where nothing is known of it."""
-    failure: RidecastError | None
-    """Why no more is given."""
+    def __init__(self, callback: Callable[[ReceivedMessage], None], commit: Callable[[], None]) -> None:
+        self.last_error = ""
+        """Why messages cannot be received at present; empty if they can."""
+        self.failure: RidecastError | None = None
+        """The error of callback or commit that stopped this subscriber."""
+        self._callback = callback
+        self._commit = commit
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
 
     def close(self) -> None:
-        """Gives no more messages.
+        """Stops receiving.
 
         Raises:
-            RidecastError: what was taken could not be kept, and no more was given since.
+            RidecastError: callback or commit had raised it, and the subscriber stopped then.
         """
+        self._closed.set()
+        self._thread.join()
+        if self.failure:
+            raise self.failure
+
+    def _run(self) -> None:
+        try:
+            self._receive()
+        except RidecastError as error:
+            self.failure = error
+
+    @abstractmethod
+    def _receive(self) -> None: ...
 
 
-def everything(_: Arrival) -> bool:
-    """Wants any message."""
+def accept_all(_: ReceivedMessage) -> bool:
+    """Accepts every message."""
     return True
 
 
-def open_outlet(
-    place: str,
-    take: Callable[[Arrival], None],
+def open_subscriber(
+    source: str,
+    callback: Callable[[ReceivedMessage], None],
     emulator: str = "",
-    keep: Callable[[], None] = lambda: None,
-    wanted: Callable[[Arrival], bool] = everything,
-) -> Outlet:
-    """An outlet from a subscription, or from a file that may not be there yet; see `open_inlet`.
+    commit: Callable[[], None] = lambda: None,
+    accept: Callable[[ReceivedMessage], bool] = accept_all,
+) -> EventSubscriber:
+    """Starts receiving from a subscription, or from a file, which is created if it does not exist.
 
     Args:
-        keep: is called when some have been taken, and before they are acknowledged; if it raises a
-            RidecastError, they are not, and the outlet gives no more.
-        wanted: which messages to give and to acknowledge; a subscription has the others again at the end.
+        source: `projects/P/subscriptions/S`, or a file's path.
+        callback: called with each accepted message.
+        emulator: `host:port` of the Pub/Sub emulator; if empty, PUBSUB_EMULATOR_HOST applies.
+        commit: called after each batch of messages, before they are acknowledged. If it raises a
+            RidecastError, they are not acknowledged, and the subscriber stops.
+        accept: selects messages; the others are neither passed on nor acknowledged, and become available
+            to other subscribers of the subscription again when this one is closed.
     """
-    if place.startswith("projects/"):
-        return SubscriptionOutlet(place, take, emulator, keep, wanted)
-    return FileOutlet(Path(place), lambda arrival: take(arrival) if wanted(arrival) else None, keep)
+    if source.startswith("projects/"):
+        return PubSubEventSubscriber(source, callback, emulator, commit, accept)
+    return FileEventSubscriber(
+        Path(source), lambda message: callback(message) if accept(message) else None, commit
+    )
 
 
-class SubscriptionOutlet:
-    """Pulls from a Pub/Sub subscription, call by call.
+class PubSubEventSubscriber(EventSubscriber):
+    """Receives from a Pub/Sub subscription by unary pulls.
 
-    Not by a streaming pull: the emulator goes on giving messages to a stream for a while after its
-    reader has left, and the next reader misses them.
+    Streaming pull is avoided: the emulator keeps sending messages to a stream for a while after its reader
+    has left, and the next reader misses them.
     """
 
     def __init__(
         self,
         subscription: str,
-        take: Callable[[Arrival], None],
+        callback: Callable[[ReceivedMessage], None],
         emulator: str,
-        keep: Callable[[], None],
-        wanted: Callable[[Arrival], bool],
+        commit: Callable[[], None],
+        accept: Callable[[ReceivedMessage], bool],
     ) -> None:
-        self.trouble = ""
-        self.failure: RidecastError | None = None
         self._subscription = subscription
-        self._take = take
-        self._keep = keep
-        self._wanted = wanted
-        self._others: list[str] = []
-        """Ack ids of what was not wanted; each comes again when its lease ends."""
+        self._accept = accept
+        self._unaccepted: list[str] = []
+        """Ack ids, to be released at the end."""
         self._client = subscriber_client(emulator)
-        self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._pull_all, daemon=True)
-        self._thread.start()
+        super().__init__(callback, commit)
 
-    def _pull_all(self) -> None:
+    def _receive(self) -> None:
         while not self._closed.is_set():
             try:
                 self._pull()
-                self.trouble = ""
+                self.last_error = ""
             except DeadlineExceeded:
-                self.trouble = ""  # nothing came
+                self.last_error = ""  # no message arrived
             except GoogleAPICallError as error:
-                self.trouble = f"{self._subscription} gives nothing: {error.message}"
-                self._closed.wait(AGAIN_SECONDS)
-            except RidecastError as error:
-                self.failure = error
-                return
+                self.last_error = f"cannot pull from {self._subscription}: {error.message}"
+                self._closed.wait(RETRY_SECONDS)
 
     def _pull(self) -> None:
-        answer = self._client.pull(
-            subscription=self._subscription, max_messages=MOST_AT_ONCE, retry=None, timeout=PULL_SECONDS
+        response = self._client.pull(
+            subscription=self._subscription, max_messages=MAX_MESSAGES, retry=None, timeout=PULL_SECONDS
         )
-        taken = []
-        for received in answer.received_messages:
-            message = received.message
-            arrival = Arrival(message.data, dict(message.attributes), message.publish_time.timestamp())
-            if self._wanted(arrival):
-                self._take(arrival)
-                taken.append(received.ack_id)
+        accepted = []
+        for received in response.received_messages:
+            pubsub = received.message
+            message = ReceivedMessage(pubsub.data, dict(pubsub.attributes), pubsub.publish_time.timestamp())
+            if self._accept(message):
+                self._callback(message)
+                accepted.append(received.ack_id)
             else:
-                self._others.append(received.ack_id)
-        if taken:
-            self._keep()
-            self._client.acknowledge(subscription=self._subscription, ack_ids=taken)
+                self._unaccepted.append(received.ack_id)
+        if accepted:
+            self._commit()
+            self._client.acknowledge(subscription=self._subscription, ack_ids=accepted)
 
     def close(self) -> None:
-        self._closed.set()
-        self._thread.join()
-        # Without this they come again all the same, when their leases end.
+        try:
+            super().close()
+        finally:
+            self._release()
+            self._client.close()
+
+    def _release(self) -> None:
+        # If this fails, the messages become available when their leases expire.
         with contextlib.suppress(GoogleAPICallError):
-            for begin in range(0, len(self._others), MOST_AT_ONCE):
-                some = self._others[begin : begin + MOST_AT_ONCE]
+            for begin in range(0, len(self._unaccepted), MAX_MESSAGES):
                 self._client.modify_ack_deadline(
                     subscription=self._subscription,
-                    ack_ids=some,
+                    ack_ids=self._unaccepted[begin : begin + MAX_MESSAGES],
                     ack_deadline_seconds=0,
                     timeout=PULL_SECONDS,
                 )
-        self._client.close()
-        if self.failure:
-            raise self.failure
 
 
-class FileOutlet:
-    """Reads the lines that the function appends: `{"attributes": {…}, "data": …}`."""
+class FileEventSubscriber(EventSubscriber):
+    """Follows the lines that the function appends to a file: `{"attributes": {…}, "data": …}`."""
 
-    def __init__(self, path: Path, take: Callable[[Arrival], None], keep: Callable[[], None]) -> None:
-        self._take = take
-        self._keep = keep
-        self.failure: RidecastError | None = None
-        self.trouble = ""
-        self._closed = threading.Event()
+    def __init__(
+        self, path: Path, callback: Callable[[ReceivedMessage], None], commit: Callable[[], None]
+    ) -> None:
         path.touch()
-        self._thread = threading.Thread(target=self._follow, args=[path], daemon=True)
-        self._thread.start()
+        self._path = path
+        super().__init__(callback, commit)
 
-    def _follow(self, path: Path) -> None:
+    def _receive(self) -> None:
         unfinished = b""
-        with path.open("rb") as file:
-            while not self._closed.wait(LOOK_SECONDS):
-                *lines, unfinished = (unfinished + file.read(MOST_BYTES_AT_ONCE)).split(b"\n")
+        with self._path.open("rb") as file:
+            while not self._closed.wait(POLL_SECONDS):
+                *lines, unfinished = (unfinished + file.read(MAX_BYTES)).split(b"\n")
                 now = time.time()
-                try:
-                    for line in lines:
-                        self._take(_arrival(line, now))
-                    if lines:
-                        self._keep()
-                except RidecastError as error:
-                    self.failure = error
-                    return
-
-    def close(self) -> None:
-        self._closed.set()
-        self._thread.join()
-        if self.failure:
-            raise self.failure
+                for line in lines:
+                    self._callback(_parse_line(line, now))
+                if lines:
+                    self._commit()
 
 
-def _arrival(line: bytes, now: float) -> Arrival:
-    """A line's message; a line that is none is one itself, which its reader may judge."""
+def _parse_line(line: bytes, now: float) -> ReceivedMessage:
+    """The message in a line; a malformed line is passed on as data, for the callback to judge."""
     try:
         message = msgspec.json.decode(line)
         if "data_base64" in message:
             data = base64.b64decode(message["data_base64"])
         else:
             data = msgspec.json.encode(message["data"])
-        return Arrival(data, message["attributes"], now)
+        return ReceivedMessage(data, message["attributes"], now)
     except (msgspec.MsgspecError, UnicodeDecodeError, LookupError, TypeError, ValueError):
-        return Arrival(line, {}, now)
+        return ReceivedMessage(line, {}, now)

@@ -1,14 +1,13 @@
-"""What runs by the clock, with Prefect; `python -m jobs schedule` serves it.
+"""Scheduled runs with Prefect; `python -m jobs schedule` serves them.
 
-months.py      which months
-tasks.py       the task that scores one file: trips, or any table
-report.py      what came of a file, as Prefect's pages show it
-rides.py       two flows of ride durations: the month before, and many past months
-retraining.py  and the third: a month that has drifted is learned, and the functions follow
-log.py         what the jobs say, said in the log of a run
+tasks.py        the task that scores one file: trips, or any table
+artifacts.py    the report on a scored file that Prefect's UI shows
+scoring.py      two flows of ride durations: the month before, and a backfill of past months
+retraining.py   the flow that retrains and promotes when a month has drifted
+run_console.py  the jobs' console output, sent to the log of a flow run
 """
 
 import os
 
-# Prefect's client tells its makers of its first uses, from the moment of its import.
+# Prefect's client sends telemetry from the moment it is imported.
 os.environ.setdefault("DO_NOT_TRACK", "1")

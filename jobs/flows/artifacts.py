@@ -1,139 +1,129 @@
-"""What came of a file, as Prefect's pages show it."""
+"""The report on a scored file, as Prefect's UI shows it."""
 
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from jobs.scoring.job import Done, Wish
-from jobs.scoring.layout import Output
-from jobs.scoring.stats import Outcome
-from jobs.storage.files import name_of
+from jobs.scoring.job import ScoringRequest, ScoringResult
+from jobs.scoring.layout import OutputFiles
+from jobs.scoring.stats import ScoringStats
+from jobs.storage.files import basename
+from jobs.ui.markdown import markdown_table
 
 CONSOLE = "https://console.cloud.google.com/storage/browser/"
-"""Google Cloud's own page of a bucket's folder."""
+"""Google Cloud's page for a folder of a bucket."""
 
 
 @dataclass(frozen=True)
-class Report:
-    """A file that is scored."""
+class ScoringReport:
+    """A scored file."""
 
     title: str
     """`green 2021-03`, or the name of the file."""
-    trips: str
-    """Where its input is, whatever its rows are."""
-    output: Output
+    input: str
+    """A path, `gs://` or `https://`."""
+    output: OutputFiles
     model: str
     version: str
     unit: str = ""
-    outcome: Outcome | None = None
-    """None where it had been scored before, and was left as it is."""
+    stats: ScoringStats | None = None
+    """None if an earlier run scored the file, and it was left unchanged."""
     seconds: float = 0.0
 
     @classmethod
-    def of(cls, wish: Wish, done: Done) -> "Report":
-        model = done.model
+    def of(cls, request: ScoringRequest, result: ScoringResult) -> "ScoringReport":
+        model = result.model
         return cls(
-            title_of(wish),
-            wish.trips,
-            done.output,
+            title_of(request),
+            request.input,
+            result.output,
             model.release.name,
             model.version,
             model.target.unit,
-            done.outcome,
-            done.seconds,
+            result.stats,
+            result.seconds,
         )
 
     @property
     def key(self) -> str:
-        """Under which Prefect keeps the reports of this file, the newest first."""
+        """The key of Prefect's artifacts for this file; Prefect lists those of one key newest first."""
         return slug(f"{self.model} {self.title}")
 
-    def line(self) -> str:
-        """In a sentence."""
-        if self.outcome is None:
-            return f"{self.title}: finished before, {self.output.predictions} is left as it is"
-        outcome = self.outcome
-        known = f", RMSE {outcome.rmse:.4f}" if outcome.compared else ""
+    def summary(self) -> str:
+        """The report in one line."""
+        stats = self.stats
+        if stats is None:
+            return f"{self.title}: finished before, {self.output.predictions} is left unchanged"
+        rmse = f", RMSE {stats.rmse:.4f}" if stats.compared else ""
         return (
-            f"{self.title}: {outcome.rows:,} rows by {self.model} version {self.version} in "
-            f"{self.seconds:.1f} s, {outcome.predicted:,} predicted (mean {outcome.mean:.4f} {self.unit}"
-            f"{known}), {outcome.rejected.total():,} rejected"
+            f"{self.title}: {stats.rows:,} rows by {self.model} version {self.version} in "
+            f"{self.seconds:.1f} s, {stats.predicted:,} predicted (mean {stats.mean:.4f} {self.unit}"
+            f"{rmse}), {stats.rejected.total():,} rejected"
         )
 
     def markdown(self) -> str:
-        """A table of all that is known, and where everything is."""
+        """A table of the statistics, and links to the files."""
         rows = {"model": f"{self.model}, version {self.version}"}
-        if outcome := self.outcome:
+        if stats := self.stats:
             rows |= {
-                "rows": f"{outcome.rows:,}, {outcome.rows / self.seconds:,.0f} a second",
-                "predicted": f"{outcome.predicted:,}, mean {outcome.mean:.4f} {self.unit}",
+                "rows": f"{stats.rows:,}, {stats.rows / self.seconds:,.0f} a second",
+                "predicted": f"{stats.predicted:,}, mean {stats.mean:.4f} {self.unit}",
             }
-            rows |= {f"– with a {what}": f"{count:,}" for what, count in outcome.mended.items()}
-            if outcome.compared:
-                rows["– compared with what was"] = (
-                    f"{outcome.compared:,}, RMSE {outcome.rmse:.4f}, "
-                    f"mean absolute error {outcome.mae:.4f} {self.unit}"
+            rows |= {f"– with a {what}": f"{count:,}" for what, count in stats.repaired.items()}
+            if stats.compared:
+                rows["– with a known actual value"] = (
+                    f"{stats.compared:,}, RMSE {stats.rmse:.4f}, "
+                    f"mean absolute error {stats.mae:.4f} {self.unit}"
                 )
-            rows["rejected"] = f"{outcome.rejected.total():,}"
-            rows |= {f"– {reason}": f"{count:,}" for reason, count in outcome.rejected.most_common()}
-        head, *body = [f"| {_cell(name)} | {_cell(text)} |" for name, text in rows.items()]
-        places = {
-            "input": link(self.trips),
-            "predictions": link(self.output.predictions),
-            "rejected": link(self.output.rejected),
-        }
-        return "\n".join(
-            [f"### {self.title}", "", head, "|---|---|", *body, ""]
-            + [f"- {name}: {place}" for name, place in places.items()]
-        )
+            rows["rejected"] = f"{stats.rejected.total():,}"
+            rows |= {f"– {reason}": f"{count:,}" for reason, count in stats.rejected.most_common()}
+        (*header,), *body = rows.items()
+        files = {"input": self.input, **self.output._asdict()}
+        links = [f"- {name}: {link(uri)}" for name, uri in files.items()]
+        return "\n".join([f"### {self.title}", "", markdown_table(header, body), *links])
 
     def row(self) -> dict[str, str]:
-        """Of a table of several files, by column; as `failed_row`."""
-        outcome = self.outcome
+        """The report as a row of a table of several files, by column; `failed_row` has the same columns."""
+        stats = self.stats
         return {
             "month": self.title,
-            "state": "finished before" if outcome is None else "scored",
-            "rows": f"{outcome.rows:,}" if outcome else "",
-            "predicted": f"{outcome.predicted:,}" if outcome else "",
-            "rejected": f"{outcome.rejected.total():,}" if outcome else "",
-            "mean": f"{outcome.mean:.2f}" if outcome else "",
-            "RMSE": f"{outcome.rmse:.2f}" if outcome and outcome.compared else "",
+            "state": "scored" if stats else "finished before",
+            "rows": f"{stats.rows:,}" if stats else "",
+            "predicted": f"{stats.predicted:,}" if stats else "",
+            "rejected": f"{stats.rejected.total():,}" if stats else "",
+            "mean": f"{stats.mean:.2f}" if stats else "",
+            "RMSE": f"{stats.rmse:.2f}" if stats and stats.compared else "",
             "version": self.version,
             "predictions": link(self.output.predictions),
         }
 
 
 def failed_row(title: str, error: BaseException) -> dict[str, str]:
-    """The same of a file that could not be scored."""
+    """The row of a file that could not be scored."""
     blank = dict.fromkeys(("rows", "predicted", "rejected", "mean", "RMSE", "version"), "")
-    return {"month": title, "state": "failed"} | blank | {"predictions": without_queries(str(error))}
+    return {"month": title, "state": "failed"} | blank | {"predictions": redact_queries(str(error))}
 
 
-def title_of(wish: Wish) -> str:
-    """What people call a file."""
-    if wish.month:
-        return f"{wish.taxi} {wish.month:%Y-%m}".strip()
-    return PurePosixPath(name_of(wish.trips)).stem
+def title_of(request: ScoringRequest) -> str:
+    """A short name for the file: taxi and month, or else the file's name without its extension."""
+    if request.month:
+        return f"{request.taxi} {request.month:%Y-%m}".strip()
+    return PurePosixPath(basename(request.input)).stem
 
 
-def link(place: str) -> str:
-    """A place in Markdown: a link to it, on `gs://` to its folder; a path as it is on this machine."""
-    if place.startswith("gs://"):
-        folder, _, _ = place.removeprefix("gs://").rpartition("/")
-        return f"[{place}]({CONSOLE}{folder})"
-    return f"<{without_queries(place)}>" if "://" in place else f"`{Path(place).absolute()}`"
+def link(uri: str) -> str:
+    """The URI in Markdown: `gs://` as a link to the folder in Google Cloud's console, paths absolute."""
+    if uri.startswith("gs://"):
+        folder, _, _ = uri.removeprefix("gs://").rpartition("/")
+        return f"[{uri}]({CONSOLE}{folder})"
+    return f"<{redact_queries(uri)}>" if "://" in uri else f"`{Path(uri).absolute()}`"
 
 
-def without_queries(text: str) -> str:
-    """A text whose `https://` addresses have no query, which may be a signature that lets everybody in."""
+def redact_queries(text: str) -> str:
+    """Removes the queries of all web addresses in a text: a query may be a signature that grants access."""
     return re.sub(r"(https?://[^\s?]*)\?\S*", r"\1", text)
 
 
 def slug(text: str) -> str:
-    """A text as the key of an artifact: small letters, digits and dashes."""
+    """A text as the key of an artifact: lower-case letters, digits and dashes."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
-
-
-def _cell(text: str) -> str:
-    # A reason names a column, which may be called anything.
-    return re.sub(r"([\\|])", r"\\\1", " ".join(text.split()))

@@ -1,4 +1,4 @@
-"""The flow that closes the circle: a month that has drifted is learned, and the functions follow."""
+"""The flow that retrains on a month that has drifted, and promotes the new version."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,93 +15,93 @@ from pydantic import NonNegativeInt, PositiveInt
 
 from functions.rides import NEW_YORK
 from jobs.flows.artifacts import slug
-from jobs.flows.run_console import logged_console
+from jobs.flows.run_console import run_log_console
 from jobs.flows.scoring import TRIPS, Taxi
-from jobs.flows.tasks import JITTER, RETRY_DELAYS, worth_another_try
+from jobs.flows.tasks import JITTER, RETRY_DELAYS, is_retryable
 from jobs.settings import MODEL_NAME, Settings
-from jobs.trips.months import fill_in, month_before
+from jobs.trips.months import format_uri, month_before
 
-# Training and MLflow take seconds to import, and who serves flows does without: each task imports its own.
+# Each task imports what it needs: training and MLflow take seconds, which serving the flows does not need.
 if TYPE_CHECKING:
     from jobs.monitoring.findings import Findings
 
 MONTHS = 2
-"""To learn from, the newest: what is older tells less of the traffic, and counts for little."""
+"""The newest months to train on: older ones say less about the traffic and improve little."""
 
 
 @dataclass(frozen=True)
-class Retraining:
-    """What came of a month."""
+class RetrainingResult:
+    """The limits that a month exceeds, and the version that was trained because of them."""
 
     month: str
     """`green 2021-03`."""
     exceeded: tuple[str, ...]
-    """The limits that it passed, in words."""
+    """The exceeded limits, such as `bias 5.82 minutes (limit 2.07)`."""
     version: int | None = None
-    """The new champion; None where none was needed."""
+    """The new champion; None if none was needed."""
 
-    def line(self) -> str:
-        """In a sentence."""
-        drift = f"{self.month} passes {'; '.join(self.exceeded) or 'no limit'}"
-        return (
-            f"{drift}: {f'version {self.version} is the champion' if self.version else 'the champion stays'}"
-        )
+    def summary(self) -> str:
+        """The result in one line."""
+        count = f"{len(self.exceeded)} limit{'s' if len(self.exceeded) > 1 else ''}"
+        drift = f"exceeds {count}: {'; '.join(self.exceeded)}" if self.exceeded else "is within all limits"
+        champion = f"version {self.version} is the champion" if self.version else "the champion stays"
+        return f"{self.month} {drift} – {champion}"
 
 
-def _worth_another_promotion(_task: object, _run: TaskRun, state: State[Any]) -> bool:
-    """Closed gates stay closed."""
-    from jobs.registry.promotion import HalfPromoted
+def _is_retryable_promotion(_task: object, _run: TaskRun, state: State[Any]) -> bool:
+    """False if a gate rejected the version: the gates would reject it again."""
+    from jobs.registry.promotion import PointerNotWritten
     from jobs.registry.tracking_server import TrackingFailed
 
-    return isinstance(state.data, TrackingFailed | HalfPromoted)
+    return isinstance(state.data, TrackingFailed | PointerNotWritten)
 
 
-def _worth_another_report(task: object, run: TaskRun, state: State[Any]) -> bool:
-    """What cannot be compared now cannot be later."""
+def _is_retryable_report(task: object, run: TaskRun, state: State[Any]) -> bool:
+    """False if there is nothing to compare: retrying cannot change that."""
     from jobs.monitoring.findings import CannotReport
 
-    return worth_another_try(task, run, state) and not isinstance(state.data, CannotReport)
+    return is_retryable(task, run, state) and not isinstance(state.data, CannotReport)
 
 
 @task(
-    name="report", retry_condition_fn=_worth_another_report, retry_jitter_factor=JITTER, cache_policy=NO_CACHE
+    name="report", retry_condition_fn=_is_retryable_report, retry_jitter_factor=JITTER, cache_policy=NO_CACHE
 )
-def report_month(place: str) -> "Findings":
-    """Compares a month with those that the champion learned from."""
-    from jobs.monitoring.report import Wish, make_report
+def report_month(uri: str) -> "Findings":
+    """Compares a month with the months that the champion was trained on."""
+    from jobs.monitoring.report import ReportRequest, make_report
 
-    return make_report(Wish(trips=(place,)), logged_console())
+    return make_report(ReportRequest(trips=(uri,)), run_log_console())
 
 
-@task(name="train", retry_condition_fn=worth_another_try, retry_jitter_factor=JITTER, cache_policy=NO_CACHE)
-def train_version(places: Sequence[str]) -> int:
-    """Trains on months; the last fifth of their rides is held out. The number of the new version."""
-    from jobs.training.pipeline import Parameters
-    from jobs.training.train import read_months, train
+@task(name="train", retry_condition_fn=is_retryable, retry_jitter_factor=JITTER, cache_policy=NO_CACHE)
+def train_version(uris: Sequence[str]) -> int:
+    """Trains on months, with the last fifth of the rides held out; returns the new version's number."""
+    from jobs.training.pipeline import Hyperparameters
+    from jobs.training.train import load_training_data, train
 
-    console = logged_console()
-    months = read_months(places, (), console)
-    return train(Settings.read(), months, MODEL_NAME, Parameters(), console).version
+    console = run_log_console()
+    months = load_training_data(uris, (), console)
+    return train(Settings.read(), months, MODEL_NAME, Hyperparameters(), console).version
 
 
 @task(
     name="promote",
-    retry_condition_fn=_worth_another_promotion,
+    retry_condition_fn=_is_retryable_promotion,
     retry_jitter_factor=JITTER,
     cache_policy=NO_CACHE,
 )
 def promote_version(version: int) -> None:
-    """Puts a version in service, if the gates let it through."""
+    """Makes a version the champion if it passes the gates."""
     from jobs.registry.promotion import promote
-    from jobs.registry.tracking_server import reachable
+    from jobs.registry.tracking_server import connect
 
     settings = Settings.read()
-    with reachable(settings):
-        promote(settings, MODEL_NAME, version, logged_console())
+    with connect(settings):
+        promote(settings, MODEL_NAME, version, run_log_console())
 
 
 @flow
-def ride_duration_retraining(  # noqa: PLR0913  # one for each thing that a person may want otherwise
+def ride_duration_retraining(  # noqa: PLR0913  # each is an option of a run
     taxi_type: Taxi = "green",
     run_date: date | None = None,
     *,
@@ -110,36 +110,39 @@ def ride_duration_retraining(  # noqa: PLR0913  # one for each thing that a pers
     months_back: NonNegativeInt = 1,
     always: bool = False,
     retry_delays: Sequence[float] = RETRY_DELAYS,
-) -> Retraining:
-    """Reports on the month before the one of its run date; if it passes a limit, trains and promotes.
+) -> RetrainingResult:
+    """Reports on the month before the run date's month; if it exceeds a limit, trains and promotes.
 
-    The functions take the new champion at their next look at the release pointer.
+    The functions load the new champion when they next check the release pointer.
 
     Args:
-        run_date: when it is not given, the day for which the run was scheduled, on New York's clock.
-        trips: a path, gs://… or https://…, in which {taxi_type}, {year:04d} and {month:02d} are filled in.
-        months: how many to learn from, the month itself the last of them.
-        months_back: how many months before; 3 when the trips are TLC's, which come two months late.
-        always: trains also when no limit is passed.
-        retry_delays: seconds before each further try.
+        run_date: by default the day for which the run was scheduled, in New York time.
+        trips: a path, gs://… or https://…, with the placeholders {taxi_type}, {year:04d} and {month:02d}.
+        months: how many months to train on; the reported month is the last of them.
+        months_back: how many months before; use 3 for TLC's trips, which are published two months late.
+        always: also trains if no limit is exceeded.
+        retry_delays: seconds before each retry.
 
     Raises:
-        StaysOut: the month has drifted, and the new version is no better: somebody must look.
-        RidecastError: a month cannot be read, or MLflow or the bucket refuses, also after the last try.
+        PromotionRejected: the month has drifted, but the gates reject the new version: a person must decide.
+        RidecastError: a month, MLflow or the bucket cannot be used, even after the last retry.
     """
     day = run_date or flow_run.scheduled_start_time.astimezone(NEW_YORK).date()
     newest = month_before(day, months_back)
     title = f"{taxi_type} {newest:%Y-%m}"
-    places = [fill_in(trips, month_before(newest, back), taxi_type) for back in reversed(range(months))]
-    patience: dict[str, Any] = {"retries": len(retry_delays), "retry_delay_seconds": list(retry_delays)}
+    uris = [format_uri(trips, month_before(newest, back), taxi_type) for back in reversed(range(months))]
+    retries: dict[str, Any] = {"retries": len(retry_delays), "retry_delay_seconds": list(retry_delays)}
 
-    findings = report_month.with_options(**patience)(places[-1])
-    exceeded = tuple(map(str, findings.exceeded))
+    findings = report_month.with_options(**retries)(uris[-1])
+    exceeded = tuple(
+        f"{each.name} {each.value:.3g} {each.unit}".rstrip() + f" (limit {each.limit:.3g})"
+        for each in findings.failed_checks
+    )
     if not exceeded and not always:
-        result = Retraining(title, exceeded)
-        return Completed(name="Not needed", message=result.line(), data=result)  # type: ignore[return-value]
-    version = train_version.with_options(**patience)(places)
-    promote_version.with_options(**patience)(version)
-    result = Retraining(title, exceeded, version)
-    create_markdown_artifact(result.line(), slug(f"retraining {taxi_type}"), result.line())
-    return Completed(message=result.line(), data=result)  # type: ignore[return-value]
+        result = RetrainingResult(title, exceeded)
+        return Completed(name="Not needed", message=result.summary(), data=result)  # type: ignore[return-value]
+    version = train_version.with_options(**retries)(uris)
+    promote_version.with_options(**retries)(version)
+    result = RetrainingResult(title, exceeded, version)
+    create_markdown_artifact(result.summary(), slug(f"retraining {taxi_type}"), result.summary())
+    return Completed(message=result.summary(), data=result)  # type: ignore[return-value]

@@ -1,4 +1,4 @@
-"""What the jobs say to a person, said in the log of a flow's run."""
+"""The jobs' console output, sent to the log of a flow run."""
 
 import io
 from collections.abc import Callable
@@ -7,19 +7,19 @@ from prefect.logging import get_run_logger
 from rich.console import Console
 
 
-def logged_console() -> Console:
-    """A console whose lines stand in the log of the run that is under way."""
-    return Console(file=_Lines(get_run_logger().info), soft_wrap=True)
+def run_log_console() -> Console:
+    """A console that writes each line to the log of the current run."""
+    return Console(file=_LogWriter(get_run_logger().info), soft_wrap=True)
 
 
-class _Lines(io.StringIO):
-    """A file whose lines are said in a log."""
+class _LogWriter(io.StringIO):
+    """A text file that logs each line."""
 
-    def __init__(self, say: Callable[[str], object]) -> None:
+    def __init__(self, log: Callable[[str], object]) -> None:
         super().__init__()
-        self._say = say
+        self._log = log
 
     def write(self, text: str) -> int:
         for line in text.splitlines():
-            self._say(line)
+            self._log(line)
         return len(text)

@@ -1,4 +1,4 @@
-"""The flows of ride durations: the month before the run's date, and many past months."""
+"""The flows that score ride durations: the month before the run's date, and a backfill of past months."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -12,13 +12,13 @@ from pydantic import NonNegativeInt, PositiveInt
 
 from functions.errors import RidecastError
 from functions.rides import NEW_YORK
-from jobs.flows.artifacts import Report, failed_row, slug, title_of, without_queries
-from jobs.flows.tasks import RETRY_DELAYS, refuse_file, score_file
-from jobs.scoring.job import Wish
-from jobs.trips.download import TLC
-from jobs.trips.months import fill_in, month_before, months_between
+from jobs.flows.artifacts import ScoringReport, failed_row, redact_queries, slug, title_of
+from jobs.flows.tasks import RETRY_DELAYS, require_folder, score_file
+from jobs.scoring.job import ScoringRequest
+from jobs.trips.download import TLC_URL
+from jobs.trips.months import format_uri, month_before, months_between
 
-TRIPS = TLC + "{taxi_type}_tripdata_{year:04d}-{month:02d}.parquet"
+TRIPS = TLC_URL + "{taxi_type}_tripdata_{year:04d}-{month:02d}.parquet"
 """Where TLC publishes a month, about two months after its end."""
 Taxi = Literal["green", "yellow"]
 
@@ -28,7 +28,7 @@ class MonthsFailed(RidecastError):
 
 
 @flow
-def ride_duration_prediction(  # noqa: PLR0913  # one for each thing that a person may want otherwise
+def ride_duration_prediction(  # noqa: PLR0913  # each is an option of a run
     taxi_type: Taxi = "green",
     run_date: date | None = None,
     *,
@@ -37,24 +37,24 @@ def ride_duration_prediction(  # noqa: PLR0913  # one for each thing that a pers
     model: str = "",
     months_back: NonNegativeInt = 1,
     retry_delays: Sequence[float] = RETRY_DELAYS,
-) -> Report:
-    """Scores the month before the one of its run date.
+) -> ScoringReport:
+    """Scores the month before the run date's month.
 
     Args:
-        run_date: when it is not given, the day for which the run was scheduled, on New York's clock.
-        output: a folder or gs://…
-        trips: a path, gs://… or https://…, in which {taxi_type}, {year:04d} and {month:02d} are filled in.
-        model: a release pointer, an MLflow model's folder, models:/NAME@ALIAS or models:/NAME/7; the
-            champion's release in MODEL_BUCKET if it is empty.
-        months_back: how many months before; 3 when the trips are TLC's, which come two months late.
-        retry_delays: seconds before each further try.
+        run_date: by default the day for which the run was scheduled, in New York time.
+        output: a folder, local or gs://…
+        trips: a path, gs://… or https://…, with the placeholders {taxi_type}, {year:04d} and {month:02d}.
+        model: a release pointer, an MLflow model's folder, models:/NAME@ALIAS or models:/NAME/7;
+            empty for the champion's release in MODEL_BUCKET.
+        months_back: how many months before; use 3 for TLC's trips, which are published two months late.
+        retry_delays: seconds before each retry.
 
     Raises:
-        RidecastError: the month cannot be scored, also after the last try.
+        RidecastError: the month cannot be scored, even after the last retry.
     """
     day = run_date or flow_run.scheduled_start_time.astimezone(NEW_YORK).date()
-    wish = _wish(taxi_type, month_before(day, months_back), trips, output, model)
-    return _patient(retry_delays)(wish)
+    request = _scoring_request(taxi_type, month_before(day, months_back), trips, output, model)
+    return _with_retries(retry_delays)(request)
 
 
 @flow(flow_run_name="{taxi_type} {first} to {last}")
@@ -69,55 +69,55 @@ def ride_duration_backfill(  # noqa: PLR0913  # as above
     concurrency: PositiveInt = 2,
     again: bool = False,
     retry_delays: Sequence[float] = RETRY_DELAYS,
-) -> list[Report]:
+) -> list[ScoringReport]:
     """Scores all months of a range that this version of the model has not scored yet.
 
-    After a crash, run it again: what is finished is left as it is. A month that fails stops no other.
+    After a crash, run it again: finished months are left unchanged. A month that fails does not stop others.
 
     Args:
         first: the first month, 2021-01.
         last: the last one.
-        output: a folder or gs://…
-        trips: a path, gs://… or https://…, in which {taxi_type}, {year:04d} and {month:02d} are filled in.
-        model: as for the month before.
-        concurrency: how many months are scored at once.
-        again: scores those too that are finished.
-        retry_delays: seconds before each further try.
+        output: a folder, local or gs://…
+        trips: a path, gs://… or https://…, with the placeholders {taxi_type}, {year:04d} and {month:02d}.
+        model: see `ride_duration_prediction`.
+        concurrency: how many months are scored at the same time.
+        again: also scores months that are finished.
+        retry_delays: seconds before each retry.
 
     Raises:
-        MonthsFailed: names those that failed, when all others are done.
+        MonthsFailed: names the months that failed, after all others are done.
     """
     months = months_between(first, last)
-    wishes = [_wish(taxi_type, month, trips, output, model) for month in months]
-    score = _patient(retry_delays)
-    runner: ThreadPoolTaskRunner[Report] = ThreadPoolTaskRunner(max_workers=concurrency)
+    requests = [_scoring_request(taxi_type, month, trips, output, model) for month in months]
+    score = _with_retries(retry_delays)
+    runner: ThreadPoolTaskRunner[ScoringReport] = ThreadPoolTaskRunner(max_workers=concurrency)
     with runner:
-        futures = [runner.submit(score, {"wish": wish, "again": again}) for wish in wishes]
+        futures = [runner.submit(score, {"request": request, "again": again}) for request in requests]
         results = [future.result(raise_on_failure=False) for future in futures]
-    reports: list[Report] = []
+    reports: list[ScoringReport] = []
     rows: list[dict[str, str]] = []
     failed: list[str] = []
-    for wish, result in zip(wishes, results, strict=True):
-        if isinstance(result, Report):
+    for request, result in zip(requests, results, strict=True):
+        if isinstance(result, ScoringReport):
             reports.append(result)
             rows.append(result.row())
         else:
-            failed.append(f"{title_of(wish)}: {without_queries(str(result))}")
-            rows.append(failed_row(title_of(wish), result))
+            failed.append(f"{title_of(request)}: {redact_queries(str(result))}")
+            rows.append(failed_row(title_of(request), result))
     create_table_artifact(rows, slug(f"backfill {taxi_type}"), f"{taxi_type} {first} to {last}")
     if failed:
         raise MonthsFailed(
-            f"{len(failed)} of {len(wishes)} months failed; run the backfill again when the reason is gone, "
-            f"what is finished is left as it is\n" + "\n".join(failed)
+            f"{len(failed)} of {len(requests)} months failed; fix the cause and run the backfill again, "
+            f"finished months are left unchanged\n" + "\n".join(failed)
         )
     return reports
 
 
-def _wish(taxi: Taxi, month: date, trips: str, output: str, model: str) -> Wish:
-    place = fill_in(output, month, taxi)
-    refuse_file(place)
-    return Wish(fill_in(trips, month, taxi), place, model, taxi, month)
+def _scoring_request(taxi: Taxi, month: date, trips: str, output: str, model: str) -> ScoringRequest:
+    folder = format_uri(output, month, taxi)
+    require_folder(folder)
+    return ScoringRequest(format_uri(trips, month, taxi), folder, model, taxi, month)
 
 
-def _patient(retry_delays: Sequence[float]) -> Task[..., Report]:
+def _with_retries(retry_delays: Sequence[float]) -> Task[..., ScoringReport]:
     return score_file.with_options(retries=len(retry_delays), retry_delay_seconds=list(retry_delays))

@@ -12,27 +12,27 @@ from prefect.states import Completed
 
 from functions.artifacts import ModelFolder
 from functions.errors import RidecastError, SettingsError
-from functions.mlmodel import describe, identified
-from jobs.flows.artifacts import Report, title_of
-from jobs.flows.run_console import logged_console
+from functions.mlmodel import read_description, with_version
+from jobs.flows.artifacts import ScoringReport, title_of
+from jobs.flows.run_console import run_log_console
 from jobs.registry.release_pointer import find_release
-from jobs.scoring.job import Wish, score_place
-from jobs.scoring.layout import is_file, is_there, month_partition, output_of
-from jobs.storage.files import FileAccessError
+from jobs.scoring.job import ScoringRequest, run_scoring
+from jobs.scoring.layout import is_complete, is_single_file, month_partition, output_files
+from jobs.storage.errors import FileAccessError
 
 RETRY_DELAYS = (60.0, 300.0, 1500.0)
-"""Seconds before each further try: half an hour in all."""
+"""Seconds before each retry: half an hour in all."""
 JITTER = 0.3
-"""Each delay is longer or shorter by up to about this part, so that many do not come back at once."""
+"""Each delay is longer or shorter by up to about this fraction, so that many retries do not coincide."""
 
 
-def worth_another_try(_task: object, _run: TaskRun, state: State[Any]) -> bool:
-    """An outage and a month that is not published yet look alike; a bug and a missing setting do not."""
+def is_retryable(_task: object, _run: TaskRun, state: State[Any]) -> bool:
+    """True for an outage or a month that is not published yet, false for a bug or a missing setting."""
     return isinstance(state.data, RidecastError) and not isinstance(state.data, SettingsError)
 
 
 def _run_name() -> str:
-    return title_of(task_run.parameters["wish"])
+    return title_of(task_run.parameters["request"])
 
 
 @task(
@@ -41,57 +41,56 @@ def _run_name() -> str:
     retries=len(RETRY_DELAYS),
     retry_delay_seconds=list(RETRY_DELAYS),
     retry_jitter_factor=JITTER,
-    retry_condition_fn=worth_another_try,
-    cache_policy=NO_CACHE,  # what is finished is told by the files, which anybody may remove
+    retry_condition_fn=is_retryable,
+    cache_policy=NO_CACHE,  # the files tell what is finished, and anybody may remove them
 )
-def score_file(wish: Wish, again: bool = True) -> Report:
-    """Scores a file, and leaves a report of it in Prefect as an artifact.
+def score_file(request: ScoringRequest, again: bool = True) -> ScoringReport:
+    """Scores a file, and creates an artifact in Prefect with the report.
 
-    With other delays: `score_file.with_options(retries=2, retry_delay_seconds=[10, 60])`.
+    To change the delays: `score_file.with_options(retries=2, retry_delay_seconds=[10, 60])`.
 
     Args:
-        wish: trips, or any table whose columns the model takes.
-        again: False leaves a month that this version of the model has predicted before as it is; the
-            wish must name taxi and month then, and a folder.
+        request: trips, or any table that has the model's columns.
+        again: False skips a month that this version of the model has scored before; the request must then
+            name the taxi, the month and a folder.
 
     Raises:
-        RidecastError: it cannot be scored, also after the last try.
+        RidecastError: it cannot be scored, even after the last retry.
     """
     log = get_run_logger()
-    if not again and (finished := finished_before(wish)):
-        log.info(finished.line())
-        # A state of its own name, so that one sees what was left out.
-        return Completed(name="Finished before", message=finished.line(), data=finished)  # type: ignore[return-value]
-    done = score_place(wish, logged_console())
-    report = Report.of(wish, done)
-    log.info(report.line())
-    create_markdown_artifact(report.markdown(), report.key, report.line())
+    if not again and (finished := find_completed(request)):
+        log.info(finished.summary())
+        # A named state, so that Prefect's UI shows which months were skipped.
+        return Completed(name="Finished before", message=finished.summary(), data=finished)  # type: ignore[return-value]
+    report = ScoringReport.of(request, run_scoring(request, run_log_console()))
+    log.info(report.summary())
+    create_markdown_artifact(report.markdown(), report.key, report.summary())
     return report
 
 
-def finished_before(wish: Wish) -> Report | None:
-    """What there is of a month that this version of the model has predicted; None if it has not.
+def find_completed(request: ScoringRequest) -> ScoringReport | None:
+    """The report on a month that this version of the model has scored before; None if it has not.
 
     Raises:
-        FileAccessError: the output is a file, or cannot be looked at.
+        FileAccessError: the output is a file, or cannot be listed.
         ModelUnavailable: there is no such model.
     """
-    assert wish.month, "only a month's file is known before its input is read"
-    refuse_file(wish.output)
-    release = find_release(wish.model)
+    assert request.month, "without a month, the output file is not known before the input is read"
+    require_folder(request.output)
+    release = find_release(request.model)
     if not release.version:
-        release = identified(release, describe(ModelFolder(release)))
-    output = output_of(wish.output, month_partition(wish.taxi, wish.month), release)
-    # The predictions are the last that a run writes.
-    if not is_there(output.predictions):
+        release = with_version(release, read_description(ModelFolder(release)))
+    output = output_files(request.output, month_partition(request.taxi, request.month), release)
+    # A run writes its predictions last.
+    if not is_complete(output.predictions):
         return None
-    return Report(title_of(wish), wish.trips, output, release.name, release.version)
+    return ScoringReport(title_of(request), request.input, output, release.name, release.version)
 
 
-def refuse_file(output: str) -> None:
-    """Raises FileAccessError where an output is a file: it would be taken for finished, whatever wrote it."""
-    if is_file(output):
+def require_folder(output: str) -> None:
+    """Raises FileAccessError if the output is a single file, which would look finished whatever wrote it."""
+    if is_single_file(output):
         raise FileAccessError(
-            f"{output} is a file, whose name does not tell which months and which version of the model are "
+            f"{output} is a file, which does not show which months and which version of the model are "
             "finished: give a folder, local or gs://…"
         )

@@ -1,31 +1,29 @@
-"""python -m jobs collect: predictions and ends of rides, joined while they come."""
+"""Collects the events of one subscription and commits them to the store in batches."""
 
 import threading
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from jobs.events.subscribers import Arrival
-    from jobs.ground_truth.store import Store
+from jobs.events.subscribers import ReceivedMessage
+from jobs.ground_truth.store import EventStore
 
 
 class Collector:
-    """Takes the events of one kind, and keeps some at a time."""
+    """Holds events of one kind until they are committed."""
 
-    def __init__(self, store: "Store", kind: str, alone: threading.Lock) -> None:
+    def __init__(self, store: EventStore, kind: str, lock: threading.Lock) -> None:
         self._store = store
         self._kind = kind
-        self._alone = alone
-        self._taken: list[Arrival] = []
+        self._lock = lock
+        self._pending: list[ReceivedMessage] = []
         self.events = 0
-        """Kept so far, duplicates among them."""
+        """Committed so far, including duplicates."""
 
-    def take(self, arrival: "Arrival") -> None:
-        """Takes an event, which may be lost until `keep` has returned."""
-        self._taken.append(arrival)
+    def add(self, message: ReceivedMessage) -> None:
+        """Adds an event, which may be lost until `commit` has returned."""
+        self._pending.append(message)
 
-    def keep(self) -> None:
-        """Raises StoreFailed where the events that were taken could not be kept."""
-        taken, self._taken = self._taken, []
-        with self._alone:
-            self._store.save(self._kind, taken)
-        self.events += len(taken)
+    def commit(self) -> None:
+        """Saves the pending events; raises StoreFailed if they could not be saved."""
+        pending, self._pending = self._pending, []
+        with self._lock:
+            self._store.save(self._kind, pending)
+        self.events += len(pending)

@@ -1,4 +1,4 @@
-"""The two events that are joined: a prediction, and the end of the ride that it was for."""
+"""The two events that `collect` joins: a prediction, and the end of the ride it was made for."""
 
 from datetime import datetime
 from math import isfinite
@@ -7,22 +7,22 @@ from typing import Any
 import msgspec
 
 from functions.errors import InvalidRide, Problem
-from functions.rides import Ride, RideId, new_york_time, parse_ride_event, readable_ride_id
+from functions.rides import Ride, RideId, find_ride_id, new_york_time, parse_ride_event
 from jobs.scoring.trip_source import DURATION
 
 
 class RideEnded(msgspec.Struct, frozen=True):
-    """A ride that has ended: its ride event, and when it was over."""
+    """A ride that has ended: its ride event and its drop-off time."""
 
     ride_id: RideId
     ride: Ride
-    """Its `pickup_datetime` is known."""
+    """Its `pickup_datetime` is never None."""
     dropoff_datetime: datetime
-    """New York's clock, without a zone."""
+    """Local time in New York, without a time zone."""
 
 
-class Predicted(msgspec.Struct, frozen=True):
-    """What a model said of a ride."""
+class PredictionEvent(msgspec.Struct, frozen=True):
+    """A ride's predicted duration in minutes, and the model version that predicted it."""
 
     ride_id: RideId
     version: str
@@ -30,46 +30,46 @@ class Predicted(msgspec.Struct, frozen=True):
 
 
 def parse_ride_ended(document: object) -> RideEnded:
-    """An event `{"ride_id": 256, "ride": {…}, "dropoff_datetime": "2021-03-01T00:21:00"}`, decoded.
+    """Validates a decoded event `{"ride_id": 256, "ride": {…}, "dropoff_datetime": "2021-03-01T00:21:00"}`.
 
     Raises:
-        InvalidRide: names every field that is wrong.
+        InvalidRide: lists every invalid field.
     """
-    event, problems, ended = None, [], None
+    event, problems, dropoff = None, [], None
     try:
         event = parse_ride_event(document)
         if event.ride.pickup_datetime is None:
-            problems.append(Problem("#/ride/pickup_datetime", "is missing; it tells how long the ride was"))
+            problems.append(Problem("#/ride/pickup_datetime", "is missing; the ride's duration needs it"))
     except InvalidRide as error:
         problems += error.problems
     if isinstance(document, dict):
         try:
-            ended = new_york_time(document.get("dropoff_datetime"))
-            if ended is None:
-                problems.append(Problem("#/dropoff_datetime", "is missing; it tells when the ride was over"))
+            dropoff = new_york_time(document.get("dropoff_datetime"))
+            if dropoff is None:
+                problems.append(Problem("#/dropoff_datetime", "is missing; the ride's duration needs it"))
         except ValueError as error:
             problems.append(Problem("#/dropoff_datetime", str(error)))
-    if event is None or ended is None or problems:
+    if event is None or dropoff is None or problems:
         raise InvalidRide(*problems)
-    return RideEnded(event.ride_id, event.ride, ended)
+    return RideEnded(event.ride_id, event.ride, dropoff)
 
 
-class _PredictionEvent(msgspec.Struct):
+class _PredictionBody(msgspec.Struct):
     version: str
     prediction: dict[str, Any]
 
 
-def parse_prediction(document: object) -> Predicted:
-    """The course's prediction event, decoded.
+def parse_prediction(document: object) -> PredictionEvent:
+    """Validates a decoded prediction event `{"version": "1", "prediction": {"ride_id": 256, …}}`.
 
     Raises:
-        InvalidRide: it is none of a ride's duration.
+        InvalidRide: it is not a valid prediction of a ride's duration.
     """
     try:
-        event = msgspec.convert(document, _PredictionEvent)
+        event = msgspec.convert(document, _PredictionBody)
     except msgspec.ValidationError as error:
-        raise InvalidRide(Problem("#", f"is no prediction event: {error}")) from error
-    ride_id, minutes = readable_ride_id(event.prediction), _minutes(event.prediction.get(DURATION))
+        raise InvalidRide(Problem("#", f"is not a valid prediction event: {error}")) from error
+    ride_id, minutes = find_ride_id(event.prediction), _minutes(event.prediction.get(DURATION))
     problems = []
     if ride_id is None:
         problems.append(Problem("#/prediction/ride_id", "must be an integer or a string"))
@@ -79,7 +79,7 @@ def parse_prediction(document: object) -> Predicted:
         problems.append(Problem("#/version", "must be valid Unicode"))
     if ride_id is None or minutes is None or problems:
         raise InvalidRide(*problems)
-    return Predicted(ride_id, event.version, minutes)
+    return PredictionEvent(ride_id, event.version, minutes)
 
 
 def _minutes(value: object) -> float | None:
@@ -87,7 +87,7 @@ def _minutes(value: object) -> float | None:
         return None
     try:
         return float(value) if isfinite(value) else None
-    except OverflowError:  # a whole number beyond any float
+    except OverflowError:  # an integer too large for a float
         return None
 
 

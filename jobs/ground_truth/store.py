@@ -1,12 +1,12 @@
-"""Events of the stream in a DuckDB file: what has been saved survives whatever happens to the process.
+"""Stores the stream's events in a DuckDB file; saved events survive a crash of the process.
 
-An event that comes again changes nothing; of two that say different things of one ride, the one that was
-published later counts. The file is open only while something is saved, so that others can read it meanwhile.
+Saving is idempotent: a duplicate changes nothing, and of two different events about one ride the one
+published later wins. The file is open only while events are saved, so other programs can read it in between.
 """
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,62 +14,62 @@ import duckdb
 import pyarrow as pa
 
 from functions.errors import RidecastError
-from jobs.events.subscribers import Arrival
-from jobs.ground_truth.tables import BAD, KEYS, SCHEMAS, Row, row_of
+from jobs.events.subscribers import ReceivedMessage
+from jobs.ground_truth.tables import BAD_EVENTS, KEYS, SCHEMAS, Row, to_row
 
-LOCKED_SECONDS = 60.0
+LOCK_TIMEOUT_SECONDS = 60.0
 """How long to wait for another process that has the file open."""
-LOOK_SECONDS = 0.05
+LOCK_POLL_SECONDS = 0.05
 
 
 class StoreFailed(RidecastError):
-    """The file with the events cannot be read or written; the text says why, and what to do."""
+    """The DuckDB file of events cannot be read or written; the message gives cause and remedy."""
 
 
-class Store:
-    """A file of events, which is made if it is not there."""
+class EventStore:
+    """A DuckDB file of events, created if it does not exist."""
 
     def __init__(self, path: Path) -> None:
-        """Raises StoreFailed where it cannot be made, or is something else."""
+        """Raises StoreFailed if the file cannot be created or is not a DuckDB file."""
         self._path = path
-        with self._open() as connection:
+        with self._connect() as connection:
             connection.execute(Path(__file__).with_name("store.sql").read_text())
 
-    def save(self, kind: str, arrivals: Sequence[Arrival]) -> None:
-        """Keeps events; when this returns, they are on the disk. Bad ones are kept aside with their reason.
+    def save(self, kind: str, messages: Sequence[ReceivedMessage]) -> None:
+        """Saves events durably; invalid ones go to the table `bad_events` with the reason.
 
         Args:
-            kind: `PREDICTIONS` or `ENDED`.
+            kind: `PREDICTIONS` or `RIDE_ENDED`.
 
         Raises:
-            StoreFailed: nothing was kept.
+            StoreFailed: nothing was saved.
         """
-        rows: dict[str, dict[tuple[str, ...], Row]] = {kind: {}, BAD: {}}
-        for arrival in arrivals:
-            table, row = row_of(kind, arrival)
+        rows: dict[str, dict[tuple[str, ...], Row]] = {kind: {}, BAD_EVENTS: {}}
+        for message in messages:
+            table, row = to_row(kind, message)
             key = tuple(row[name] for name in KEYS[table])
-            known = rows[table].get(key)
-            if known is None or known["published"] <= row["published"]:
+            previous = rows[table].get(key)
+            if previous is None or previous["published"] <= row["published"]:
                 rows[table][key] = row
-        with self._open() as connection, _transaction(connection):
-            for table, some in rows.items():
-                if some:
-                    _upsert(connection, table, list(some.values()))
+        with self._connect() as connection, _transaction(connection):
+            for table, table_rows in rows.items():
+                if table_rows:
+                    _upsert(connection, table, list(table_rows.values()))
 
-    def forget(self, days: float) -> None:
-        """Drops what was published longer ago.
+    def delete_older_than(self, days: float) -> None:
+        """Deletes events published more than `days` ago.
 
         Raises:
-            StoreFailed: nothing was dropped.
+            StoreFailed: nothing was deleted.
         """
         oldest = datetime.now(UTC).replace(tzinfo=None) - timedelta(days=days)
-        with self._open() as connection, _transaction(connection):
+        with self._connect() as connection, _transaction(connection):
             for table in KEYS:
-                connection.execute(f"delete from {table} where published < ?", [oldest])  # noqa: S608  # ours
+                connection.execute(f"delete from {table} where published < ?", [oldest])  # noqa: S608
 
     def counts(self) -> dict[str, int]:
-        """What there is: rides by what is known of them, and bad events."""
-        with self._open() as connection:
+        """Numbers of rides, by which of their events have arrived, and of bad events."""
+        with self._connect() as connection:
             row = connection.execute(
                 """select
                     count(distinct ride_id) filter (PULocationID is not null and model_version is not null),
@@ -81,20 +81,18 @@ class Store:
         assert row
         return dict(zip(("joined", "not ended", "without a prediction", "bad events"), row, strict=True))
 
-    @contextmanager
-    def _open(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        with opened(self._path, read_only=False) as connection:
-            yield connection
+    def _connect(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        return connect(self._path, read_only=False)
 
 
 @contextmanager
-def opened(path: Path, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The file, as soon as no other process has it open for writing.
+def connect(path: Path, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Opens the file as soon as no other process holds its lock.
 
     Raises:
-        StoreFailed: it cannot be opened or used.
+        StoreFailed: the file cannot be opened or used.
     """
-    deadline = time.monotonic() + LOCKED_SECONDS
+    deadline = time.monotonic() + LOCK_TIMEOUT_SECONDS
     while True:
         try:
             connection = duckdb.connect(path, read_only=read_only)
@@ -103,19 +101,19 @@ def opened(path: Path, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection
             if "lock on file" not in str(error):
                 raise StoreFailed(f"{path} cannot be opened as a DuckDB file: {error}") from error
             if time.monotonic() > deadline:
-                raise StoreFailed(f"{path} is held by another program: close it. {error}") from error
-            time.sleep(LOOK_SECONDS)
+                raise StoreFailed(f"{path} is locked by another program: close it. {error}") from error
+            time.sleep(LOCK_POLL_SECONDS)
     try:
         with connection:
             yield connection
     except duckdb.Error as error:
-        raise StoreFailed(f"{path} cannot be used as a file of events: {error}") from error
+        raise StoreFailed(f"{path} is not a usable file of events: {error}") from error
 
 
 @contextmanager
 def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     connection.begin()
-    yield  # closed without a commit, nothing has happened
+    yield  # an exception skips the commit, and closing rolls back
     connection.commit()
 
 
@@ -123,6 +121,6 @@ def _upsert(connection: duckdb.DuckDBPyConnection, table: str, rows: list[Row]) 
     schema = SCHEMAS[table]
     connection.register("batch", pa.Table.from_pylist(rows, pa.schema(schema)))
     changed = ", ".join(f"{name} = excluded.{name}" for name in schema if name not in KEYS[table])
-    insert = f"insert into {table} from batch on conflict ({', '.join(KEYS[table])})"  # ours
+    insert = f"insert into {table} from batch on conflict ({', '.join(KEYS[table])})"
     connection.execute(f"{insert} do update set {changed} where excluded.published > {table}.published")
     connection.unregister("batch")

@@ -1,4 +1,4 @@
--- What `python -m jobs collect` keeps. Times of events are UTC, those of rides are New York's clock.
+-- The tables of `python -m jobs collect`. Event times (published) are UTC; ride times are local time in New York.
 
 create table if not exists predictions (
   ride_id varchar, model_version varchar, predicted_duration double, published timestamp,
@@ -15,7 +15,7 @@ create table if not exists bad_events (
   digest varchar primary key, kind varchar, reason varchar, data blob, published timestamp
 );
 
--- A row for each ride and each version that predicted it; what is not there yet is null.
+-- One row per ride and model version that predicted it; whatever has not arrived yet is null.
 create or replace view rides_of_the_stream as
 select
   ride_id, PULocationID, DOLocationID, trip_distance, pickup_datetime, dropoff_datetime,

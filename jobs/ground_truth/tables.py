@@ -1,4 +1,4 @@
-"""Events as rows of the tables that `collect` keeps; `store.sql` makes these."""
+"""Turns events into rows of the tables in store.sql."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -8,17 +8,17 @@ from typing import Any
 import pyarrow as pa
 
 from functions.errors import InvalidRide
-from functions.json_decoding import read_document
-from jobs.events.subscribers import Arrival
-from jobs.ground_truth.events import Predicted, RideEnded, parse_prediction, parse_ride_ended
+from functions.json_decoding import decode_json
+from jobs.events.subscribers import ReceivedMessage
+from jobs.ground_truth.events import parse_prediction, parse_ride_ended
 
-PREDICTIONS, ENDED, BAD = "predictions", "ride_ended", "bad_events"
+PREDICTIONS, RIDE_ENDED, BAD_EVENTS = "predictions", "ride_ended", "bad_events"
 KEYS: dict[str, tuple[str, ...]] = {
     PREDICTIONS: ("ride_id", "model_version"),
-    ENDED: ("ride_id",),
-    BAD: ("digest",),
+    RIDE_ENDED: ("ride_id",),
+    BAD_EVENTS: ("digest",),
 }
-"""What a row of each table is about: there is no second one of it."""
+"""Primary key of each table."""
 _TIME = pa.timestamp("us")
 SCHEMAS = {
     PREDICTIONS: {
@@ -27,7 +27,7 @@ SCHEMAS = {
         "predicted_duration": pa.float64(),
         "published": _TIME,
     },
-    ENDED: {
+    RIDE_ENDED: {
         "ride_id": pa.string(),
         "PULocationID": pa.int32(),
         "DOLocationID": pa.int32(),
@@ -36,7 +36,7 @@ SCHEMAS = {
         "dropoff_datetime": _TIME,
         "published": _TIME,
     },
-    BAD: {
+    BAD_EVENTS: {
         "digest": pa.string(),
         "kind": pa.string(),
         "reason": pa.string(),
@@ -47,28 +47,28 @@ SCHEMAS = {
 Row = dict[str, Any]
 
 
-def row_of(kind: str, arrival: Arrival) -> tuple[str, Row]:
-    """The table in which an event belongs, and its row there."""
-    published = datetime.fromtimestamp(arrival.published, UTC).replace(tzinfo=None)
+def to_row(kind: str, message: ReceivedMessage) -> tuple[str, Row]:
+    """The table an event belongs in, which is `BAD_EVENTS` if it is invalid, and its row."""
+    published = datetime.fromtimestamp(message.published, UTC).replace(tzinfo=None)
     try:
-        return kind, _ROWS[kind](read_document(arrival.data)) | {"published": published}
+        return kind, _ROWS[kind](decode_json(message.data)) | {"published": published}
     except InvalidRide as error:
-        digest = hashlib.sha256(kind.encode() + b"\0" + arrival.data).hexdigest()
-        aside = {"digest": digest, "kind": kind, "reason": str(error), "data": arrival.data}
-        return BAD, aside | {"published": published}
+        digest = hashlib.sha256(kind.encode() + b"\0" + message.data).hexdigest()
+        row = {"digest": digest, "kind": kind, "reason": str(error), "data": message.data}
+        return BAD_EVENTS, row | {"published": published}
 
 
-def _predicted(document: object) -> Row:
-    said: Predicted = parse_prediction(document)
+def _prediction_row(document: object) -> Row:
+    event = parse_prediction(document)
     return {
-        "ride_id": str(said.ride_id),
-        "model_version": said.version,
-        "predicted_duration": said.minutes,
+        "ride_id": str(event.ride_id),
+        "model_version": event.version,
+        "predicted_duration": event.minutes,
     }
 
 
-def _ended(document: object) -> Row:
-    event: RideEnded = parse_ride_ended(document)
+def _ride_ended_row(document: object) -> Row:
+    event = parse_ride_ended(document)
     ride = event.ride
     return {
         "ride_id": str(event.ride_id),
@@ -80,4 +80,4 @@ def _ended(document: object) -> Row:
     }
 
 
-_ROWS: Mapping[str, Callable[[object], Row]] = {PREDICTIONS: _predicted, ENDED: _ended}
+_ROWS: Mapping[str, Callable[[object], Row]] = {PREDICTIONS: _prediction_row, RIDE_ENDED: _ride_ended_row}

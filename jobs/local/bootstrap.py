@@ -1,84 +1,81 @@
-"""From nothing to both functions answering: what `run` and `up` have in common."""
+"""Brings up the local cloud with a trained model: the part that `run`, `up` and `retrain` share."""
 
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from jobs.concurrency import in_background
+from jobs.concurrency import run_in_background
 from jobs.events.replay import RecordedRide, sample_rides
-from jobs.local.cloud import LocalCloud, first_failure
+from jobs.local.cloud import LocalCloud, raise_first_failure
 from jobs.local.screen import Screen
 from jobs.settings import PROJECT_ROOT
-from jobs.trips.download import Trips, find_trips
+from jobs.trips.download import TripFiles
 
 CACHE = PROJECT_ROOT / ".cache" / "trips"
 
 
-class Found(NamedTuple):
-    """The trips of a run, and some of their rides."""
+class RunData(NamedTuple):
+    """The months of trips of a run, and rides sampled from the last one."""
 
-    trips: Trips
+    trips: TripFiles
     rides: list[RecordedRide]
 
 
-def make_ready(cloud: LocalCloud, screen: Screen, find: Callable[[], Trips], rides: int) -> Found:
-    """Starts all parts, trains on all months but the last, promotes, and starts the functions.
+def bring_up(cloud: LocalCloud, screen: Screen, find: Callable[[], TripFiles], rides: int) -> RunData:
+    """Starts all services, trains on all months but the last, promotes, and starts the functions.
 
     Args:
-        find: gives the trips.
-        rides: how many to take for a replay.
+        find: returns the trips.
+        rides: how many to sample for a replay.
 
     Raises:
-        FileAccessError: the trips that are wanted are not to be had.
-        PartFailed: a part did not start or reported a failure.
+        FileAccessError: the trips cannot be read.
+        ServiceFailed: a service did not start, or a command failed.
     """
-    with screen.moving():
-        finding = in_background(lambda: _find(screen, find, rides))
-        first_failure(
-            finding,
-            in_background(cloud.start_pubsub),
-            in_background(cloud.start_storage_and_mlflow),
+    with screen.live():
+        loading = run_in_background(lambda: _load(screen, find, rides))
+        raise_first_failure(
+            loading,
+            run_in_background(cloud.start_pubsub),
+            run_in_background(lambda: _start_storage_and_mlflow(cloud)),
         )
-    found = finding.result()
-    *months, last = found.trips.files
-    # A single month is split by train itself.
-    words = [*_each("--trips", months), "--validate", last] if months else ["--trips", last]
-    _run(cloud, screen, "train", *words)
+    data = loading.result()
+    *months, last = data.trips.files
+    # `train` itself splits a single month.
+    options = [*_repeat("--trips", months), "--validate", last] if months else ["--trips", last]
+    _run(cloud, screen, "train", *options)
     _run(cloud, screen, "promote")
-    with screen.moving():
-        first_failure(
-            in_background(lambda: cloud.start_function("predict")),
-            in_background(lambda: cloud.start_function("predict_event")),
-        )
+    with screen.live():
+        cloud.start_functions()
     cloud.connect()
-    return found
+    return data
 
 
-def wanted_trips(wanted: Sequence[str], cloud: LocalCloud) -> Callable[[], Trips]:
-    """Finds the trips at these places, see `find_trips`."""
-    return lambda: find_trips(wanted, CACHE, cloud.folder)
-
-
-def _find(screen: Screen, find: Callable[[], Trips], rides: int) -> Found:
+def _load(screen: Screen, find: Callable[[], TripFiles], rides: int) -> RunData:
     with screen.step("trips") as step:
         trips = find()
         step.detail = trips.source
-        return Found(trips, sample_rides(trips.files, rides))
+        return RunData(trips, sample_rides(trips.files, rides))
+
+
+def _start_storage_and_mlflow(cloud: LocalCloud) -> None:
+    cloud.start_storage()
+    cloud.start_mlflow()
 
 
 def _run(cloud: LocalCloud, screen: Screen, name: str, *options: str) -> None:
     with screen.step(name) as step:
         step.detail = " ".join(["python -m jobs", name, *map(short, options)])
-        screen.say(f"▸ {step.detail}")
-        cloud.run(name, name, *options)
+        screen.print(f"▸ {step.detail}")
+        cloud.run(name, *options)
 
 
-def _each(option: str, values: Sequence[str]) -> list[str]:
-    return [word for value in values for word in (option, value)]
+def _repeat(option: str, values: Sequence[str]) -> list[str]:
+    return [argument for value in values for argument in (option, value)]
 
 
-def short(word: str) -> str:
-    """A path as seen from here, if that is shorter."""
-    path = os.path.relpath(word) if Path(word).is_absolute() else word
-    return min(word, path, key=len)
+def short(argument: str) -> str:
+    """Returns a path relative to the current folder if that is shorter."""
+    path = os.path.relpath(argument) if Path(argument).is_absolute() else argument
+    return min(argument, path, key=len)

@@ -1,4 +1,7 @@
-"""The parts of the cloud on this machine: Pub/Sub, Cloud Storage and an MLflow server."""
+"""Starts local stand-ins for cloud services: Pub/Sub, Cloud Storage, MLflow and Prefect servers.
+
+The functions raise ServiceFailed if a server does not respond in time.
+"""
 
 import shutil
 import subprocess
@@ -7,68 +10,68 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from jobs.local.processes import PartFailed, Programs, answers
+from jobs.local.processes import ProcessGroup, ServiceFailed, responds
 
 INSTALL_PUBSUB = "gcloud components install pubsub-emulator beta"
-"""What a person types to get Google's Pub/Sub emulator; it runs on Java."""
+"""Installs Google's Pub/Sub emulator, which needs Java."""
 PUBSUB_IMAGE = "gcr.io/google.com/cloudsdktool/google-cloud-cli:emulators"
 BUCKET = "ridecast-models"
 PROJECT = "ridecast-local"
 
 START_SECONDS = 90.0
-"""For a laptop with its hands full; the slowest part, MLflow, needs 5 to 12."""
+"""Enough for a busy laptop; the slowest service, MLflow, needs 5 to 12."""
 PULL_SECONDS = 600.0
-"""The image with the emulators is over a gigabyte."""
+"""Time to pull the image, which is over a gigabyte."""
 
 
-class PubSub(NamedTuple):
-    """A Pub/Sub emulator."""
+class PubSubEmulator(NamedTuple):
+    """A running Pub/Sub emulator."""
 
     host: str
-    """`address:port`, as PUBSUB_EMULATOR_HOST wants it."""
+    """`address:port`, as for PUBSUB_EMULATOR_HOST."""
     source: str
-    """How we came by it, for the screen."""
-    reaches_us_at: str = "127.0.0.1"
-    """The name under which the emulator finds this machine when it pushes."""
+    """Where it comes from, to be shown."""
+    callback_host: str = "127.0.0.1"
+    """This machine's host name as the emulator sees it, for push subscriptions."""
 
 
-class NoPubSub(NamedTuple):
-    """There is no Pub/Sub emulator to be had."""
+class PubSubUnavailable(NamedTuple):
+    """No Pub/Sub emulator can be started."""
 
-    why: str
+    reason: str
 
 
-def start_pubsub(programs: Programs, folder: Path, environment: Mapping[str, str]) -> PubSub | NoPubSub:
-    """The emulator of PUBSUB_EMULATOR_HOST; else gcloud's; else that in Google's image.
+def start_pubsub(
+    processes: ProcessGroup, folder: Path, environment: Mapping[str, str]
+) -> PubSubEmulator | PubSubUnavailable:
+    """Uses the emulator of PUBSUB_EMULATOR_HOST, else starts gcloud's, else the one in Google's image.
 
     Args:
-        folder: existing, takes the emulator's data and gcloud's own configuration.
+        folder: existing folder for the emulator's data and gcloud's configuration.
 
     Raises:
-        PartFailed: PUBSUB_EMULATOR_HOST names an emulator that does not answer.
+        ServiceFailed: the emulator that PUBSUB_EMULATOR_HOST names does not respond.
     """
-    given = environment.get("PUBSUB_EMULATOR_HOST")
-    if given:
-        if not answers(f"http://{given}"):
-            raise PartFailed("Pub/Sub emulator", f"PUBSUB_EMULATOR_HOST={given} does not answer")
-        return PubSub(given, "PUBSUB_EMULATOR_HOST")
+    if host := environment.get("PUBSUB_EMULATOR_HOST"):
+        if not responds(f"http://{host}"):
+            raise ServiceFailed("Pub/Sub emulator", f"PUBSUB_EMULATOR_HOST={host} does not respond")
+        return PubSubEmulator(host, "PUBSUB_EMULATOR_HOST")
     path = environment.get("PATH")
     if gcloud := _gcloud_with_emulator(path):
         try:
-            return _start_with_gcloud(gcloud, programs, folder, environment)
-        except PartFailed as failure:
-            why = f"gcloud's emulator does not start ({last_line(failure.log)})"
+            return _start_with_gcloud(gcloud, processes, folder, environment)
+        except ServiceFailed as failure:
+            reason = f"gcloud's emulator does not start ({last_line(failure.log)})"
     else:
-        why = "gcloud with its Pub/Sub emulator is not installed"
+        reason = "gcloud with its Pub/Sub emulator is not installed"
     docker = shutil.which("docker", path=path)
-    if docker and _engine_answers(docker, environment):
-        return _start_with_docker(docker, programs, environment)
-    return NoPubSub(f"{why}, and no Docker engine answers")
+    if docker and _docker_responds(docker, environment):
+        return _start_with_docker(docker, processes, environment)
+    return PubSubUnavailable(f"{reason}, and Docker is not running")
 
 
 def _gcloud_with_emulator(path: str | None) -> str | None:
-    """Where gcloud is, if its Pub/Sub emulator is installed: asking gcloud itself takes a second,
-    and one without it would install it, unasked."""
+    """Returns gcloud's path if it has the emulator; running gcloud takes a second and may install it."""
     gcloud = shutil.which("gcloud", path=path)
     if gcloud is None:
         return None
@@ -77,15 +80,15 @@ def _gcloud_with_emulator(path: str | None) -> str | None:
 
 
 def _start_with_gcloud(
-    gcloud: str, programs: Programs, folder: Path, environment: Mapping[str, str]
-) -> PubSub:
+    gcloud: str, processes: ProcessGroup, folder: Path, environment: Mapping[str, str]
+) -> PubSubEmulator:
     data = folder / "pubsub"
     data.mkdir(exist_ok=True)
     java = (
-        # Fast to start, small, and nothing left in the machine's temporary folder.
+        # Starts fast, uses little memory and leaves nothing in the system's temporary folder.
         f"-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData -Djava.io.tmpdir={folder}"
     )
-    port = programs.start_on_free_port(
+    url = processes.start_http_server(
         "Pub/Sub emulator",
         lambda port: [
             *(gcloud, "beta", "emulators", "pubsub", "start", "--quiet"),
@@ -97,15 +100,15 @@ def _start_with_gcloud(
             "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "true",
             "JAVA_OPTS": f"{environment.get('JAVA_OPTS', '')} {java}",
         },
-        _pubsub_answers,
+        "/",
         START_SECONDS,
     )
-    return PubSub(f"127.0.0.1:{port}", "gcloud")
+    return PubSubEmulator(url.removeprefix("http://"), "gcloud")
 
 
-def _engine_answers(docker: str, environment: Mapping[str, str]) -> bool:
+def _docker_responds(docker: str, environment: Mapping[str, str]) -> bool:
     try:
-        asked = subprocess.run(
+        result = subprocess.run(
             [docker, "version", "--format", "{{.Server.Version}}"],
             env=dict(environment),
             stdin=subprocess.DEVNULL,
@@ -115,37 +118,31 @@ def _engine_answers(docker: str, environment: Mapping[str, str]) -> bool:
         )
     except (OSError, subprocess.TimeoutExpired):
         return False
-    return asked.returncode == 0
+    return result.returncode == 0
 
 
-def _start_with_docker(docker: str, programs: Programs, environment: Mapping[str, str]) -> PubSub:
-    port = programs.start_on_free_port(
+def _start_with_docker(
+    docker: str, processes: ProcessGroup, environment: Mapping[str, str]
+) -> PubSubEmulator:
+    url = processes.start_http_server(
         "Pub/Sub emulator",
         lambda port: [
-            # --init: the first process of a container passes over SIGTERM unless told otherwise.
+            # --init: without it, the container's first process ignores SIGTERM.
             *(docker, "run", "--rm", "--init", f"--publish=127.0.0.1:{port}:8085"),
             *("--add-host=host.docker.internal:host-gateway", PUBSUB_IMAGE),
             *("gcloud", "beta", "emulators", "pubsub", "start", "--quiet"),
             *("--host-port=0.0.0.0:8085", f"--project={PROJECT}"),
         ],
         environment,
-        _pubsub_answers,
+        "/",
         PULL_SECONDS,
     )
-    return PubSub(f"127.0.0.1:{port}", "Google's image", "host.docker.internal")
+    return PubSubEmulator(url.removeprefix("http://"), "Google's image", "host.docker.internal")
 
 
-def _pubsub_answers(port: int) -> bool:
-    return answers(f"http://127.0.0.1:{port}")
-
-
-def start_storage(programs: Programs, folder: Path, environment: Mapping[str, str]) -> str:
-    """A Cloud Storage emulator that holds `BUCKET`; returns its address for STORAGE_EMULATOR_HOST.
-
-    Raises:
-        PartFailed: it does not answer.
-    """
-    port = programs.start_on_free_port(
+def start_storage(processes: ProcessGroup, folder: Path, environment: Mapping[str, str]) -> str:
+    """Starts a Cloud Storage emulator with `BUCKET`; returns its URL for STORAGE_EMULATOR_HOST."""
+    return processes.start_http_server(
         "Storage emulator",
         lambda port: [
             *(sys.executable, "-m", "gcp_storage_emulator", f"--data-dir={folder / 'storage'}"),
@@ -153,22 +150,18 @@ def start_storage(programs: Programs, folder: Path, environment: Mapping[str, st
             "--quiet",
         ],
         environment,
-        lambda port: answers(f"http://127.0.0.1:{port}/storage/v1/b/{BUCKET}"),
+        f"/storage/v1/b/{BUCKET}",
         START_SECONDS,
     )
-    return f"http://127.0.0.1:{port}"
 
 
-def start_mlflow(programs: Programs, folder: Path, environment: Mapping[str, str]) -> str:
-    """An MLflow server that keeps artifacts in `BUCKET`; returns its address.
+def start_mlflow(processes: ProcessGroup, folder: Path, environment: Mapping[str, str]) -> str:
+    """Starts an MLflow server that keeps artifacts in `BUCKET`; returns its URL.
 
     Args:
-        environment: with the STORAGE_EMULATOR_HOST where the bucket is.
-
-    Raises:
-        PartFailed: it does not answer.
+        environment: includes the STORAGE_EMULATOR_HOST of the bucket.
     """
-    port = programs.start_on_free_port(
+    return processes.start_http_server(
         "MLflow server",
         lambda port: [
             *(sys.executable, "-m", "mlflow", "server", "--host=127.0.0.1", f"--port={port}"),
@@ -177,35 +170,30 @@ def start_mlflow(programs: Programs, folder: Path, environment: Mapping[str, str
         ],
         {
             **environment,
-            # Eight more processes for features we do not use, and twice the time to start.
+            # These features are not used, and would take eight more processes and twice the time to start.
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         },
-        lambda port: answers(f"http://127.0.0.1:{port}/health"),
+        "/health",
         START_SECONDS,
     )
-    return f"http://127.0.0.1:{port}"
 
 
-def start_prefect(programs: Programs, folder: Path, environment: Mapping[str, str]) -> str:
-    """A Prefect server that forgets all at its end; returns its address for PREFECT_API_URL.
-
-    Raises:
-        PartFailed: it does not answer.
-    """
-    port = programs.start_on_free_port(
+def start_prefect(processes: ProcessGroup, folder: Path, environment: Mapping[str, str]) -> str:
+    """Starts a Prefect server whose data is in `folder`; returns its API URL for PREFECT_API_URL."""
+    url = processes.start_http_server(
         "Prefect server",
         lambda port: [
             *(sys.executable, "-m", "prefect", "server", "start"),
             *("--host=127.0.0.1", f"--port={port}"),
         ],
         {**environment, "PREFECT_HOME": str(folder / "prefect"), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"},
-        lambda port: answers(f"http://127.0.0.1:{port}/api/health"),
+        "/api/health",
         START_SECONDS,
     )
-    return f"http://127.0.0.1:{port}/api"
+    return f"{url}/api"
 
 
 def last_line(log: Path | None) -> str:
-    """The last thing that a program said, which is mostly why it ended."""
+    """Returns the last line of output, usually the reason why a process ended."""
     lines = log.read_text(errors="replace").split("\n") if log and log.is_file() else []
-    return next((line.strip() for line in reversed(lines) if line.strip()), "it says nothing")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "no output")

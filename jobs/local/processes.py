@@ -1,7 +1,7 @@
-"""Programs beside ours: each in its own process group, with a log, and gone when we are.
+"""Child processes: each leads its own POSIX process group, writes to a log, and ends with this process.
 
-Programs are started and waited for in background threads. A signal reaches Python only in the main
-thread, so it can never fall between a program's birth and the line that notes it.
+Processes are started and waited for in background threads. Python handles signals only in the main
+thread, so a signal can never arrive between the start of a process and the line that records it.
 """
 
 import contextlib
@@ -20,27 +20,28 @@ import requests
 from functions.errors import RidecastError
 from jobs.settings import PROJECT_ROOT
 
-PATIENCE_SECONDS = 6.0
-"""What a program gets between SIGTERM and SIGKILL; gunicorn and the JVM need less than two."""
-PORT_TRIES = 3
+GRACE_SECONDS = 6.0
+"""Time between SIGTERM and SIGKILL; gunicorn and the JVM need less than two seconds."""
+PORT_ATTEMPTS = 3
+LOCALHOST = "http://127.0.0.1"
 
 _PORT_TAKEN = re.compile(
     rb"address already in use|failed to bind|connection in use|errno (98|48)\b|not available", re.IGNORECASE
 )
 
 
-class PartFailed(RidecastError):
-    """A part of the local cloud did not start, stopped early or reported a failure."""
+class ServiceFailed(RidecastError):
+    """A service of the local cloud did not start, stopped early or reported a failure."""
 
-    def __init__(self, part: str, what: str, log: Path | None = None) -> None:
-        super().__init__(f"{part} {what}")
-        self.part = part
+    def __init__(self, service: str, reason: str, log: Path | None = None) -> None:
+        super().__init__(f"{service} {reason}")
+        self.service = service
         self.log = log
-        """Everything that the part wrote, if it has come so far."""
+        """The service's log file, if it got far enough to write one."""
 
 
 def free_port() -> int:
-    """A port that nobody listens on now; who uses it must be ready to find it taken."""
+    """Returns a port that is free now; another process may take it before the caller binds it."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -48,46 +49,23 @@ def free_port() -> int:
     return port
 
 
-def answers(url: str) -> bool:
-    """Whether a GET is answered at once and with success."""
+def responds(url: str) -> bool:
+    """Whether a GET request succeeds within two seconds."""
     with requests.Session() as session:
-        session.trust_env = False  # a proxy has no business on this machine's own ports
+        session.trust_env = False  # never ask a proxy for a port of this machine
         try:
             return session.get(url, timeout=2).ok
         except requests.RequestException:
             return False
 
 
-class Program:
-    """One running program and all its children; leads a process group of its own."""
+class ManagedProcess:
+    """A running process and all its children, in a POSIX process group of their own."""
 
-    def __init__(
-        self,
-        name: str,
-        command: Sequence[str],
-        environment: Mapping[str, str],
-        log: Path,
-        *,
-        shows: bool = False,
-    ) -> None:
-        """Starts it.
-
-        Args:
-            log: takes what the program writes.
-            shows: the program's standard output goes to ours; only its standard error to the log.
-        """
+    def __init__(self, name: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
         self.name = name
         self.log = log
-        with log.open("ab") as file:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=None if shows else file,
-                stderr=file,
-                env=dict(environment),
-                cwd=PROJECT_ROOT,
-                start_new_session=True,
-            )
+        self._process = process
 
     @property
     def pid(self) -> int:
@@ -98,70 +76,72 @@ class Program:
         return self._process.poll() is None
 
     def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
-        """Returns when the program is ready.
+        """Returns when `ready()` is true.
 
         Raises:
-            PartFailed: it ended before, or `seconds` have passed.
+            ServiceFailed: the process exited first, or `seconds` have passed.
         """
         deadline = time.monotonic() + seconds
         while True:
             is_ready = ready()
-            # Asked second: a stranger may answer on the port that this program found taken.
+            # Check the process second: if its port was taken, it is another program that responds there.
             if not self.running:
-                raise self.failed()
+                raise self.failure()
             if is_ready:
                 return
             if time.monotonic() > deadline:
-                raise PartFailed(self.name, f"did not answer within {seconds:g} seconds", self.log)
+                raise ServiceFailed(self.name, f"did not respond within {seconds:g} seconds", self.log)
             time.sleep(0.05)
 
     def finish(self) -> None:
-        """Waits for the program's own end.
+        """Waits until the process exits by itself.
 
         Raises:
-            PartFailed: it ended with another exit code than 0.
+            ServiceFailed: its exit code is not 0.
         """
         if self._process.wait() != 0:
-            raise self.failed()
+            raise self.failure()
 
     def signal(self, number: int) -> None:
-        """Sends a signal to the program and its children; to none if all are gone."""
+        """Sends a signal to the process and its children, if any are left."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, number)
 
     def gone(self) -> bool:
-        """Whether the program and all its children have ended."""
+        """Whether the process and all its children have ended."""
         if self.running:
             return False
         try:
             os.killpg(self._process.pid, 0)
         except ProcessLookupError:
             return True
-        except PermissionError:  # macOS, when only dead children are left
+        except PermissionError:  # macOS, when only zombies are left
             return True
         return False
 
-    def failed(self) -> PartFailed:
-        """The error that says how the program ended."""
-        return PartFailed(self.name, f"ended with {_ending(self._process.returncode)}", self.log)
+    def failure(self) -> ServiceFailed:
+        """Returns the error that says how the process ended."""
+        code = self._process.returncode
+        status = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+        return ServiceFailed(self.name, f"ended with {status}", self.log)
 
 
-def _ending(code: int) -> str:
-    return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+class ProcessGroup:
+    """Starts processes and ends them together.
 
-
-class Programs:
-    """All programs that we have started; ends them together."""
+    Args:
+        logs: existing folder for the log files.
+    """
 
     def __init__(self, logs: Path) -> None:
         self._logs = logs
         self._lock = threading.Lock()
-        self._started: list[Program] = []
-        self._serving: list[Program] = []
+        self._started: list[ManagedProcess] = []
+        self._serving: list[ManagedProcess] = []
         self._closed = False
 
     def log(self, name: str) -> Path:
-        """Where the program of this name writes."""
+        """Returns the log file of the process with this name."""
         return self._logs / f"{name.replace(' ', '-').replace('/', '')}.log"
 
     def start(
@@ -170,23 +150,36 @@ class Programs:
         command: Sequence[str],
         environment: Mapping[str, str],
         *,
-        shows: bool = False,
-    ) -> Program:
-        """Starts a program that writes to `log(name)`; see `Program`.
+        inherit_stdout: bool = False,
+    ) -> ManagedProcess:
+        """Starts a process whose output is appended to `log(name)`.
+
+        Args:
+            inherit_stdout: write standard output to this process's own; the log gets standard error only.
 
         Raises:
-            PartFailed: the command is not to be found, or all is being ended already.
+            ServiceFailed: the command cannot be started, or the group is being closed.
         """
         log = self.log(name)
         with self._lock:
             if self._closed:
-                raise PartFailed(name, "was not started: we are stopping", log)
+                raise ServiceFailed(name, "was not started: the local cloud is shutting down", log)
             try:
-                program = Program(name, command, environment, log, shows=shows)
+                with log.open("ab") as file:
+                    popen = subprocess.Popen(
+                        command,
+                        stdin=subprocess.DEVNULL,
+                        stdout=None if inherit_stdout else file,
+                        stderr=file,
+                        env=dict(environment),
+                        cwd=PROJECT_ROOT,
+                        start_new_session=True,
+                    )
             except OSError as error:
-                raise PartFailed(name, f"cannot be started: {error}", log) from error
-            self._started.append(program)
-        return program
+                raise ServiceFailed(name, f"cannot be started: {error}", log) from error
+            process = ManagedProcess(name, popen, log)
+            self._started.append(process)
+        return process
 
     def start_on_free_port(
         self,
@@ -196,79 +189,95 @@ class Programs:
         ready: Callable[[int], bool],
         seconds: float,
     ) -> int:
-        """Starts a program that listens, again on another port if its port was taken meanwhile.
+        """Starts a server; tries another port if the chosen one was taken in the meantime.
 
         Args:
-            command: the command for a port.
-            ready: whether the program answers on a port.
-            seconds: how long it may take until then.
+            command: returns the command for a port.
+            ready: whether the server responds on a port.
+            seconds: how long to wait until it is ready.
 
         Returns:
             The port.
 
         Raises:
-            PartFailed: it does not answer.
+            ServiceFailed: the server does not respond.
         """
-        for attempt in range(PORT_TRIES):
+        for attempt in range(PORT_ATTEMPTS):
             port = free_port()
-            program = self.start(name, command(port), environment)
+            process = self.start(name, command(port), environment)
             try:
-                program.wait_until(lambda port=port: ready(port), seconds)  # type: ignore[misc]
-            except PartFailed as failure:
-                taken = not program.running and _PORT_TAKEN.search(program.log.read_bytes())
-                if not taken or attempt == PORT_TRIES - 1:
+                process.wait_until(lambda port=port: ready(port), seconds)  # type: ignore[misc]
+            except ServiceFailed as failure:
+                port_taken = not process.running and _PORT_TAKEN.search(process.log.read_bytes())
+                if not port_taken or attempt == PORT_ATTEMPTS - 1:
                     raise
-                with program.log.open("ab") as log:
+                with process.log.open("ab") as log:
                     log.write(f"\n{failure}: port {port} was taken, trying another\n".encode())
             else:
-                self._serving.append(program)
+                self._serving.append(process)
                 return port
         raise AssertionError
 
+    def start_http_server(
+        self,
+        name: str,
+        command: Callable[[int], Sequence[str]],
+        environment: Mapping[str, str],
+        health_path: str,
+        seconds: float,
+    ) -> str:
+        """Starts a server as `start_on_free_port` does; returns its URL once GET `health_path` succeeds."""
+        port = self.start_on_free_port(
+            name, command, environment, lambda port: responds(f"{LOCALHOST}:{port}{health_path}"), seconds
+        )
+        return f"{LOCALHOST}:{port}"
+
     def run(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        """Runs a program to its end; its standard output goes to ours, its errors to the log.
+        """Runs a process to its end; standard output goes to this process's own, standard error to the log.
 
         Raises:
-            PartFailed: it ended with another exit code than 0.
+            ServiceFailed: its exit code is not 0.
         """
-        program = self.start(name, command, environment, shows=True)
+        process = self.start(name, command, environment, inherit_stdout=True)
         try:
-            program.finish()
+            process.finish()
         finally:
-            self.end(program)
+            self.stop(process)
 
-    def end(self, program: Program) -> None:
-        """Ends one program and its children; may be called again."""
+    def stop(self, process: ManagedProcess) -> None:
+        """Ends one process and its children; may be called again."""
         with self._lock:
-            self._end([program])
+            self._stop([process])
 
     def check(self) -> None:
-        """Raises:
-        PartFailed: a program that should serve has ended.
+        """Checks that every server still runs.
+
+        Raises:
+            ServiceFailed: a server has ended.
         """
-        for program in self._serving:
-            if not program.running:
-                raise program.failed()
+        for process in self._serving:
+            if not process.running:
+                raise process.failure()
 
     def close(self, first: Sequence[str] = ()) -> None:
-        """Ends every program and its children; may be called again.
+        """Ends every process and its children; may be called again.
 
         Args:
-            first: names of programs that need the others to end well.
+            first: names of processes that need the others in order to end cleanly.
         """
         with self._lock:
             self._closed = True
-            self._end([program for program in self._started if program.name in first])
-            self._end(list(self._started))
+            self._stop([process for process in self._started if process.name in first])
+            self._stop(list(self._started))
 
-    def _end(self, programs: Sequence[Program]) -> None:
-        """Asks first, then does not ask. Forgets a group when it is gone: its number may be given again."""
-        left = [program for program in programs if not program.gone()]
-        for number, patience in ((signal.SIGTERM, PATIENCE_SECONDS), (signal.SIGKILL, 2.0)):
-            for program in left:
-                program.signal(number)
-            deadline = time.monotonic() + patience
-            while left and time.monotonic() < deadline:
+    def _stop(self, processes: Sequence[ManagedProcess]) -> None:
+        """Sends SIGTERM, later SIGKILL. Forgets processes that are gone: their group ids may be reused."""
+        remaining = [process for process in processes if not process.gone()]
+        for number, seconds in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, 2.0)):
+            for process in remaining:
+                process.signal(number)
+            deadline = time.monotonic() + seconds
+            while remaining and time.monotonic() < deadline:
                 time.sleep(0.02)
-                left = [program for program in left if not program.gone()]
-        self._started = [program for program in self._started if program not in programs]
+                remaining = [process for process in remaining if not process.gone()]
+        self._started = [process for process in self._started if process not in processes]

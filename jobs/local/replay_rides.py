@@ -1,129 +1,132 @@
-"""Rides go in, predictions come out, and nothing may be lost on the way."""
+"""Replays rides through the local cloud, and compares the predictions with the HTTP function's."""
 
 import queue
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
 import requests
 
 from functions.rides import RideId
-from jobs.concurrency import in_background
-from jobs.events.publishers import open_inlet
+from jobs.concurrency import run_in_background
+from jobs.events.publishers import open_publisher
 from jobs.events.replay import RecordedRide, paced
-from jobs.events.subscribers import Arrival, open_outlet
+from jobs.events.subscribers import EventSubscriber, ReceivedMessage, open_subscriber
 from jobs.local.cloud import LocalCloud
-from jobs.local.ledger import Ledger
-from jobs.local.ride_table import Board
+from jobs.local.ledger import DeliveryLedger
+from jobs.local.ride_table import RideTable
 from jobs.local.screen import Screen
 
 SILENCE_SECONDS = 30.0
-"""With nothing coming out for so long after the last event went in, what is missing is lost."""
+"""If nothing is received for so long after the last event was sent, whatever is missing counts as lost."""
 
 
-class _Sent(NamedTuple):
-    ride_id: int
-    at: float
+class ReplayResult(NamedTuple):
+    """What was sent and received in a replay."""
 
-
-class _Dead(NamedTuple):
-    letter: Arrival
-
-
-class Replayed(NamedTuple):
-    """What a replay came to."""
-
-    ledger: Ledger
-    board: Board
+    ledger: DeliveryLedger
+    table: RideTable
     first_seconds: float
-    """From publish to prediction of the first event, which went alone and found everything cold."""
+    """Latency of the first event, which was sent alone, before anything had warmed up."""
 
 
-def replay(
-    cloud: LocalCloud,
-    screen: Screen,
-    rides: Sequence[RecordedRide],
-    rate: float,
-    enough: Callable[[], bool] | None = None,
-) -> Replayed:
-    """Sends the rides through the cloud at `rate` a second and collects what comes out.
+class Replay:
+    """Sends rides through the cloud and collects predictions and dead letters.
+
+    Other threads send and receive; they queue updates, which only the caller's thread applies.
 
     Args:
-        enough: whether no more are to be sent, asked before each; if None, all are.
-
-    Raises:
-        PartFailed: a part of the cloud has ended.
-        NotDelivered: an event was never confirmed.
+        rate: events a second.
+        stop: called before each ride; once it returns True, no more rides are sent.
     """
-    ledger = Ledger()
-    board = Board(ledger, None if enough else len(rides))
-    by_id: dict[RideId, RecordedRide] = {ride.ride_id: ride for ride in rides}
-    news: queue.SimpleQueue[_Sent | Arrival | _Dead] = queue.SimpleQueue()
-    doors = cloud.doors
-    outlets = [
-        open_outlet(doors.predictions, news.put, cloud.emulator),
-        open_outlet(doors.dead_letters, lambda letter: news.put(_Dead(letter)), cloud.emulator),
-    ]
-    inlet = open_inlet(doors.ride_events, cloud.emulator)
 
-    def send(some: Sequence[RecordedRide]) -> None:
-        for ride in paced(some, rate):
-            if enough and enough():
-                return
-            news.put(_Sent(ride.ride_id, time.time()))
-            inlet.send(ride.event())
+    def __init__(
+        self,
+        cloud: LocalCloud,
+        screen: Screen,
+        rides: Sequence[RecordedRide],
+        rate: float,
+        stop: Callable[[], bool] | None = None,
+    ) -> None:
+        self._cloud, self._screen, self._rate, self._stop = cloud, screen, rate, stop
+        self._rides = rides
+        self._rides_by_id: dict[RideId, RecordedRide] = {ride.ride_id: ride for ride in rides}
+        self._ledger = DeliveryLedger()
+        self._table = RideTable(self._ledger, None if stop else len(rides))
+        self._updates: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._emulator = cloud.addresses.emulator
+        endpoints = cloud.addresses.endpoints
+        self._subscribers = [
+            self._subscribe(endpoints.predictions, self._record_prediction),
+            self._subscribe(endpoints.dead_letters, self._ledger.record_dead_letter),
+        ]
+        self._publisher = open_publisher(endpoints.ride_events, self._emulator)
 
-    def book(item: _Sent | Arrival | _Dead) -> None:
-        match item:
-            case _Sent(ride_id, at):
-                ledger.send(ride_id, at)
-            case _Dead(letter):
-                ledger.bury(letter)
-            case Arrival():
-                new = ledger.predict(item)
-                if new is not None:
-                    board.add(by_id[new], ledger.predicted[new])
+    def run(self) -> ReplayResult:
+        """Runs the replay: first one ride alone, then the others.
 
-    def collect(some: Sequence[RecordedRide]) -> None:
-        sending = in_background(lambda: send(some))
-        heard = time.monotonic()
-        while not (sending.done() and news.empty() and not ledger.lost):
+        Raises:
+            ServiceFailed: a service of the cloud has ended.
+            NotDelivered: an event was never acknowledged.
+        """
+        self._screen.view = self._table
+        self._send_and_collect(self._rides[:1])
+        first_seconds = self._ledger.percentile(100)
+        self._send_and_collect(self._rides[1:])
+        if not self._ledger.lost:
+            self._publisher.finish()
+        self._screen.view = ""
+        for subscriber in self._subscribers:
+            subscriber.close()
+        return ReplayResult(self._ledger, self._table, first_seconds)
+
+    def _send_and_collect(self, rides: Sequence[RecordedRide]) -> None:
+        sending = run_in_background(lambda: self._send(rides))
+        last_update = time.monotonic()
+        while not (sending.done() and self._updates.empty() and not self._ledger.lost):
             if sending.done():
                 sending.result()
-                if time.monotonic() - heard > SILENCE_SECONDS:
+                if time.monotonic() - last_update > SILENCE_SECONDS:
                     return
             try:
-                book(news.get(timeout=0.2))
-                heard = time.monotonic()
+                self._updates.get(timeout=0.2)()
+                last_update = time.monotonic()
             except queue.Empty:
-                cloud.check()
-            if not screen.moves and (line := board.line()):
-                screen.say(line)
+                self._cloud.processes.check()
+            if not self._screen.interactive and (line := self._table.progress_line()):
+                self._screen.print(line)
 
-    screen.view = board
-    collect(rides[:1])
-    first = ledger.percentile(100)
-    collect(rides[1:])
-    if not ledger.lost:
-        inlet.finish()
-    screen.view = ""
-    for outlet in outlets:
-        outlet.close()
-    return Replayed(ledger, board, first)
+    def _subscribe(self, source: str, record: Callable[[ReceivedMessage], None]) -> EventSubscriber:
+        return open_subscriber(
+            source, lambda message: self._updates.put(partial(record, message)), self._emulator
+        )
+
+    def _send(self, rides: Sequence[RecordedRide]) -> None:
+        for ride in paced(rides, self._rate):
+            if self._stop and self._stop():
+                return
+            self._updates.put(partial(self._ledger.record_sent, ride.ride_id, time.time()))
+            self._publisher.send(ride.event())
+
+    def _record_prediction(self, message: ReceivedMessage) -> None:
+        ride_id = self._ledger.record_prediction(message)
+        if ride_id is not None:
+            self._table.add(self._rides_by_id[ride_id], self._ledger.predicted[ride_id])
 
 
-class Asked(NamedTuple):
-    """What the HTTP function said to rides that had been events."""
+class HttpComparison(NamedTuple):
+    """How many rides the HTTP function predicts exactly as the prediction events did."""
 
     rides: int
     answered: int
     equal: int
-    """Answers with the very number and version of the prediction event."""
+    """Answers with the same duration, bit for bit, and the same model version."""
 
 
-def ask_again(url: str, rides: Sequence[RecordedRide], ledger: Ledger) -> Asked:
-    """Asks the HTTP function at `url` for predicted rides and compares to the last bit."""
+def compare_over_http(url: str, rides: Sequence[RecordedRide], ledger: DeliveryLedger) -> HttpComparison:
+    """Sends rides that have a prediction event to the HTTP function at `url` and compares the answers."""
     answered = equal = 0
     with requests.Session() as session:
         session.trust_env = False
@@ -133,6 +136,6 @@ def ask_again(url: str, rides: Sequence[RecordedRide], ledger: Ledger) -> Asked:
             if answer.ok:
                 answered += 1
                 event = ledger.predicted[ride.ride_id]
-                said = msgspec.json.decode(answer.content)
-                equal += said == {"duration": event.minutes, "model_version": event.version}
-    return Asked(len(rides), answered, equal)
+                expected = {"duration": event.minutes, "model_version": event.version}
+                equal += msgspec.json.decode(answer.content) == expected
+    return HttpComparison(len(rides), answered, equal)

@@ -1,4 +1,4 @@
-"""A month drifts, a new champion takes over, and the rides stream on: shown as it happens."""
+"""`python -m jobs local retrain`: traffic changes, and a retrained model takes over while rides stream on."""
 
 import time
 from datetime import date
@@ -6,95 +6,89 @@ from pathlib import Path
 from typing import NamedTuple
 
 from functions.errors import RidecastError
-from jobs.concurrency import in_background
+from jobs.concurrency import run_in_background
 from jobs.events.replay import sample_rides
-from jobs.local.bootstrap import make_ready
+from jobs.local.bootstrap import bring_up
 from jobs.local.cloud import DEPLOYMENT, LocalCloud
-from jobs.local.prefect_client import ENDED, Flows, Span
-from jobs.local.replay_rides import replay
-from jobs.local.rollover import Takeover
+from jobs.local.prefect_client import FINAL_STATES, PrefectApi, TimeSpan
+from jobs.local.replay_rides import Replay
+from jobs.local.rollover import Rollover
 from jobs.local.screen import Screen
-from jobs.trips.download import Trips
+from jobs.trips.download import TripFiles
 from jobs.trips.synthetic import write_month
 
-LEARNED, JUDGED, DRIFTED, STREAMED = (date(2021, month, 1) for month in (1, 2, 3, 4))
-PACES = {LEARNED: 1.0, JUDGED: 1.0, DRIFTED: 0.7, STREAMED: 0.7}
-"""Of the traffic: from March on there are roadworks everywhere, and what took 10 minutes takes 14."""
+TRAINING, VALIDATION, DRIFTED, STREAMED = (date(2021, month, 1) for month in (1, 2, 3, 4))
+SPEED_FACTORS = {TRAINING: 1.0, VALIDATION: 1.0, DRIFTED: 0.7, STREAMED: 0.7}
+"""Speed of the traffic: from March on there are roadworks everywhere, and a 10-minute ride takes 14."""
 BEFORE_SECONDS = 8.0
 AFTER_SECONDS = 12.0
-"""Of the stream, around the flow: long enough to see how far predictions were off, and are."""
-LONGEST_SECONDS = 600
-"""For which there are rides to stream; the flow takes half a minute."""
-LOOK_SECONDS = 0.5
+"""How long rides stream before and after the flow, to show the errors of the old and the new model."""
+MAX_SECONDS = 600
+"""For so long there are rides to stream; the flow takes half a minute."""
+POLL_SECONDS = 0.5
 
 
-class NotRetrained(RidecastError):
-    """The flow did not end well; the text says how it did."""
+class RetrainingFailed(RidecastError):
+    """The flow run did not complete; the message gives its state."""
 
 
-class _Flow(NamedTuple):
-    """The flow's run, when it has ended."""
-
-    spans: dict[str, Span]
+class _FlowRun(NamedTuple):
+    spans: dict[str, TimeSpan]
     ended: float
     """Seconds since 1970."""
 
 
 def retrain(screen: Screen, rate: float, picture: Path | None) -> bool:
-    """Shows it; returns whether no event was lost, and versions changed once, for the better.
+    """Runs it all; returns whether no event was lost and the version changed once, for the better.
 
     Args:
         rate: ride events a second.
-        picture: where to save what was shown, as PNG.
+        picture: PNG file in which to save a plot of the rollover.
 
     Raises:
         RidecastError: a step failed; the message names it.
     """
     with LocalCloud(screen) as cloud:
-        prefect = in_background(cloud.start_prefect)
-        make_ready(cloud, screen, lambda: _generate(cloud.folder), rides=1)
-        rides = sample_rides(_files(cloud.folder, DRIFTED, STREAMED), int(rate * LONGEST_SECONDS))
-        prefect.result()
-        flows = cloud.serve_flows(str(cloud.folder / "{taxi_type}_tripdata_{year:04d}-{month:02d}.parquet"))
-        with screen.moving(), screen.step("stream") as step:
-            step.detail = f"rides at {rate:g} a second, while the flow runs"
-            retraining = in_background(lambda: _retrain(flows, screen))
-            replayed = replay(
-                cloud, screen, rides, rate, lambda: retraining.done() and _over(retraining.result())
-            )
-        flow = retraining.result()
-    takeover = Takeover.of(replayed.ledger, rides, flow.spans)
-    outcome = takeover.outcome()
-    screen.show(outcome, outcome.line())
+        starting_prefect = run_in_background(cloud.start_prefect)
+        bring_up(cloud, screen, lambda: _generate(cloud.folder), rides=1)
+        rides = sample_rides(_files(cloud.folder, DRIFTED, STREAMED), int(rate * MAX_SECONDS))
+        starting_prefect.result()
+        prefect = cloud.serve_flows(str(cloud.folder / "{taxi_type}_tripdata_{year:04d}-{month:02d}.parquet"))
+        with screen.live(), screen.step("stream") as step:
+            step.detail = f"rides at {rate:g} a second while the flow runs"
+            retraining = run_in_background(lambda: _retrain(prefect, screen))
+
+            def stop() -> bool:
+                return retraining.done() and time.time() > retraining.result().ended + AFTER_SECONDS
+
+            replayed = Replay(cloud, screen, rides, rate, stop).run()
+    rollover = Rollover.from_ledger(replayed.ledger, rides, retraining.result().spans)
+    panel = rollover.panel()
+    screen.show(panel, panel.plain_text())
     if picture:
-        takeover.draw().savefig(picture)
-    return takeover.good
+        rollover.draw().savefig(picture)
+    return rollover.success
 
 
-def _generate(folder: Path) -> Trips:
-    for month, pace in PACES.items():
-        write_month(month, Path(*_files(folder, month)), pace=pace)
-    return Trips(_files(folder, LEARNED, JUDGED), "generated city, whose traffic is slow from March on")
+def _generate(folder: Path) -> TripFiles:
+    for month, speed_factor in SPEED_FACTORS.items():
+        write_month(month, Path(*_files(folder, month)), speed_factor=speed_factor)
+    return TripFiles(_files(folder, TRAINING, VALIDATION), "synthetic trips, with slow traffic from March on")
 
 
 def _files(folder: Path, *months: date) -> list[str]:
     return [str(folder / f"green_tripdata_{month:%Y-%m}.parquet") for month in months]
 
 
-def _retrain(flows: Flows, screen: Screen) -> _Flow:
+def _retrain(prefect: PrefectApi, screen: Screen) -> _FlowRun:
     time.sleep(BEFORE_SECONDS)
     with screen.step("retraining") as step:
-        run = flows.start(DEPLOYMENT, run_date=STREAMED.isoformat())
+        run_id = prefect.start_run(DEPLOYMENT, run_date=STREAMED.isoformat())
         while True:
-            state, says = flows.state(run)
-            step.detail = says
-            if state in ENDED:
+            state, step.detail = prefect.run_state(run_id)
+            if state in FINAL_STATES:
                 break
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
         if state != "COMPLETED":
-            raise NotRetrained(f"the flow {DEPLOYMENT} did not retrain: {says}")
-        return _Flow(flows.spans(run), time.time())
-
-
-def _over(flow: _Flow) -> bool:
-    return time.time() > flow.ended + AFTER_SECONDS
+            raise RetrainingFailed(f"the flow {DEPLOYMENT} did not retrain: {step.detail}")
+        return _FlowRun(prefect.task_spans(run_id), time.time())

@@ -1,4 +1,4 @@
-"""How one champion took over from another under way: in numbers, and as a picture."""
+"""The change from one served model version to the next in a stream of predictions: figures and a plot."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,117 +11,121 @@ from matplotlib.figure import Figure
 
 from functions.rides import RideId
 from jobs.events.replay import RecordedRide
-from jobs.local.ledger import Ledger
-from jobs.local.prefect_client import Span
-from jobs.local.screen import Outcome
+from jobs.local.ledger import DeliveryLedger
+from jobs.local.prefect_client import TimeSpan
+from jobs.local.screen import SummaryPanel
 from jobs.ui.palette import BLUE, GREY, ORANGE
 
-RUNNING_RIDES = 101
-"""Whose median error the picture draws, so that luck does not show."""
+WINDOW_RIDES = 101
+"""Window of the running median in the plot, which hides the random variation of single rides."""
 
 
 @dataclass(frozen=True)
-class Takeover:
-    """A stream of predictions, in the order in which they were published, [n] each."""
+class Rollover:
+    """A stream of predictions, in order of publication; arrays have one element for each, [n]."""
 
-    at: npt.NDArray[np.float64]
-    """When, in seconds since the first."""
-    off: npt.NDArray[np.float64]
-    """Minutes between prediction and ride, without sign."""
+    seconds: npt.NDArray[np.float64]
+    """Publish times, in seconds since the first."""
+    errors: npt.NDArray[np.float64]
+    """Absolute errors in minutes."""
     versions: list[str]
-    """The model's."""
-    spans: Mapping[str, Span]
-    """What the flow did meanwhile, in the same seconds."""
+    """Model versions, [n]."""
+    spans: Mapping[str, TimeSpan]
+    """The flow's tasks, in seconds since the first prediction."""
     sent: int
     lost: int
 
     @classmethod
-    def of(cls, ledger: Ledger, rides: Sequence[RecordedRide], spans: Mapping[str, Span]) -> Self:
+    def from_ledger(
+        cls, ledger: DeliveryLedger, rides: Sequence[RecordedRide], spans: Mapping[str, TimeSpan]
+    ) -> Self:
+        """Takes the predictions from a ledger; `spans` are in seconds since 1970."""
         actual: dict[RideId, float] = {ride.ride_id: ride.actual_minutes for ride in rides}
-        stream = sorted(ledger.predicted.items(), key=lambda item: item[1].at)
-        began = stream[0][1].at
+        stream = sorted(ledger.predicted.items(), key=lambda item: item[1].published)
+        start = stream[0][1].published
         return cls(
-            np.array([each.at - began for _, each in stream]),
-            np.array([abs(each.minutes - actual[ride_id]) for ride_id, each in stream]),
-            [each.version for _, each in stream],
-            {name: Span(span.began - began, span.ended - began) for name, span in spans.items()},
+            np.array([prediction.published - start for _, prediction in stream]),
+            np.array([abs(prediction.minutes - actual[ride_id]) for ride_id, prediction in stream]),
+            [prediction.version for _, prediction in stream],
+            {name: TimeSpan(span.started - start, span.ended - start) for name, span in spans.items()},
             ledger.sent,
             ledger.lost,
         )
 
     @property
     def changes(self) -> int:
-        """How often a prediction is by another version than the one before."""
-        return sum(before != after for before, after in pairwise(self.versions))
+        """How often a prediction is from another version than the one before it."""
+        return sum(previous != version for previous, version in pairwise(self.versions))
 
     @property
-    def errors(self) -> dict[str, float]:
-        """Mean absolute error in minutes by version, in their order of appearance."""
+    def mean_errors(self) -> dict[str, float]:
+        """Mean absolute error in minutes by version, in order of appearance."""
         return {
-            version: float(self.off[np.array(self.versions) == version].mean())
+            version: float(self.errors[np.array(self.versions) == version].mean())
             for version in dict.fromkeys(self.versions)
         }
 
     @property
-    def good(self) -> bool:
-        """Nothing lost, and one change, for the better."""
-        first, *later = self.errors.values()
+    def success(self) -> bool:
+        """Nothing was lost, and the version changed once, for the better."""
+        first, *later = self.mean_errors.values()
         return self.lost == 0 and self.changes == len(later) == 1 and later[0] < first
 
     def rows(self) -> list[tuple[str, str]]:
-        """Each number under its name."""
-        flow = ", ".join(f"{name} {span.ended - span.began:.1f} s" for name, span in self.spans.items())
-        seconds = self.at[-1]
+        """Returns names and values of the figures."""
+        flow = ", ".join(f"{name} {span.ended - span.started:.1f} s" for name, span in self.spans.items())
+        predicted = len(self.versions)
         return [
-            ("events", f"{self.sent} in {seconds:.0f} s, {len(self.versions)} predicted, {self.lost} lost"),
-            ("versions", f"{' → '.join(self.errors)}, {self.changes} change of version in the stream"),
+            ("events", f"{self.sent} in {self.seconds[-1]:.0f} s, {predicted} predicted, {self.lost} lost"),
+            ("versions", f"{' → '.join(self.mean_errors)}, {self.changes} change of version in the stream"),
             *(
-                (f"version {version}", f"off by {error:.2f} minutes on average")
-                for version, error in self.errors.items()
+                (f"version {version}", f"mean absolute error {error:.2f} minutes")
+                for version, error in self.mean_errors.items()
             ),
             ("flow", flow),
         ]
 
     def title(self) -> str:
-        """The outcome in a line."""
-        if not self.good:
-            return "The month drifted, and something is wrong with what came of it"
-        first, last = self.errors.values()
+        """Returns the result in one line."""
+        if not self.success:
+            return "The data drifted, and something went wrong"
+        first, last = self.mean_errors.values()
         return (
-            f"The month drifted, a new champion took over: off by {last:.1f} minutes instead of {first:.1f}, "
-            f"{self.lost} events lost"
+            f"The data drifted and a new champion took over: mean error {last:.1f} minutes instead of "
+            f"{first:.1f}, {self.lost} events lost"
         )
 
-    def outcome(self) -> Outcome:
-        """All of it, to be shown."""
-        return Outcome(self.title(), self.rows(), self.good)
+    def panel(self) -> SummaryPanel:
+        """Returns the summary to be shown."""
+        return SummaryPanel(self.title(), self.rows(), self.success)
 
     def draw(self) -> Figure:
-        """Each ride's error as a point in its version's colour, over what the flow did meanwhile."""
+        """Plots each ride's error in its version's color, above the times of the flow's tasks."""
         figure = Figure(figsize=(10, 4.8), dpi=110, layout="constrained")
-        above, below = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
-        above.set(ylabel="minutes off", ylim=(0, np.quantile(self.off, 0.95)))
+        error_axes, flow_axes = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
+        error_axes.set(ylabel="absolute error, minutes", ylim=(0, np.quantile(self.errors, 0.95)))
         figure.suptitle(self.title())
         versions = np.array(self.versions)
-        for (version, error), colour in zip(self.errors.items(), (ORANGE, BLUE), strict=False):
-            at, off = self.at[versions == version], self.off[versions == version]
-            above.scatter(at, off, s=6, color=colour, alpha=0.3, linewidths=0)
-            label = f"version {version}: {error:.1f} minutes off on average"
-            above.plot(at, _running_median(off), color=colour, linewidth=2.5, label=label)
-        above.legend(loc="upper left", ncols=2)
-        names = list(self.spans)
-        began = [span.began for span in self.spans.values()]
-        below.barh(names, [span.ended - span.began for span in self.spans.values()], left=began, color=GREY)
-        below.invert_yaxis()
-        below.set(xlabel="seconds of the stream")
-        for axes in (above, below):
+        for (version, mean_error), color in zip(self.mean_errors.items(), (ORANGE, BLUE), strict=False):
+            seconds, errors = self.seconds[versions == version], self.errors[versions == version]
+            error_axes.scatter(seconds, errors, s=6, color=color, alpha=0.3, linewidths=0)
+            label = f"version {version}: mean error {mean_error:.1f} minutes"
+            error_axes.plot(seconds, _running_median(errors), color=color, linewidth=2.5, label=label)
+        error_axes.legend(loc="upper left", ncols=2)
+        starts = [span.started for span in self.spans.values()]
+        durations = [span.ended - span.started for span in self.spans.values()]
+        flow_axes.barh(list(self.spans), durations, left=starts, color=GREY)
+        flow_axes.invert_yaxis()
+        flow_axes.set(xlabel="seconds since the first prediction")
+        change = self.seconds[versions == self.versions[-1]][0]
+        for axes in (error_axes, flow_axes):
             axes.spines[["top", "right"]].set_visible(False)
-            axes.axvline(self.at[versions == self.versions[-1]][0], color=BLUE, linewidth=1, linestyle=":")
+            axes.axvline(change, color=BLUE, linewidth=1, linestyle=":")
         return figure
 
 
 def _running_median(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    reach = RUNNING_RIDES // 2
-    windows = np.lib.stride_tricks.sliding_window_view(np.pad(values, reach, mode="reflect"), RUNNING_RIDES)
+    padded = np.pad(values, WINDOW_RIDES // 2, mode="reflect")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, WINDOW_RIDES)
     medians: npt.NDArray[np.float64] = np.median(windows, axis=1)
     return medians

@@ -1,50 +1,55 @@
-"""The main job: trips become a model, rides become predictions, shown as it happens."""
+"""`python -m jobs local run`: trains a model, replays rides through the local cloud and shows the results."""
 
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from jobs.local.bootstrap import make_ready, wanted_trips
+from jobs.local.bootstrap import CACHE, bring_up
 from jobs.local.cloud import LocalCloud
-from jobs.local.replay_rides import ask_again, replay
+from jobs.local.replay_rides import Replay, compare_over_http
 from jobs.local.screen import Screen
-from jobs.local.summary import Summary, read_champion, read_handling
+from jobs.local.summary import RunSummary, read_champion, read_handling_times
+from jobs.trips.download import find_trips
 
-ASKED = 50
-"""Rides for which the HTTP function is asked, too."""
+COMPARED_RIDES = 50
+"""About so many rides are sent to the HTTP function, too."""
 
 
-def run(screen: Screen, wanted: Sequence[str], rides: int, rate: float, picture: Path | None) -> bool:
-    """Does the main job; returns whether every event and every answer was as it must be.
+def run(screen: Screen, trips: Sequence[str], rides: int, rate: float, picture: Path | None) -> bool:
+    """Runs everything; returns whether no event was lost and every HTTP answer equals its prediction event.
 
     Args:
-        wanted: places of trips, see `find_trips`.
-        rides: how many are replayed.
+        trips: paths or URIs of months, see `find_trips`.
+        rides: how many to replay.
         rate: events a second.
-        picture: where to save what was shown, as SVG.
+        picture: SVG file in which to save what was shown.
 
     Raises:
         RidecastError: a step failed; the message names it.
     """
-    began = time.monotonic()
+    started = time.monotonic()
     with LocalCloud(screen) as cloud:
-        found = make_ready(cloud, screen, wanted_trips(wanted, cloud), rides)
-        with screen.moving(), screen.step("replay") as step:
-            step.detail = f"{len(found.rides)} ride events at {rate:g} a second to {cloud.doors.ride_events}"
-            replayed = replay(cloud, screen, found.rides, rate)
-        ledger = replayed.ledger
+        data = bring_up(cloud, screen, lambda: find_trips(trips, CACHE, cloud.folder), rides)
+        addresses = cloud.addresses
+        with screen.live(), screen.step("replay") as step:
+            destination = addresses.endpoints.ride_events
+            step.detail = f"{len(data.rides)} ride events at {rate:g} a second to {destination}"
+            replayed = Replay(cloud, screen, data.rides, rate).run()
         with screen.step("compare") as step:
-            predicted = [ride for ride in found.rides if ride.ride_id in ledger.predicted]
-            asked = ask_again(cloud.function("predict"), predicted[:: len(predicted) // ASKED or 1], ledger)
-            step.detail = f"{asked.equal} of {asked.rides} rides get the same number over HTTP"
-        champion = read_champion(cloud.mlflow)
-        handling = read_handling(cloud.log("predict_event"))
-        through_pubsub = bool(cloud.emulator)
-    seconds = time.monotonic() - began
-    summary = Summary(replayed, asked, handling, champion, through_pubsub, seconds)
-    screen.show(replayed.board.table())
-    outcome = summary.outcome()
-    screen.show(outcome, outcome.line())
+            predicted = [ride for ride in data.rides if ride.ride_id in replayed.ledger.predicted]
+            sample = predicted[:: len(predicted) // COMPARED_RIDES or 1]
+            comparison = compare_over_http(addresses.functions["predict"], sample, replayed.ledger)
+            step.detail = f"{comparison.equal} of {comparison.rides} rides get the same duration over HTTP"
+        summary = RunSummary(
+            replayed,
+            comparison,
+            read_handling_times(cloud.processes.log("predict_event")),
+            read_champion(addresses.mlflow),
+            through_pubsub=bool(addresses.emulator),
+        )
+    panel = summary.panel(time.monotonic() - started)
+    screen.show(replayed.table.table())
+    screen.show(panel, panel.plain_text())
     if picture:
         screen.save_picture(picture)
-    return summary.good
+    return summary.success

@@ -1,6 +1,6 @@
-"""What a person sees: steps with their times, a progress bar, the last rides, a summary.
+"""Terminal output of a run: steps with their times, a progress bar, the latest rides, a summary.
 
-On a terminal the running steps move; anywhere else the same story is told in plain lines.
+On a terminal, running steps are updated in place; elsewhere the same is printed as plain lines.
 """
 
 import contextlib
@@ -21,24 +21,22 @@ from rich.table import Table
 from rich.text import Text
 
 PICTURE_WIDTH = 104
-"""Characters."""
 PLAIN_WIDTH = 110
-"""Characters of a line where there is no terminal to ask."""
+"""Characters in a line of output that does not go to a terminal."""
 NAME_WIDTH = 17
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What something came to, in the few numbers that matter."""
+class SummaryPanel:
+    """A titled panel with a run's most important figures, green for success or red for failure."""
 
     title: str
-    """In a line."""
     rows: list[tuple[str, str]]
-    """Each number under its name."""
-    good: bool
+    """Names and values."""
+    success: bool
 
-    def line(self) -> str:
-        """All of it as plain text."""
+    def plain_text(self) -> str:
+        """Returns the panel's content for output that does not go to a terminal."""
         return "\n".join([self.title, *(f"  {name:<10} {value}" for name, value in self.rows)])
 
     def __rich__(self) -> RenderableType:
@@ -47,23 +45,23 @@ class Outcome:
         grid.add_column()
         for name, value in self.rows:
             grid.add_row(name, Text(value))
-        colour = "green" if self.good else "red"
+        colour = "green" if self.success else "red"
         title = Text(self.title, f"bold {colour}")
         return Panel(grid, title=title, border_style=colour, box=box.ROUNDED, padding=(1, 2))
 
 
 @dataclass
 class Step:
-    """One thing that is being done."""
+    """A step of a run, running or finished."""
 
     name: str
     detail: str = ""
-    """What came of it; may be set while it runs."""
-    began: float = field(default_factory=time.monotonic)
+    """Describes it or its result; may change while it runs."""
+    started: float = field(default_factory=time.monotonic)
     seconds: float | None = None
     failed: bool = False
-    lacking: bool = False
-    """It is done, but not as one would wish."""
+    degraded: bool = False
+    """It finished, but something is missing."""
 
     def __rich__(self) -> RenderableType:
         row = Table.grid(padding=(0, 1), expand=True)
@@ -71,50 +69,48 @@ class Step:
         row.add_column(width=NAME_WIDTH, no_wrap=True)
         row.add_column(ratio=1, style="dim")
         row.add_column(width=8, justify="right", style="cyan")
-        row.add_row(self._mark(), Text(self.name, "bold"), Text(self.detail), self._time())
+        mark: RenderableType = Spinner("dots", style="yellow") if self.seconds is None else self._mark()
+        row.add_row(mark, Text(self.name, "bold"), Text(self.detail), self._time())
         return row
 
-    def _mark(self) -> RenderableType:
+    def _mark(self) -> Text:
         if self.failed:
             return Text("✗", "bold red")
-        if self.seconds is None:
-            return Spinner("dots", style="yellow")
-        return Text("!", "bold yellow") if self.lacking else Text("✓", "bold green")
+        return Text("!", "bold yellow") if self.degraded else Text("✓", "bold green")
 
     def _time(self) -> str:
-        seconds = time.monotonic() - self.began if self.seconds is None else self.seconds
+        seconds = time.monotonic() - self.started if self.seconds is None else self.seconds
         return f"{seconds:.1f} s"
 
-    def line(self) -> str:
-        """The finished step as plain text."""
-        mark = "✗" if self.failed else "!" if self.lacking else "✓"
-        return f"{mark} {self.name:<{NAME_WIDTH}} {self.detail} ({self._time()})"
+    def plain_text(self) -> str:
+        """Returns the finished step for output that does not go to a terminal."""
+        return f"{self._mark()} {self.name:<{NAME_WIDTH}} {self.detail} ({self._time()})"
 
 
 class Screen:
-    """Shows a run; remembers what it has shown for the picture."""
+    """Shows a run, and records what it has shown for a picture."""
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(highlight=False)
-        self.moves = self.console.is_terminal
-        if not self.moves:
+        self.interactive = self.console.is_terminal
+        if not self.interactive:
             self.console.width = PLAIN_WIDTH
         self._lock = threading.Lock()
         self._running: list[Step] = []
         self._shown: list[RenderableType] = []
         self._live: Live | None = None
         self.view: RenderableType = ""
-        """Shown below the running steps while the screen moves."""
+        """Shown below the running steps during live updates."""
 
     def __rich__(self) -> RenderableType:
-        # Called by Live, from its own thread, for each picture.
+        # Called by Live, from its own thread, for each refresh.
         with self._lock:
             return Group(*self._running, self.view)
 
     @contextlib.contextmanager
-    def moving(self) -> Iterator[None]:
-        """Within this, running steps and the view are shown as they change, if there is a terminal."""
-        if not self.moves:
+    def live(self) -> Iterator[None]:
+        """Within this context a terminal shows running steps and the view as they change."""
+        if not self.interactive:
             yield
             return
         with Live(self, console=self.console, refresh_per_second=10, transient=True) as live:
@@ -126,7 +122,7 @@ class Screen:
 
     @contextlib.contextmanager
     def step(self, name: str) -> Iterator[Step]:
-        """Shows what is done within this as a step; may be used by several threads at once."""
+        """Shows the work of this context as a step; several threads may do so at once."""
         step = Step(name)
         with self._lock:
             self._running.append(step)
@@ -136,33 +132,33 @@ class Screen:
             step.failed = True
             raise
         finally:
-            step.seconds = time.monotonic() - step.began
+            step.seconds = time.monotonic() - step.started
             with self._lock:
                 self._running.remove(step)
-            self.show(step, step.line())
+            self.show(step, step.plain_text())
 
-    def show(self, what: RenderableType, plain: str | None = None) -> None:
-        """Shows something for good.
+    def show(self, content: RenderableType, plain: str | None = None) -> None:
+        """Prints something that is part of the picture too.
 
         Args:
-            plain: what to write instead where there is no terminal.
+            plain: printed instead if the output is not a terminal.
         """
-        self._shown.append(what)
-        if plain is None or self.moves:
-            self.console.print(what)
+        self._shown.append(content)
+        if plain is None or self.interactive:
+            self.console.print(content)
         else:
             self.console.print(escape(plain), soft_wrap=True)
 
-    def say(self, text: str) -> None:
-        """Writes a line that is not part of the picture."""
+    def print(self, text: str) -> None:
+        """Prints text that is not part of the picture."""
         self.console.print(escape(text), soft_wrap=True)
 
     def save_picture(self, path: Path) -> None:
-        """Writes all that was shown as an SVG picture."""
+        """Saves everything shown so far as an SVG file."""
         console = Console(
             record=True, width=PICTURE_WIDTH, file=io.StringIO(), highlight=False, force_terminal=True
         )
-        for what in self._shown:
-            console.print(what)
+        for content in self._shown:
+            console.print(content)
         path.parent.mkdir(parents=True, exist_ok=True)
         console.save_svg(str(path), title="make run")

@@ -1,12 +1,12 @@
-"""How signals end the local cloud: the first one raises, and nothing disturbs the clean-up."""
+"""How signals end the local cloud: the first one raises, and clean-up is not interrupted."""
 
 import contextlib
 import signal
 from collections.abc import Iterator
 
 
-class Stopped(BaseException):
-    """A signal asked us to stop; not an Exception, so that nothing on the way takes it for a failure."""
+class SignalReceived(BaseException):
+    """A termination signal arrived; not an Exception, so that no handler takes it for a failure."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -14,32 +14,32 @@ class Stopped(BaseException):
 
 
 @contextlib.contextmanager
-def stoppable() -> Iterator[None]:
-    """Makes the first SIGINT, SIGTERM or SIGHUP raise `Stopped`; those that follow are passed over."""
-    asked = [signal.SIGINT, signal.SIGTERM]
+def raise_on_signal() -> Iterator[None]:
+    """Makes the first SIGINT, SIGTERM or SIGHUP raise `SignalReceived`; later ones are ignored."""
+    numbers = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
-        asked.append(signal.SIGHUP)
+        numbers.append(signal.SIGHUP)
 
-    def stop(number: int, _frame: object) -> None:
-        for each in asked:
+    def handle(number: int, _frame: object) -> None:
+        for each in numbers:
             signal.signal(each, signal.SIG_IGN)
-        raise Stopped(number)
+        raise SignalReceived(number)
 
-    before = {each: signal.signal(each, stop) for each in asked}
+    previous = {number: signal.signal(number, handle) for number in numbers}
     try:
         yield
     finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager
-def undisturbed() -> Iterator[None]:
-    """Passes over the signals that ask us to stop: for cleaning up, which is our way of stopping."""
-    asked = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
-    before = {each: signal.signal(each, signal.SIG_IGN) for each in asked}
+def ignore_signals() -> Iterator[None]:
+    """Ignores termination signals: for the clean-up that they ask for."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    previous = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
     try:
         yield
     finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""What a run came to, in the few numbers that matter."""
+"""The summary of a run: a handful of figures, and whether the run was a success."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,21 +11,21 @@ import requests
 from functions.releases import Release
 from functions.resolver import resolve
 from jobs.local.ledger import nearest_rank
-from jobs.local.replay_rides import Asked, Replayed
-from jobs.local.screen import Outcome
+from jobs.local.replay_rides import HttpComparison, ReplayResult
+from jobs.local.screen import SummaryPanel
 from jobs.settings import ALIAS, MODEL_NAME
 
 
 @dataclass(frozen=True)
-class Champion:
-    """The model in service, and what its MLflow run measured."""
+class ServedModel:
+    """The model that is served, and the metrics of its MLflow run."""
 
     release: Release
     metrics: dict[str, float]
 
 
-def read_champion(mlflow: str) -> Champion:
-    """Asks the MLflow server at this address for the champion and its run."""
+def read_champion(mlflow: str) -> ServedModel:
+    """Reads the champion and its run's metrics from the MLflow server at the URL `mlflow`."""
     release = resolve(f"models:/{MODEL_NAME}@{ALIAS}", mlflow)
     with requests.Session() as session:
         session.trust_env = False
@@ -34,39 +34,37 @@ def read_champion(mlflow: str) -> Champion:
         )
     answer.raise_for_status()
     data: dict[str, Any] = answer.json()["run"]["data"]
-    return Champion(release, {each["key"]: each["value"] for each in data["metrics"]})
+    return ServedModel(release, {each["key"]: each["value"] for each in data["metrics"]})
 
 
-def read_handling(log: Path) -> list[float]:
-    """Milliseconds that the function says it had each predicted event in its hands."""
+def read_handling_times(log: Path) -> list[float]:
+    """Reads from the function's log how many milliseconds it took to handle each predicted event."""
     events = [msgspec.json.decode(line) for line in log.read_bytes().splitlines() if line.startswith(b"{")]
     return [event["latency_ms"] for event in events if event.get("outcome") == "predicted"]
 
 
 @dataclass(frozen=True)
-class Summary:
-    """Everything a run is judged by."""
+class RunSummary:
+    """The results of a run."""
 
-    replayed: Replayed
-    asked: Asked
-    handling: Sequence[float]
-    """Milliseconds of each event in the function's hands."""
-    champion: Champion
+    replayed: ReplayResult
+    comparison: HttpComparison
+    handling_ms: Sequence[float]
+    """Milliseconds for which the function handled each event."""
+    model: ServedModel
     through_pubsub: bool
-    seconds: float
-    """The whole run."""
 
     @property
-    def good(self) -> bool:
-        """Nothing lost, and HTTP agrees with Pub/Sub in every ride."""
-        asked = self.asked
-        return self.replayed.ledger.lost == 0 and asked.equal == asked.rides > 0
+    def success(self) -> bool:
+        """Nothing was lost, and HTTP gives exactly the same predictions as Pub/Sub."""
+        comparison = self.comparison
+        return self.replayed.ledger.lost == 0 and comparison.equal == comparison.rides > 0
 
-    def rows(self) -> list[tuple[str, str]]:
-        """Each number under its name."""
-        ledger, asked, release = self.replayed.ledger, self.asked, self.champion.release
-        metrics = self.champion.metrics
-        way = (
+    def rows(self, seconds: float) -> list[tuple[str, str]]:
+        """Returns names and values of the figures; `seconds` is how long the whole run took."""
+        ledger, comparison, release = self.replayed.ledger, self.comparison, self.model.release
+        metrics = self.model.metrics
+        measured = (
             "publish call to the prediction's publish time; the emulator pushes only every 100 ms"
             if self.through_pubsub
             else "posting an event to reading its prediction in the file"
@@ -83,26 +81,29 @@ class Summary:
                 f"{ledger.sent} in, {len(ledger.predicted)} predicted, {len(ledger.dead)} dead-lettered, "
                 f"{ledger.lost} lost, {ledger.duplicates} delivered again",
             ),
-            ("latency", f"p50 {_ms(ledger.percentile(50))}, p99 {_ms(ledger.percentile(99))} from {way}"),
+            (
+                "latency",
+                f"p50 {_ms(ledger.percentile(50))}, p99 {_ms(ledger.percentile(99))} from {measured}",
+            ),
             (
                 "function",
-                f"p50 {nearest_rank(self.handling, 50):.1f} ms, p99 {nearest_rank(self.handling, 99):.1f} ms "
-                f"of that, event in to prediction confirmed; first event, all cold, "
-                f"{_ms(self.replayed.first_seconds)}",
+                f"p50 {nearest_rank(self.handling_ms, 50):.1f} ms, "
+                f"p99 {nearest_rank(self.handling_ms, 99):.1f} ms of that, from receiving an event until its "
+                f"prediction is acknowledged; first event, cold, {_ms(self.replayed.first_seconds)}",
             ),
-            ("http", f"{asked.rides} asked, {asked.answered} answered, {asked.equal} equal to the last bit"),
+            (
+                "http",
+                f"{comparison.rides} sent, {comparison.answered} answered, {comparison.equal} bit-identical",
+            ),
             ("mlflow", f"run {release.run_id}, on a server that ended with this run; make up keeps it"),
-            ("time", f"{self.seconds:.0f} s"),
+            ("time", f"{seconds:.0f} s"),
         ]
 
-    def title(self) -> str:
-        """The outcome in a line."""
+    def panel(self, seconds: float) -> SummaryPanel:
+        """Returns the summary to be shown; `seconds` is how long the whole run took."""
         ledger = self.replayed.ledger
-        return f"{ledger.sent} ride events in, {len(ledger.predicted)} predictions out, {ledger.lost} lost"
-
-    def outcome(self) -> Outcome:
-        """All of it, to be shown."""
-        return Outcome(self.title(), self.rows(), self.good)
+        title = f"{ledger.sent} ride events in, {len(ledger.predicted)} predictions out, {ledger.lost} lost"
+        return SummaryPanel(title, self.rows(seconds), self.success)
 
 
 def _ms(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""The topics and subscriptions between which ride events become prediction events."""
+"""The Pub/Sub topics and subscriptions that ride events and prediction events pass through."""
 
 import contextlib
 from dataclasses import dataclass
@@ -11,76 +11,52 @@ from jobs.events.pubsub_clients import publisher_client, subscriber_client
 from jobs.events.smoke_test import SMOKE_PREFIX
 
 ACK_SECONDS = 30
-"""Longer than the function takes for one event (8 s) with room; also the push request's time-out."""
-MOST_DELIVERIES = 100
-"""After which Pub/Sub itself gives an event up. Few would flood the dead-letter topic in a short outage."""
+"""Longer than the function takes for one event (8 s), with room; also the push request's timeout."""
+MAX_DELIVERY_ATTEMPTS = 100
+"""After these, Pub/Sub itself dead-letters an event. A low number would do so in a short outage already."""
+
+
+class _ResourceName:
+    """A full resource name: `projects/PROJECT/COLLECTION/NAME`."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __get__(self, topics: "Topics", _owner: type) -> str:
+        return f"projects/{topics.project}/{self._path}"
 
 
 @dataclass(frozen=True)
 class Topics:
-    """The names in one project of one emulator, and how to make and remove them."""
+    """The topics and subscriptions of one project; creates and deletes them in an emulator."""
 
     emulator: str
-    """`host:port`."""
+    """The emulator's `host:port`."""
     project: str
 
-    @property
-    def ride_events(self) -> str:
-        """Topic where ride events go in."""
-        return f"projects/{self.project}/topics/ride-events"
+    ride_events = _ResourceName("topics/ride-events")
+    predictions = _ResourceName("topics/predictions")
+    dead_letters = _ResourceName("topics/ride-events-dead-letter")
+    """Events that cannot be predicted."""
+    ride_ended = _ResourceName("topics/ride-ended")
 
-    @property
-    def predictions(self) -> str:
-        """Topic where prediction events come out."""
-        return f"projects/{self.project}/topics/predictions"
-
-    @property
-    def dead_letters(self) -> str:
-        """Topic of the events that cannot be predicted."""
-        return f"projects/{self.project}/topics/ride-events-dead-letter"
-
-    @property
-    def ride_ended(self) -> str:
-        """Topic of the ends of rides."""
-        return f"projects/{self.project}/topics/ride-ended"
-
-    @property
-    def push(self) -> str:
-        """Subscription that pushes ride events to the function."""
-        return f"projects/{self.project}/subscriptions/ride-events-predict"
-
-    @property
-    def predictions_pull(self) -> str:
-        """Subscription from which prediction events can be pulled."""
-        return f"projects/{self.project}/subscriptions/predictions"
-
-    @property
-    def predictions_smoke(self) -> str:
-        """Subscription for `python -m jobs smoke` alone, which acknowledges all that is in it."""
-        return f"projects/{self.project}/subscriptions/predictions-smoke"
-
-    @property
-    def dead_letters_pull(self) -> str:
-        """Subscription from which dead letters can be pulled."""
-        return f"projects/{self.project}/subscriptions/ride-events-dead-letter"
-
-    @property
-    def predictions_collect(self) -> str:
-        """Subscription for those who join predictions with the ends of rides, and take none from others."""
-        return f"projects/{self.project}/subscriptions/predictions-collect"
-
-    @property
-    def ride_ended_collect(self) -> str:
-        """Subscription from which the ends of rides can be pulled."""
-        return f"projects/{self.project}/subscriptions/ride-ended-collect"
+    push = _ResourceName("subscriptions/ride-events-predict")
+    """Pushes ride events to the function."""
+    predictions_pull = _ResourceName("subscriptions/predictions")
+    predictions_smoke = _ResourceName("subscriptions/predictions-smoke")
+    """For `python -m jobs smoke` only, which acknowledges every message in it."""
+    predictions_collect = _ResourceName("subscriptions/predictions-collect")
+    """For `python -m jobs collect`, which must not take messages from other readers."""
+    dead_letters_pull = _ResourceName("subscriptions/ride-events-dead-letter")
+    ride_ended_collect = _ResourceName("subscriptions/ride-ended-collect")
 
     @property
     def _topics(self) -> tuple[str, ...]:
         return self.ride_events, self.predictions, self.dead_letters, self.ride_ended
 
     @property
-    def _pulled(self) -> dict[str, str]:
-        """Subscription to pull from → its topic."""
+    def _pull_subscriptions(self) -> dict[str, str]:
+        """Subscription → its topic."""
         return {
             self.predictions_pull: self.predictions,
             self.predictions_collect: self.predictions,
@@ -89,17 +65,17 @@ class Topics:
         }
 
     def create(self) -> None:
-        """Makes the topics and the subscriptions to pull from."""
+        """Creates the topics and the pull subscriptions."""
         client = publisher_client(self.emulator)
         for topic in self._topics:
             client.create_topic(name=topic)
         client.stop()
         with subscriber_client(self.emulator) as subscriber:
-            for name, topic in self._pulled.items():
+            for name, topic in self._pull_subscriptions.items():
                 subscriber.create_subscription(name=name, topic=topic)
 
-    def watch_smoke(self) -> None:
-        """Makes the subscription of the smoke test; the emulator knows its filter and does not apply it."""
+    def create_smoke_subscription(self) -> None:
+        """Creates the smoke test's subscription; the emulator accepts its filter, but does not apply it."""
         with subscriber_client(self.emulator) as subscriber:
             subscriber.create_subscription(
                 Subscription(
@@ -110,9 +86,9 @@ class Topics:
             )
 
     def push_to(self, url: str) -> None:
-        """Makes the subscription that pushes ride events to the function at `url`.
+        """Creates the subscription that pushes ride events to the function at `url`.
 
-        It has no retry policy: with one, the emulator does not deliver a failed event again.
+        It has no retry policy: with one, the emulator does not redeliver a failed event.
         """
         with subscriber_client(self.emulator) as subscriber:
             subscriber.create_subscription(
@@ -123,17 +99,16 @@ class Topics:
                     ack_deadline_seconds=ACK_SECONDS,
                     message_retention_duration=Duration(seconds=3600),
                     dead_letter_policy=DeadLetterPolicy(
-                        dead_letter_topic=self.dead_letters,
-                        max_delivery_attempts=MOST_DELIVERIES,
+                        dead_letter_topic=self.dead_letters, max_delivery_attempts=MAX_DELIVERY_ATTEMPTS
                     ),
                 )
             )
 
     def delete(self) -> None:
-        """Removes everything that is there, unless the emulator is gone itself."""
+        """Deletes whatever exists of them, if the emulator still runs."""
         publisher = publisher_client(self.emulator)
         with contextlib.suppress(GoogleAPIError), subscriber_client(self.emulator) as subscriber:
-            for name in (self.push, self.predictions_smoke, *self._pulled):
+            for name in (self.push, self.predictions_smoke, *self._pull_subscriptions):
                 with contextlib.suppress(NotFound):
                     subscriber.delete_subscription(subscription=name, retry=None, timeout=2)
             for topic in self._topics:

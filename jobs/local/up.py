@@ -1,4 +1,4 @@
-"""The local cloud that stays: addresses, variables and commands to try, until Ctrl-C."""
+"""`python -m jobs local up`: keeps the local cloud running and shows how to use it."""
 
 import shlex
 import sys
@@ -9,77 +9,79 @@ from typing import NoReturn
 import msgspec
 
 from jobs.events.replay import RecordedRide
-from jobs.local.bootstrap import make_ready, short, wanted_trips
+from jobs.local.bootstrap import CACHE, bring_up, short
 from jobs.local.cloud import LocalCloud
+from jobs.local.environment import Addresses
 from jobs.local.screen import Screen
+from jobs.trips.download import find_trips
 
-LOOK_SECONDS = 1.0
-"""Between two looks whether all parts still run."""
+CHECK_SECONDS = 1.0
+"""Interval between checks whether all services still run."""
 
 
-def up(screen: Screen, wanted: Sequence[str]) -> NoReturn:
-    """Starts everything and leaves it running until a signal stops us.
+def up(screen: Screen, trips: Sequence[str]) -> NoReturn:
+    """Starts everything and leaves it running until a signal arrives.
 
     Args:
-        wanted: places of trips, see `find_trips`.
+        trips: paths or URIs of months, see `find_trips`.
 
     Raises:
-        RidecastError: a part did not start, or has ended.
+        RidecastError: a service did not start, or has ended.
     """
     with LocalCloud(screen) as cloud:
-        found = make_ready(cloud, screen, wanted_trips(wanted, cloud), rides=1)
-        screen.say(description(cloud, found.trips.files[-1], found.rides[0]))
+        data = bring_up(cloud, screen, lambda: find_trips(trips, CACHE, cloud.folder), rides=1)
+        screen.print(description(cloud.addresses, data.trips.files[-1], data.rides[0]))
         while True:
-            cloud.check()
-            time.sleep(LOOK_SECONDS)
+            cloud.processes.check()
+            time.sleep(CHECK_SECONDS)
 
 
-def description(cloud: LocalCloud, trips: str, ride: RecordedRide) -> str:
-    """What a person needs to use the cloud, to be copied line by line.
+def description(addresses: Addresses, trips: str, ride: RecordedRide) -> str:
+    """Returns instructions for using the cloud, with commands to copy.
 
     Args:
         trips: a file with rides to replay.
         ride: an example.
     """
     python = short(sys.executable)
-    predict = cloud.function("predict")
+    predict = addresses.functions.get("predict", "")
     body = msgspec.json.encode(ride.ride).decode()
     event = ride.event().decode()
-    stream = shlex.quote(str(cloud.folder / "stream.duckdb"))
-    watch = f"--watch {shlex.quote(cloud.doors.predictions)}"
-    parts = {
-        "predict": f"{predict}/predict (described at {predict}/openapi.json)",
-        "predict_event": cloud.function("predict_event"),
-        "MLflow": cloud.mlflow,
-        "Cloud Storage": cloud.storage,
-        "Pub/Sub": cloud.emulator or "none: events are posted to predict_event, predictions go to a file",
+    stream = shlex.quote(str(addresses.folder / "stream.duckdb"))
+    watch = f"--watch {shlex.quote(addresses.endpoints.predictions)}"
+    services = {
+        "predict": f"{predict}/predict (API description: {predict}/openapi.json)",
+        "predict_event": addresses.functions.get("predict_event", ""),
+        "MLflow": addresses.mlflow,
+        "Cloud Storage": addresses.storage,
+        "Pub/Sub": addresses.emulator or "none: events are posted to predict_event, predictions go to a file",
     }
     commands = {
-        "ask for one ride over HTTP": (
+        "predict one ride over HTTP": (
             f"curl -s {predict}/predict -H 'Content-Type: application/json' -d {shlex.quote(body)}"
         ),
-        "publish an event and see its prediction": (
+        "publish a ride event and see its prediction": (
             f"{python} -m jobs replay --event {shlex.quote(event)} {watch}"
         ),
         "replay recorded rides": (
             f"{python} -m jobs replay --trips {shlex.quote(short(trips))} --rides 20 {watch}"
         ),
-        "join predictions with the ends of these rides": (
+        "join the predictions with the actual durations": (
             f"{python} -m jobs collect --database {stream} --idle 5"
         ),
-        "see whether the model still fits them": f"{python} -m jobs report --stream {stream}",
-        "try all parts at once": f"{python} -m jobs smoke",
+        "check the model against these rides": f"{python} -m jobs report --stream {stream}",
+        "test all services end to end": f"{python} -m jobs smoke",
     }
-    if cloud.emulator:
-        commands["see what dead letters there are"] = f"{python} -m jobs redrive"
+    if addresses.emulator:
+        commands["list dead letters"] = f"{python} -m jobs redrive"
     return "\n".join(
         [
-            "\nThe local cloud is up; Ctrl-C ends it.\n",
-            *(f"  {name:<14} {where}" for name, where in parts.items()),
-            "\nFor any other shell in this folder:\n",
-            *(f"export {name}={shlex.quote(value)}" for name, value in cloud.environment().items()),
+            "\nThe local cloud is up. Press Ctrl-C to stop it.\n",
+            *(f"  {name:<14} {address}" for name, address in services.items()),
+            "\nTo use it from another shell in this folder:\n",
+            *(f"export {name}={shlex.quote(value)}" for name, value in addresses.environment().items()),
             "\nThen try:",
-            *(f"\n# {what}\n{line}" for what, line in commands.items()),
+            *(f"\n# {purpose}\n{line}" for purpose, line in commands.items()),
             "",
         ]
     )

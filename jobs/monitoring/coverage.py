@@ -1,64 +1,69 @@
-"""Zones and pairs of zones that nobody learned from, zones that have fallen silent, rejected rides."""
+"""Coverage: zones and zone pairs unlike the training data, zones that lost all rides, and rejected rides."""
 
 from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 
-from functions.features import Ids
+from functions.features import ZoneIds
 from functions.zones import ZONES
 from jobs.monitoring.dataset import Rides
 
-FEWEST_OF_A_ZONE = 30
-"""Rides that began in a zone before, for its silence to mean something."""
+MIN_RIDES_PER_ZONE = 30
+"""Pick-ups in the reference from which a zone without current rides counts as lost."""
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """What the reference knew of these rides; shares are of the rides that a model is for."""
+    """How well the reference covers the current rides; shares are of the rides that the model accepts."""
 
     rides: int
     unseen_zones: float
     """Share of rides that begin or end in a zone where none did in the reference."""
     unseen_pairs: float
-    """Share of rides between two zones between which none went in the reference."""
-    expected_zones: float
-    expected_pairs: float
-    """Of both, what is to be expected of rides like the reference's: see `_expected`."""
-    without_rides: int
-    """Zones in which no ride begins now."""
-    silent: list[str]
-    """Names of those of them in which at least `FEWEST_OF_A_ZONE` rides began in the reference."""
+    """Share of rides between two zones with no such ride in the reference."""
+    expected_unseen_zones: float
+    expected_unseen_pairs: float
+    """The same shares as expected of rides like the reference's; see `_good_turing`."""
+    zones_without_rides: int
+    """Zones in which no current ride begins."""
+    lost_zones: list[str]
+    """Names of those among them with at least `MIN_RIDES_PER_ZONE` pick-ups in the reference."""
     rejected: Counter[str]
     rejected_share: float
-    rejected_share_before: float
-    """Of all rides that came, now and in the reference; NaN where that is not known."""
-    waiting: Counter[str]
-    """See `Rides.waiting`."""
+    reference_rejected_share: float
+    """Shares of all rides read; NaN if unknown."""
+    unmatched: Counter[str]
+    """See `Rides.unmatched`."""
 
 
-def coverage_of(now: Rides, reference: Rides) -> Coverage:
-    """Of rides of which there is at least one."""
-    ours, theirs = now.columns, reference.columns
-    seen = np.isin(ours.PULocationID, theirs.PULocationID) & np.isin(ours.DOLocationID, theirs.DOLocationID)
-    pairs, known = (rides.PULocationID * 1000 + rides.DOLocationID for rides in (ours, theirs))
-    begun, before = (np.bincount(rides.PULocationID, minlength=max(ZONES) + 1) for rides in (ours, theirs))
+def measure_coverage(current: Rides, reference: Rides) -> Coverage:
+    """Compares the zones of at least one ride on each side."""
+    columns, reference_columns = current.columns, reference.columns
+    seen = np.isin(columns.PULocationID, reference_columns.PULocationID)
+    seen &= np.isin(columns.DOLocationID, reference_columns.DOLocationID)
+    expected_zones = _good_turing(reference_columns.PULocationID)
+    expected_zones += _good_turing(reference_columns.DOLocationID)
+    both = (columns, reference_columns)
+    pairs, reference_pairs = (side.PULocationID * 1000 + side.DOLocationID for side in both)
+    pickups, reference_pickups = (np.bincount(side.PULocationID, minlength=max(ZONES) + 1) for side in both)
+    empty = [zone for zone in ZONES if pickups[zone] == 0]
     return Coverage(
-        len(now),
-        float((~seen).mean()),
-        float((~np.isin(pairs, known)).mean()),
-        _expected(theirs.PULocationID) + _expected(theirs.DOLocationID),
-        _expected(known),
-        sum(int(begun[zone] == 0) for zone in ZONES),
-        [ZONES[zone].name for zone in ZONES if begun[zone] == 0 and before[zone] >= FEWEST_OF_A_ZONE],
-        now.rejected,
-        now.rejected_share,
-        reference.rejected_share,
-        now.waiting,
+        rides=len(current),
+        unseen_zones=float((~seen).mean()),
+        unseen_pairs=float((~np.isin(pairs, reference_pairs)).mean()),
+        expected_unseen_zones=expected_zones,
+        expected_unseen_pairs=_good_turing(reference_pairs),
+        zones_without_rides=len(empty),
+        lost_zones=[ZONES[zone].name for zone in empty if reference_pickups[zone] >= MIN_RIDES_PER_ZONE],
+        rejected=current.rejected,
+        rejected_share=current.rejected_share,
+        reference_rejected_share=reference.rejected_share,
+        unmatched=current.unmatched,
     )
 
 
-def _expected(seen: Ids) -> float:
-    """Of new ones, by Good and Turing: as likely as one of those before was the only one of its kind."""
-    _, counts = np.unique(seen, return_counts=True)
-    return float((counts == 1).sum() / len(seen))
+def _good_turing(ids: ZoneIds) -> float:
+    """Good-Turing estimate of the probability of an unseen id: the share of ids that occur once."""
+    _, counts = np.unique(ids, return_counts=True)
+    return float((counts == 1).sum() / len(ids))

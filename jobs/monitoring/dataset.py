@@ -1,4 +1,4 @@
-"""Rides with what was predicted for them and what they took: what a report is made of."""
+"""Rides with their predicted and actual durations: the input of a report."""
 
 import re
 from collections import Counter
@@ -11,60 +11,58 @@ import numpy.typing as npt
 
 from functions.features import RideColumns
 from jobs.metrics import Minutes
-from jobs.trips.records import Mask, Trips, broken_rules, columns_of, mended_distances, minutes_of
+from jobs.trips.records import Mask, Trips, repaired_distances, rule_violations, to_ride_columns, trip_minutes
 
 _NUMBER = re.compile(r"\d+")
 
 
 @dataclass(frozen=True)
 class Rides:
-    """Rides that a model is for, [n] each, and how many there were that it is not for."""
+    """Rides that the model accepts, [n] each, and how many others there were."""
 
     columns: RideColumns
     pickup: npt.NDArray[np.datetime64]
-    """New York's clock; NaT where it is unknown."""
+    """Local time in New York; NaT if unknown."""
     actual: Minutes
-    """NaN where nobody knows, as of rides that have not ended."""
-    by_version: Mapping[str, Minutes] = field(default_factory=dict)
-    """Version of a model → what it predicted, [n]; NaN where it did not."""
+    """NaN if unknown, for example because the ride has not ended."""
+    predictions_by_version: Mapping[str, Minutes] = field(default_factory=dict)
+    """Model version → its predictions, [n]; NaN where it made none."""
     rejected: Counter[str] = field(default_factory=Counter)
-    """Why a ride is none that the model is for → how many."""
-    waiting: Counter[str] = field(default_factory=Counter)
-    """What is missing of a ride that is not in these yet → how many; only in a stream."""
+    """Why the model does not accept a ride → number of such rides."""
+    unmatched: Counter[str] = field(default_factory=Counter)
+    """What a ride of the stream still lacks → number of such rides."""
 
     @classmethod
-    def of(cls, trips: Trips) -> tuple[Self, Mask]:
-        """The trips that a model is for, and which of all trips these are; as `score` chooses them."""
-        keep = np.ones(len(trips.PULocationID), bool)
+    def from_trips(cls, trips: Trips) -> tuple[Self, Mask]:
+        """The trips that the model accepts, by the rules of `score`, and a mask of them among all trips."""
+        accepted = np.ones(len(trips.PULocationID), bool)
         rejected: Counter[str] = Counter()
-        for rule, broken in broken_rules(trips).items():
-            if count := int((keep & broken).sum()):
+        for rule, broken in rule_violations(trips).items():
+            if count := int((accepted & broken).sum()):
                 rejected[rule] = count
-            keep &= ~broken
-        kept = Trips._make(column[keep] for column in trips)
-        kept = kept._replace(trip_distance=mended_distances(kept))
-        return cls(columns_of(kept), kept.pickup_datetime, minutes_of(kept), rejected=rejected), keep
+            accepted &= ~broken
+        valid = Trips._make(column[accepted] for column in trips)
+        valid = valid._replace(trip_distance=repaired_distances(valid))
+        columns = to_ride_columns(valid)
+        return cls(columns, valid.pickup_datetime, trip_minutes(valid), rejected=rejected), accepted
 
     @classmethod
-    def joined(cls, parts: Iterable[Self]) -> Self:
+    def concatenate(cls, parts: Iterable[Self]) -> Self:
         """All rides of at least one part."""
         parts = list(parts)
-        versions = sorted({version for part in parts for version in part.by_version})
+        versions = sorted({version for part in parts for version in part.predictions_by_version})
         columns = zip(*(part.columns for part in parts), strict=True)
 
-        def unknown(part: Self) -> Minutes:
-            return np.full(len(part), np.nan)
+        def predictions(part: Self, version: str) -> Minutes:
+            return part.predictions_by_version.get(version, np.full(len(part), np.nan))
 
         return cls(
             RideColumns._make(np.concatenate(column) for column in columns),
             np.concatenate([part.pickup for part in parts]),
             np.concatenate([part.actual for part in parts]),
-            {
-                version: np.concatenate([part.by_version.get(version, unknown(part)) for part in parts])
-                for version in versions
-            },
+            {version: np.concatenate([predictions(part, version) for part in parts]) for version in versions},
             sum((part.rejected for part in parts), Counter()),
-            sum((part.waiting for part in parts), Counter()),
+            sum((part.unmatched for part in parts), Counter()),
         )
 
     def __len__(self) -> int:
@@ -72,32 +70,32 @@ class Rides:
 
     @property
     def predicted(self) -> Minutes:
-        """By the newest version that predicted a ride; NaN where none did."""
+        """Prediction of the newest version that made one, [n]; NaN where none did."""
         newest = np.full(len(self), np.nan)
-        for version in sorted(self.by_version, key=age):
-            minutes = self.by_version[version]
+        for version in sorted(self.predictions_by_version, key=version_sort_key):
+            minutes = self.predictions_by_version[version]
             newest = np.where(np.isnan(minutes), newest, minutes)
         return newest
 
     @property
     def rejected_share(self) -> float:
-        """Of all rides that came; NaN if none did."""
-        came = len(self) + self.rejected.total()
-        return self.rejected.total() / came if came else float("nan")
+        """Share of rejected rides among all rides read; NaN if there were none."""
+        total = len(self) + self.rejected.total()
+        return self.rejected.total() / total if total else float("nan")
 
-    def only(self, places: npt.NDArray[Any]) -> Self:
-        """Some of the rides: a mask or places."""
+    def select(self, rows: npt.NDArray[Any]) -> Self:
+        """Some of the rides, by mask or by row indices."""
         return type(self)(
-            RideColumns._make(column[places] for column in self.columns),
-            self.pickup[places],
-            self.actual[places],
-            {version: minutes[places] for version, minutes in self.by_version.items()},
+            RideColumns._make(column[rows] for column in self.columns),
+            self.pickup[rows],
+            self.actual[rows],
+            {version: minutes[rows] for version, minutes in self.predictions_by_version.items()},
             self.rejected,
-            self.waiting,
+            self.unmatched,
         )
 
 
-def age(version: str) -> tuple[bool, int, str]:
-    """Sorts versions, the newest last: the registry's numbers after all other names."""
+def version_sort_key(version: str) -> tuple[bool, int, str]:
+    """Sorts versions from old to new: the registry's numbers come after all other names."""
     number = _NUMBER.fullmatch(version)
     return bool(number), int(version) if number else 0, version

@@ -1,8 +1,8 @@
-"""Are these still the rides that the model learned from? One answer for each feature.
+"""Drift: how far the distribution of each feature has moved from the reference.
 
-The measure is the population stability index, PSI = Σ (now − before) · ln(now / before) over the shares of
-bins: tenths of the reference for numbers, the values themselves for hours, weekdays and zones. Beside it, for
-numbers, Wasserstein's distance says how far they have moved, in their own unit.
+The measure is the population stability index, PSI = Σ (current − reference) · ln(current / reference) over
+the shares of bins: deciles of the reference for numbers, the values themselves for hours, weekdays and zones.
+For numbers, the Wasserstein distance also gives the shift in their own unit.
 """
 
 from dataclasses import dataclass
@@ -14,98 +14,106 @@ from scipy.stats import chi2, wasserstein_distance
 from jobs.monitoring.binning import Feature, Numbers
 from jobs.monitoring.dataset import Rides
 
-FEWEST_RIDES = 100
-"""With fewer on either side, nothing is said about a feature."""
-CHANCE = 0.001
-"""How often a feature that has not changed may be taken for changed, however few the rides."""
+MIN_RIDES = 100
+"""With fewer rides on either side, a feature is not checked."""
+FALSE_ALARM_RATE = 0.001
+"""Probability that an unchanged feature exceeds its `psi_noise`, however few the rides."""
 WEEK_HOURS = 168
-SMALLEST_DATE = 0.01
-"""Of the rides, for a date to be among those that a report is about."""
+MIN_DATE_SHARE = 0.01
+"""Share of the rides below which a date is ignored in finding out which hours the rides span."""
 
 
 @dataclass(frozen=True)
 class Drift:
-    """One feature, now beside the reference."""
+    """The current distribution of one feature and that of the reference."""
 
     name: str
     unit: str
-    rides: int
-    reference: int
-    """Rides with this feature on each side."""
+    current_rides: int
+    reference_rides: int
+    """Rides with a value of this feature."""
     labels: list[str]
-    before: Numbers
-    now: Numbers
-    """Shares of the bins, which are not quite 0 where there is none."""
-    chance: float
-    """The PSI that unchanged rides exceed once in 1 / `CHANCE` times, as few as they are."""
-    moved: float
-    """Wasserstein's distance in the unit; NaN for what has none."""
+    reference: Numbers
+    current: Numbers
+    """Shares of the bins [b]; smoothed, so never 0."""
+    psi_noise: float
+    """The PSI that this many unchanged rides exceed with probability `FALSE_ALARM_RATE`."""
+    wasserstein: float
+    """Distance in the unit; NaN for categories."""
 
     @property
-    def enough(self) -> bool:
-        """Whether there are rides enough to say anything."""
-        return min(self.rides, self.reference) >= FEWEST_RIDES
+    def has_enough_rides(self) -> bool:
+        """Whether both sides have `MIN_RIDES` rides."""
+        return min(self.current_rides, self.reference_rides) >= MIN_RIDES
 
     @property
     def psi(self) -> float:
-        """0 where nothing has changed."""
-        return float(self._parts.sum())
+        """Population stability index; 0 if nothing has changed."""
+        return float(self._psi_terms.sum())
 
     @property
-    def most(self) -> str:
-        """Where most of it is: `Bronx 12 % → 55 %`."""
-        place = int(self._parts.argmax())
-        return f"{self.labels[place]}: {self.before[place]:.1%} → {self.now[place]:.1%}"
+    def largest_change(self) -> str:
+        """The bin that adds most to the PSI: `Bronx: 12.0% → 55.0%`."""
+        index = int(self._psi_terms.argmax())
+        return f"{self.labels[index]}: {self.reference[index]:.1%} → {self.current[index]:.1%}"
 
     @property
-    def _parts(self) -> Numbers:
-        parts: Numbers = (self.now - self.before) * np.log(self.now / self.before)
-        return parts
+    def _psi_terms(self) -> Numbers:
+        terms: Numbers = (self.current - self.reference) * np.log(self.current / self.reference)
+        return terms
 
 
-def drift_of(feature: Feature, now: Rides, reference: Rides) -> Drift:
-    """How a feature has changed; both may be without rides."""
-    values, known = feature.values(now), feature.values(reference)
-    numbers = [some[~np.isnan(some)] for some in (values, known)]
-    if not feature.unknown:
-        values, known = numbers
-    bins = feature.bins(known)
-    labels = [*bins.labels, feature.unknown] if feature.unknown else bins.labels
-    counts = [np.bincount(bins.place(some), minlength=len(labels)) for some in (known, values)]
-    # Half a ride more in each bin: a bin without any is not infinitely far.
-    before, after = ((count + 0.5) / (count.sum() + 0.5 * len(labels)) for count in counts)
-    chance = np.inf
-    if len(values) and len(known):
-        # Of rides drawn from one and the same city, PSI / (1/n + 1/m) is χ² with a bin less of freedom.
-        chance = chi2.ppf(1 - CHANCE, max(len(labels) - 1, 1)) * (1 / len(values) + 1 / len(known))
-    moved = np.nan
+def measure_drift(feature: Feature, current: Rides, reference: Rides) -> Drift:
+    """Compares one feature of current and reference rides; either side may be empty."""
+    values, reference_values = feature.values(current), feature.values(reference)
+    numbers = [side[~np.isnan(side)] for side in (values, reference_values)]
+    if not feature.missing_label:
+        values, reference_values = numbers
+    bins = feature.make_bins(reference_values)
+    labels = [*bins.labels, feature.missing_label] if feature.missing_label else bins.labels
+    counts = [np.bincount(bins.assign(side), minlength=len(labels)) for side in (reference_values, values)]
+    # Additive smoothing: half a ride more in each bin keeps the PSI finite if a bin is empty.
+    shares, current_shares = ((count + 0.5) / (count.sum() + 0.5 * len(labels)) for count in counts)
+    psi_noise = np.inf
+    if len(values) and len(reference_values):
+        # For two samples of one population, PSI / (1/n + 1/m) follows χ² with bins − 1 degrees of freedom.
+        quantile = chi2.ppf(1 - FALSE_ALARM_RATE, max(len(labels) - 1, 1))
+        psi_noise = quantile * (1 / len(values) + 1 / len(reference_values))
+    wasserstein = np.nan
     if feature.unit and all(map(len, numbers)):
-        moved = wasserstein_distance(*numbers)
+        wasserstein = wasserstein_distance(*numbers)
     return Drift(
-        *(feature.name, feature.unit, len(values), len(known), labels, before, after),
-        float(chance),
-        float(moved),
+        name=feature.name,
+        unit=feature.unit,
+        current_rides=len(values),
+        reference_rides=len(reference_values),
+        labels=labels,
+        reference=shares,
+        current=current_shares,
+        psi_noise=float(psi_noise),
+        wasserstein=float(wasserstein),
     )
 
 
-def like_with_like(now: Rides, reference: Rides) -> tuple[Rides, Rides]:
-    """Of less than a week, the rides and those of the reference that began in the same hours of the week.
+def align_hours_of_week(current: Rides, reference: Rides) -> tuple[Rides, Rides]:
+    """Restricts both sides to the same hours of the week if the current rides span less than a week.
 
-    A Sunday is none of a month's days but its Sundays. Dates with next to no rides, such as those of clocks
-    that are wrong, do not make the time longer.
+    A Sunday, for example, is compared only with the reference's Sundays. Dates with hardly any rides, such as
+    those of wrong clocks, do not extend the span.
     """
-    hours = _hours(now)
+    hours = _hours(current)
     dates, counts = np.unique(hours[hours >= 0] // 24, return_counts=True)
-    dates = dates[counts >= SMALLEST_DATE * counts.sum()]
-    of_them = hours[np.isin(hours // 24, dates)]
-    if not len(of_them) or of_them.max() - of_them.min() + 1 >= WEEK_HOURS:
-        return now, reference
-    span = np.arange(of_them.min(), of_them.max() + 1)
-    same = np.isin(_hours(reference) % WEEK_HOURS, span % WEEK_HOURS) & (_hours(reference) >= 0)
-    return now.only(np.isin(hours, span)), reference.only(same)
+    dates = dates[counts >= MIN_DATE_SHARE * counts.sum()]
+    kept_hours = hours[np.isin(hours // 24, dates)]
+    if not len(kept_hours) or kept_hours.max() - kept_hours.min() + 1 >= WEEK_HOURS:
+        return current, reference
+    span = np.arange(kept_hours.min(), kept_hours.max() + 1)
+    reference_hours = _hours(reference)
+    aligned = np.isin(reference_hours % WEEK_HOURS, span % WEEK_HOURS) & (reference_hours >= 0)
+    return current.select(np.isin(hours, span)), reference.select(aligned)
 
 
 def _hours(rides: Rides) -> npt.NDArray[np.int64]:
-    """Of the pick-ups since 1970; -1 where they are not known."""
+    """Hours from 1970 to each pick-up; -1 if unknown."""
     hours = rides.pickup.astype("datetime64[h]").astype(np.int64)
     return np.where(np.isnat(rides.pickup), -1, hours)

@@ -1,90 +1,100 @@
-"""What a report finds: rides now beside those that the model learned from, and what is beyond its limit."""
+"""The findings of a report: drift, accuracy and coverage of current rides, checked against thresholds."""
 
 from dataclasses import dataclass
 from math import isfinite
 
 from functions.errors import RidecastError
-from jobs.monitoring.accuracy import Accuracy, accuracy_of
+from jobs.monitoring.accuracy import Accuracy, measure_accuracy
 from jobs.monitoring.binning import FEATURES
-from jobs.monitoring.coverage import Coverage, coverage_of
+from jobs.monitoring.coverage import Coverage, measure_coverage
 from jobs.monitoring.dataset import Rides
-from jobs.monitoring.drift import Drift, drift_of, like_with_like
-from jobs.monitoring.thresholds import LEARNED_BY_HEART, UNKNOWN, Limits, Measure, Usual, measure
+from jobs.monitoring.drift import MIN_RIDES, Drift, align_hours_of_week, measure_drift
+from jobs.monitoring.thresholds import NO_BASELINE, OVERFIT_FACTOR, Baseline, Check, Thresholds, run_checks
 
 
 class CannotReport(RidecastError):
-    """There is nothing to report on, or nothing to compare it with; the text says what to give."""
+    """There is nothing to report on or to compare with; the message says which option to give."""
 
 
 @dataclass(frozen=True)
 class Findings:
     """What a report found."""
 
-    subject: str
-    """The names of what it is about …"""
-    reference: str
-    """… and beside what."""
     versions: tuple[str, ...]
-    """Of the models that predicted, the newest first."""
+    """Model versions with compared predictions, newest first."""
     rides: int
     reference_rides: int
-    compared: tuple[int, int]
-    """Of these, the rides in whose features drift was looked for: those in the same hours of the week."""
+    aligned_rides: tuple[int, int]
+    """Current and reference rides checked for drift: those in the same hours of the week."""
     drifts: list[Drift]
     accuracy: Accuracy | None
-    """None where no ride was both predicted and has ended."""
-    usual: Usual
-    """Errors that are to be expected."""
+    """None if no ride has both a prediction and an actual duration."""
+    baseline: Baseline
     coverage: Coverage
-    limits: Limits
-    measures: list[Measure]
-    """All that has a limit."""
+    thresholds: Thresholds
+    checks: list[Check]
+    subject: str = ""
+    """Names of the current rides' files."""
+    reference: str = ""
+    """Names of the reference's files."""
     run_id: str = ""
-    """Of the report in MLflow; empty if it is not there."""
+    """MLflow run of the report; empty if it was not logged."""
 
     @property
-    def exceeded(self) -> list[Measure]:
-        """What is beyond its limit, the farthest first."""
-        beyond = [measure for measure in self.measures if measure.exceeded]
-        return sorted(beyond, key=lambda measure: measure.limit / measure.value)
+    def failed_checks(self) -> list[Check]:
+        """Checks whose value exceeds the limit, the worst ratio first."""
+        failed = [check for check in self.checks if check.failed]
+        return sorted(failed, key=lambda check: check.limit / check.value)
 
     @property
-    def passed(self) -> bool:
-        """Whether nothing is."""
-        return not self.exceeded
+    def ok(self) -> bool:
+        """Whether no check failed."""
+        return not self.failed_checks
+
+    @property
+    def verdict(self) -> str:
+        """The result in a sentence without a full stop."""
+        if not self.checks:
+            return f"nothing could be checked: {self.rides} rides, at least {MIN_RIDES} are needed"
+        if self.ok:
+            return f"all {len(self.checks)} checks are within their limits"
+        return f"{len(self.failed_checks)} of {len(self.checks)} checks exceed their limits"
 
 
-def compare(now: Rides, reference: Rides, limits: Limits, held_out: Usual = UNKNOWN) -> Findings:
-    """What a report finds in rides.
+def compare(
+    current: Rides, reference: Rides, thresholds: Thresholds, held_out: Baseline = NO_BASELINE
+) -> Findings:
+    """Compares current rides with the reference.
 
     Args:
-        held_out: errors of the model; where they are not known, those on the reference serve.
+        held_out: the model's errors on held-out rides; unknown ones are estimated from the reference.
 
     Raises:
-        CannotReport: on one of the sides there are no rides.
+        CannotReport: one side has no rides.
     """
-    for rides, what in ((now, "report on"), (reference, "compare with")):
+    for rides, purpose in ((current, "report on"), (reference, "compare with")):
         if not len(rides):
-            raise CannotReport(f"there is no ride to {what}: {rides.rejected.total():,} came, all rejected")
-    accuracy, before = accuracy_of(now), accuracy_of(reference)
-    known = Usual(before.overall.rmse * LEARNED_BY_HEART, before.overall.bias) if before else UNKNOWN
-    usual = Usual._make(
-        ours if isfinite(ours) else theirs for ours, theirs in zip(held_out, known, strict=True)
+            raise CannotReport(f"no rides to {purpose}; {rides.rejected.total():,} were rejected")
+    accuracy, reference_accuracy = measure_accuracy(current), measure_accuracy(reference)
+    estimate = NO_BASELINE
+    if reference_accuracy:
+        errors = reference_accuracy.overall
+        estimate = Baseline(errors.rmse * OVERFIT_FACTOR, errors.bias)
+    baseline = Baseline._make(
+        known if isfinite(known) else estimated for known, estimated in zip(held_out, estimate, strict=True)
     )
-    ours, theirs = like_with_like(now, reference)
-    drifts = [drift_of(feature, ours, theirs) for feature in FEATURES]
-    coverage = coverage_of(now, reference)
+    aligned, aligned_reference = align_hours_of_week(current, reference)
+    drifts = [measure_drift(feature, aligned, aligned_reference) for feature in FEATURES]
+    coverage = measure_coverage(current, reference)
     return Findings(
-        subject="",
-        reference="",
         versions=tuple(accuracy.by_version.index) if accuracy else (),
-        rides=len(now),
+        rides=len(current),
         reference_rides=len(reference),
-        compared=(len(ours), len(theirs)),
+        aligned_rides=(len(aligned), len(aligned_reference)),
         drifts=drifts,
         accuracy=accuracy,
-        usual=usual,
+        baseline=baseline,
         coverage=coverage,
-        limits=limits,
-        measures=measure(limits, drifts, accuracy, coverage, usual),
+        thresholds=thresholds,
+        checks=run_checks(thresholds, drifts, accuracy, coverage, baseline),
     )

@@ -1,36 +1,31 @@
-"""A report as one page of HTML that needs nothing else: no script, no network, by day and by night."""
+"""Renders a report as a self-contained HTML page: no script, no network requests, light and dark."""
 
 from pathlib import Path
 
 import jinja2
 
 from jobs.monitoring import charts
-from jobs.monitoring.drift import FEWEST_RIDES
+from jobs.monitoring.drift import MIN_RIDES
 from jobs.monitoring.findings import Findings
 
 _TEMPLATE = Path(__file__).with_name("page.html")
 
 
-def page_of(findings: Findings, made: str) -> str:
-    """The page.
-
-    Args:
-        made: when, for people.
-    """
-    limits = {measure.name: measure for measure in findings.measures}
-    # What is beyond its limit is seen first.
-    beyond = {measure.name for measure in findings.exceeded}
-    drifts = sorted(findings.drifts, key=lambda drift: f"drift/psi/{drift.name}" not in beyond)
+def render_page(findings: Findings, created: str) -> str:
+    """Renders the page; `created` is the time shown on it."""
+    failed = {check.name for check in findings.failed_checks}
+    # Failed checks come first.
+    drifts = sorted(findings.drifts, key=lambda drift: f"drift/psi/{drift.name}" not in failed)
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
     return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
         findings=findings,
-        limits=limits,
-        made=made,
+        checks={check.name: check for check in findings.checks},
+        created=created,
         drifts=drifts,
-        fewest=FEWEST_RIDES,
-        psi=charts.psi(findings.measures),
-        shares={drift.name: charts.shares(drift) for drift in drifts if drift.enough},
-        by_hour=charts.errors_by_hour(findings.accuracy.by_hour) if findings.accuracy else "",
+        min_rides=MIN_RIDES,
+        psi=charts.psi_chart(findings.checks),
+        shares={drift.name: charts.shares_chart(drift) for drift in drifts if drift.has_enough_rides},
+        by_hour=charts.hourly_error_chart(findings.accuracy.by_hour) if findings.accuracy else "",
     )

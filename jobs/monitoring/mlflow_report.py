@@ -1,4 +1,4 @@
-"""A report in MLflow: one run each, whose metrics make a curve over the months."""
+"""Logs each report as an MLflow run, so that its metrics form a curve over the months."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -7,24 +7,21 @@ import numpy as np
 import pandas as pd
 
 from jobs.monitoring.findings import Findings
-from jobs.scoring.layout import fit
+from jobs.scoring.layout import safe_name
 from jobs.settings import Settings
 
 EXPERIMENT = "ride-duration-monitoring"
-LONGEST_PARAMETER = 500
-"""Characters that any MLflow takes."""
+MAX_PARAMETER_LENGTH = 500
+"""Characters that every version of MLflow accepts."""
 
 
 def log_report(findings: Findings, page: str, settings: Settings) -> str:
-    """Metrics, parameters and the page, in a run of its own: its id.
-
-    Args:
-        page: in HTML.
+    """Logs metrics, parameters and the HTML page to a new run; returns the run's id.
 
     Raises:
-        TrackingFailed: the tracking server or the bucket refuses.
+        TrackingFailed: the tracking server or the bucket failed.
     """
-    # It takes seconds to import: a report that goes nowhere does without.
+    # MLflow takes seconds to import; a report that is not logged does not need it.
     import mlflow
 
     from jobs.registry.runs import tracked_run
@@ -33,42 +30,42 @@ def log_report(findings: Findings, page: str, settings: Settings) -> str:
         "trips": findings.subject,
         "reference": findings.reference,
         "model_versions": ", ".join(findings.versions),
-        **{f"limit_{name}": value for name, value in asdict(findings.limits).items()},
+        **{f"limit_{name}": value for name, value in asdict(findings.thresholds).items()},
     }
     with tracked_run(settings, EXPERIMENT) as run_id:
-        mlflow.log_params({name: str(value)[:LONGEST_PARAMETER] for name, value in parameters.items()})
+        mlflow.log_params({name: str(value)[:MAX_PARAMETER_LENGTH] for name, value in parameters.items()})
         mlflow.log_metrics(
-            {name: value for name, value in metrics_of(findings).items() if np.isfinite(value)}
+            {name: value for name, value in collect_metrics(findings).items() if np.isfinite(value)}
         )
-        mlflow.set_tag("exceeded", ", ".join(each.name for each in findings.exceeded))
+        mlflow.set_tag("exceeded", ", ".join(check.name for check in findings.failed_checks))
         mlflow.log_text(page, "report.html")
     return run_id
 
 
-def metrics_of(findings: Findings) -> dict[str, float]:
-    """Everything that a report says in numbers, by MLflow's names; NaN is what is not known."""
+def collect_metrics(findings: Findings) -> dict[str, float]:
+    """All numbers of a report by their names in MLflow; NaN if unknown."""
     coverage = findings.coverage
     metrics = {
         "rides": findings.rides,
         "rides_reference": findings.reference_rides,
-        "limits_exceeded": len(findings.exceeded),
+        "limits_exceeded": len(findings.failed_checks),
         "coverage/unseen_zones": coverage.unseen_zones,
         "coverage/unseen_pairs": coverage.unseen_pairs,
-        "coverage/zones_without_rides": coverage.without_rides,
+        "coverage/zones_without_rides": coverage.zones_without_rides,
         "rejected": coverage.rejected_share,
     }
     for drift in findings.drifts:
         metrics[f"drift/psi/{drift.name}"] = drift.psi
-        metrics[f"drift/moved/{drift.name}"] = drift.moved
+        metrics[f"drift/moved/{drift.name}"] = drift.wasserstein
     if accuracy := findings.accuracy:
         metrics |= {"rides_compared": accuracy.rides, **asdict(accuracy.overall)}
-        metrics |= dict(_by("rmse_by_borough", accuracy.by_borough))
-        metrics |= dict(_by("rmse_by_hour", accuracy.by_hour.rename(index="{:02d}".format)))
-        metrics |= dict(_by("rmse_by_version", accuracy.by_version))
+        metrics |= dict(_rmse_by("rmse_by_borough", accuracy.by_borough))
+        metrics |= dict(_rmse_by("rmse_by_hour", accuracy.by_hour.rename(index="{:02d}".format)))
+        metrics |= dict(_rmse_by("rmse_by_version", accuracy.by_version))
     return metrics
 
 
-def _by(name: str, errors: pd.DataFrame) -> Iterator[tuple[str, float]]:
+def _rmse_by(name: str, errors: pd.DataFrame) -> Iterator[tuple[str, float]]:
     for group, rmse in errors.rmse.items():
-        # As the training names them, where it does; a version from an event may be any text.
-        yield f"{name}/{fit(str(group)) if name == 'rmse_by_version' else group}", rmse
+        # The same names as in training; a version read from an event may be any text.
+        yield f"{name}/{safe_name(str(group)) if name == 'rmse_by_version' else group}", rmse

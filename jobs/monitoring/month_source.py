@@ -1,4 +1,4 @@
-"""Months of trips, with the predictions that `score` wrote for them or those that a model makes now."""
+"""Reads months of trips, with the predictions that `score` stored or with new ones of a model."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -6,20 +6,20 @@ from dataclasses import replace
 
 import numpy as np
 
-from functions.features import Features, RideColumns
+from functions.features import FeatureTable, RideColumns
 from functions.model import Model
 from jobs.metrics import Minutes
 from jobs.monitoring.dataset import Rides
 from jobs.scoring.database import Database
 from jobs.scoring.engine import BATCH_ROWS, CORES, IMPLAUSIBLE
-from jobs.storage.files import FileAccessError
-from jobs.trips.months import month_in_name
+from jobs.storage.errors import FileAccessError
+from jobs.trips.months import month_from_filename
 from jobs.trips.records import Mask, open_trips
 
 READ_ROWS = 1 << 18
 
 _SQL = """
-select regexp_extract(ride_id, '_([0-9]+)$', 1)::bigint as place, coalesce(model_version, '') as version,
+select regexp_extract(ride_id, '_([0-9]+)$', 1)::bigint as file_row, coalesce(model_version, '') as version,
     PULocationID, DOLocationID, predicted_duration as minutes
 from predictions
 where taxi_type = '{taxi}' and year = {year} and month = {month}
@@ -27,84 +27,76 @@ where taxi_type = '{taxi}' and year = {year} and month = {month}
 """
 
 
-def read_month(place: str, predictions: Database | None, model: Model | None) -> Rides:
-    """The rides of a file of trips.
+def read_months(uris: Sequence[str], predictions: Database | None, model: Model | None) -> Rides:
+    """The rides of at least one file of trips.
 
     Args:
-        place: as `score` takes it.
-        predictions: those of this month, whatever versions made them, are taken …
-        model: … or else this one predicts; without either there are none.
+        uris: files of trips, as for `score`.
+        predictions: stored predictions; if it has some for a file's month, those of all versions are used.
+        model: predicts the other files; without it these have no predictions.
 
     Raises:
-        FileAccessError: the file cannot be read, or the predictions are of another.
+        FileAccessError: a file cannot be read, or the stored predictions belong to another file.
         ModelUnavailable: the model failed.
     """
-    with open_trips(place) as file:
-        parts: list[Rides] = []
-        kept: list[Mask] = []
-        for batch in file.batches(READ_ROWS):
-            rides, keep = Rides.of(file.trips(batch))
-            parts.append(rides)
-            kept.append(keep)
+    return Rides.concatenate([_read_month(uri, predictions, model) for uri in uris])
+
+
+def _read_month(uri: str, predictions: Database | None, model: Model | None) -> Rides:
+    with open_trips(uri) as file:
+        parts = [Rides.from_trips(file.trips(batch)) for batch in file.batches(READ_ROWS)]
         taxi = file.taxi
-    rides, keep = Rides.joined(parts), np.concatenate(kept)
-    if predictions and (found := _written(predictions, place, taxi, keep, rides.columns)):
-        return replace(rides, by_version=found)
-    return predicted_by(model, rides) if model else rides
+    rides = Rides.concatenate(rides for rides, _ in parts)
+    accepted = np.concatenate([mask for _, mask in parts])
+    if predictions and (stored := _stored_predictions(predictions, uri, taxi, accepted, rides.columns)):
+        return replace(rides, predictions_by_version=stored)
+    return _predict(model, rides) if model else rides
 
 
-def read_months(places: Sequence[str], predictions: Database | None, model: Model | None) -> Rides:
-    """The rides of at least one file; see `read_month`."""
-    return Rides.joined([read_month(place, predictions, model) for place in places])
-
-
-def predicted_by(model: Model, rides: Rides) -> Rides:
-    """The same rides with a model's predictions; its numbers that cannot be are counted as rejected.
-
-    Raises:
-        ModelUnavailable: the model failed.
-    """
+def _predict(model: Model, rides: Rides) -> Rides:
+    """The rides with a model's predictions; those with an impossible one are rejected."""
 
     def predict(first: int) -> Minutes:
         batch = RideColumns._make(column[first : first + BATCH_ROWS] for column in rides.columns)
-        return model.score(Features(batch), len(batch.PULocationID))
+        return model.score(FeatureTable(batch), len(batch.PULocationID))
 
-    # As `score` does it: one call of the model on one core.
+    # As in `score`, each call of the model uses one core.
     with ThreadPoolExecutor(CORES) as pool:
         minutes = np.concatenate([np.empty(0), *pool.map(predict, range(0, len(rides), BATCH_ROWS))])
     plausible = model.plausible(minutes)
-    predicted = replace(rides, by_version={model.version: minutes})
+    predicted = replace(rides, predictions_by_version={model.version: minutes})
     if plausible.all():
         return predicted
     rejected = rides.rejected.copy()
     rejected[IMPLAUSIBLE] += int((~plausible).sum())
-    return replace(predicted.only(plausible), rejected=rejected)
+    return replace(predicted.select(plausible), rejected=rejected)
 
 
-def _written(
-    predictions: Database, place: str, taxi: str, keep: Mask, columns: RideColumns
+def _stored_predictions(
+    predictions: Database, uri: str, taxi: str, accepted: Mask, columns: RideColumns
 ) -> dict[str, Minutes]:
-    """Version → its predictions for the kept trips of a file; empty where there are none of that month."""
-    month = month_in_name(place)
+    """Version → its predictions for the accepted trips of a file; empty if there are none for the month."""
+    month = month_from_filename(uri)
     if not taxi:
         raise FileAccessError(
-            f"the columns of {place} do not say of which taxis it is: its predictions cannot be found"
+            f"cannot find the predictions for {uri}: its columns do not tell whether its taxis are green or "
+            "yellow"
         )
-    found = predictions.columns(_SQL.format(taxi=taxi, year=month.year, month=month.month))
-    rows = np.asarray(found["place"])
-    if not len(rows):
+    found = predictions.fetch_columns(_SQL.format(taxi=taxi, year=month.year, month=month.month))
+    file_rows = np.asarray(found["file_row"])
+    if not len(file_rows):
         return {}
-    places = np.where(keep, np.cumsum(keep) - 1, -1)  # of the file's rows among the rides
-    where = places[rows] if rows.max() < len(places) else np.array([-1])
+    ride_of_row = np.where(accepted, np.cumsum(accepted) - 1, -1)
+    rides = ride_of_row[file_rows] if file_rows.max() < len(ride_of_row) else np.array([-1])
     zones = ("PULocationID", "DOLocationID")
-    if where.min() < 0 or any((getattr(columns, zone)[where] != found[zone]).any() for zone in zones):
+    if rides.min() < 0 or any((getattr(columns, zone)[rides] != found[zone]).any() for zone in zones):
         raise FileAccessError(
-            f"the predictions of {taxi} taxis of {month:%Y-%m} are not those of {place}: score it again, or "
-            "give the file that was scored"
+            f"the stored predictions for {taxi} taxis in {month:%Y-%m} do not belong to {uri}: score it "
+            "again, or give the file that was scored"
         )
     versions, codes = np.unique(np.asarray(found["version"], str), return_inverse=True)
-    written = {}
+    stored = {}
     for code, version in enumerate(versions.tolist()):
-        written[version] = np.full(len(columns.PULocationID), np.nan)
-        written[version][where[codes == code]] = found["minutes"][codes == code]
-    return written
+        stored[version] = np.full(len(columns.PULocationID), np.nan)
+        stored[version][rides[codes == code]] = found["minutes"][codes == code]
+    return stored

@@ -1,4 +1,4 @@
-"""A report as it was asked for: which rides, beside which, by which model; told, drawn and logged."""
+"""Makes a report: reads both sides, compares them, and prints, draws and logs the findings."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -15,107 +15,109 @@ from jobs.monitoring.findings import CannotReport, Findings, compare
 from jobs.monitoring.mlflow_report import EXPERIMENT, log_report
 from jobs.monitoring.month_source import read_months
 from jobs.monitoring.stream_source import read_stream
-from jobs.monitoring.terminal_report import print_summary
-from jobs.monitoring.thresholds import Limits
-from jobs.monitoring.training_run import Training, training_of
+from jobs.monitoring.terminal_report import print_report
+from jobs.monitoring.thresholds import Thresholds
+from jobs.monitoring.training_run import TrainingRun, read_training_run
 from jobs.registry.release_pointer import find_release
 from jobs.scoring.database import open_database
 from jobs.scoring.trip_source import DURATION
 from jobs.settings import Settings
-from jobs.storage.files import name_of, trouble_with, writing
+from jobs.storage.atomic import atomic_write
+from jobs.storage.errors import translate_errors
+from jobs.storage.files import basename
 
 
-class Wish(NamedTuple):
-    """What is to be reported on, and beside what."""
+class ReportRequest(NamedTuple):
+    """What to report on, and what to compare it with."""
 
     trips: tuple[str, ...] = ()
-    """This month's rides: Parquet of green or yellow trips at places that `score` takes."""
+    """URIs of the current rides: Parquet of green or yellow trips, as for `score`."""
     reference: tuple[str, ...] = ()
-    """The months that the model learned from; if empty, those that its training named."""
+    """URIs of the months the model was trained on; if empty, those that its training run names."""
     predictions: str = ""
-    """What `score --output` was given; if empty, the model predicts now."""
+    """The folder given to `score --output`; if empty, the model predicts now."""
     model: str = ""
-    """As MODEL_URI in a function; if empty, the champion's release."""
+    """As MODEL_URI of a function; if empty, the champion's release."""
     stream: str = ""
-    """Instead of trips and predictions: events that `collect` joined, its file or Parquet of its view."""
+    """Replaces trips and predictions: the file of `collect`, or Parquet of its view."""
     hours: float = 24.0
-    """Of the stream, up to its newest event."""
+    """Length of the reported part of the stream, up to its newest event."""
     page: str = ""
-    """Where the page goes, a path or `gs://`; if empty, only to MLflow."""
-    limits: Limits = Limits()
+    """Path or `gs://` URI to write the HTML page to; if empty, it goes only to MLflow."""
+    thresholds: Thresholds = Thresholds()
 
 
-def make_report(wish: Wish, console: Console, environ: Mapping[str, str] = os.environ) -> Findings:
-    """Compares, says so on the console, writes the page, and logs to MLflow where the environment names one.
+def make_report(
+    request: ReportRequest, console: Console, environ: Mapping[str, str] = os.environ
+) -> Findings:
+    """Compares, prints to the console, writes the page, and logs to MLflow if the environment names a server.
 
     Raises:
-        CannotReport: nothing is there to compare.
-        FileAccessError: a place cannot be read, or the page not be written.
-        ModelUnavailable, NoSuchVersion, SettingsError, TrackingFailed: there is no model.
+        CannotReport: there is nothing to compare.
+        FileAccessError: a file cannot be read, or the page cannot be written.
+        ModelUnavailable, VersionNotFound, SettingsError, TrackingFailed: the model cannot be loaded.
     """
-    if bool(wish.trips) == bool(wish.stream):
-        raise CannotReport("what is the report about? Give --trips or --stream")
+    if bool(request.trips) == bool(request.stream):
+        raise CannotReport("nothing to report on: give --trips or --stream")
     settings = _settings(environ)
-    model = _model(wish, environ)
-    training = training_of(model.release, settings) if model and settings else Training()
-    reference_places = wish.reference or training.places
-    if not reference_places:
-        raise CannotReport(
-            "which months did the model learn from? Its training does not say: give --reference"
-        )
+    model = _model(request, environ)
+    training = read_training_run(model.release, settings) if model and settings else TrainingRun()
+    reference_uris = request.reference or training.trips
+    if not reference_uris:
+        raise CannotReport("no training run names the months that the model was trained on: give --reference")
     with ExitStack() as stack:
-        predictions = stack.enter_context(open_database(wish.predictions)) if wish.predictions else None
-        if wish.stream:
-            now, subject = read_stream(wish.stream, wish.hours)
+        predictions = stack.enter_context(open_database(request.predictions)) if request.predictions else None
+        if request.stream:
+            current, subject = read_stream(request.stream, request.hours)
         else:
-            now = read_months(wish.trips, predictions, None if predictions else model)
-            subject = _names(wish.trips)
-            if predictions and not now.by_version:
+            current = read_months(request.trips, predictions, None if predictions else model)
+            subject = _names(request.trips)
+            if predictions and not current.predictions_by_version:
                 raise CannotReport(
-                    f"{wish.predictions} holds no predictions of these rides: run `score` first"
+                    f"{request.predictions} holds no predictions for these rides: run `score` first"
                 )
-        reference = read_months(reference_places, predictions, model)
-    findings = compare(now, reference, wish.limits, training.held_out)
-    findings = replace(findings, subject=subject, reference=_names(reference_places))
-    if settings or wish.page:
-        findings = _publish(findings, wish.page, settings)
-    print_summary(findings, console)
+        reference = read_months(reference_uris, predictions, model)
+    findings = compare(current, reference, request.thresholds, training.held_out)
+    findings = replace(findings, subject=subject, reference=_names(reference_uris))
+    if settings or request.page:
+        findings = _publish(findings, request.page, settings)
+    print_report(findings, console)
     if settings:
         console.print(Text(f"logged     {EXPERIMENT}, run {findings.run_id}"))
-    if wish.page:
-        console.print(Text(f"page       {wish.page}"), overflow="ellipsis", no_wrap=True)
+    if request.page:
+        console.print(Text(f"page       {request.page}"), overflow="ellipsis", no_wrap=True)
     return findings
 
 
-def _publish(findings: Findings, place: str, settings: Settings | None) -> Findings:
-    # Matplotlib takes half a second to import: a report that is only told does without.
-    from jobs.monitoring.html_report import page_of
+def _publish(findings: Findings, uri: str, settings: Settings | None) -> Findings:
+    # Matplotlib takes half a second to import; a report without a page does not need it.
+    from jobs.monitoring.html_report import render_page
 
-    page = page_of(findings, datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"))
-    if place:
-        with writing(place) as file, trouble_with(place):
+    page = render_page(findings, datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"))
+    if uri:
+        with atomic_write(uri) as file, translate_errors(uri):
             file.write(page.encode())
     return replace(findings, run_id=log_report(findings, page, settings)) if settings else findings
 
 
 def _settings(environ: Mapping[str, str]) -> Settings | None:
-    """None where the environment names no MLflow, or no bucket for what is logged there."""
+    """None if the environment names no MLflow server or no bucket for its artifacts."""
     if environ.get("MLFLOW_TRACKING_URI") and environ.get("MODEL_BUCKET"):
         return Settings.read(environ)
     return None
 
 
-def _model(wish: Wish, environ: Mapping[str, str]) -> Model | None:
-    """None only where it is not needed, because predictions are there, and nothing says which."""
-    if (wish.predictions or wish.stream) and not (wish.model or environ.get("MODEL_BUCKET")):
+def _model(request: ReportRequest, environ: Mapping[str, str]) -> Model | None:
+    """None if predictions are given and neither the request nor the environment names a model."""
+    if (request.predictions or request.stream) and not (request.model or environ.get("MODEL_BUCKET")):
         return None
-    model = load_model(find_release(wish.model, environ))
+    model = load_model(find_release(request.model, environ))
     if model.target.target != DURATION:
         raise CannotReport(
-            f"{model.release.name} predicts {model.target.target}, a report is about {DURATION}"
+            f"{model.release.name} predicts {model.target.target}: give a model that predicts {DURATION}"
         )
     return model
 
 
-def _names(places: Sequence[str]) -> str:
-    return ", ".join(name_of(place) for place in places)
+def _names(uris: Sequence[str]) -> str:
+    return ", ".join(basename(uri) for uri in uris)

@@ -1,6 +1,6 @@
-"""The rides of the stream's last day, joined with their predictions: from `collect`'s file, or from Parquet.
+"""Reads the stream's latest rides with their predictions, from `collect`'s file or from Parquet.
 
-The Parquet has the columns of the view `rides_of_the_stream`, in DuckDB or BigQuery.
+The Parquet files have the columns of the view `rides_of_the_stream`, in DuckDB or BigQuery.
 """
 
 import glob
@@ -14,11 +14,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from jobs.ground_truth.store import opened
+from jobs.ground_truth.store import connect
 from jobs.monitoring.dataset import Rides
-from jobs.storage.files import FileAccessError, name_of
-from jobs.storage.gcs import address, objects_below
-from jobs.storage.parquet import numbers_of, open_parquet, times_of
+from jobs.storage.errors import FileAccessError
+from jobs.storage.files import basename
+from jobs.storage.gcs import blob_uri, list_objects
+from jobs.storage.parquet import open_parquet, to_datetime64, to_float64
 from jobs.trips.records import Trips
 
 VIEW = "rides_of_the_stream"
@@ -29,34 +30,34 @@ _TEXTS = ("ride_id", "model_version")
 COLUMNS = (*_TEXTS, *_NUMBERS, *_TIMES)
 
 
-def read_stream(place: str, hours: float) -> tuple[Rides, str]:
-    """Rides that ended in the last hours before the newest event, with their predictions; their name.
+def read_stream(uri: str, hours: float) -> tuple[Rides, str]:
+    """Rides whose end was published in the last hours before the newest event, and a name for them.
 
     Args:
-        place: `collect`'s file, or Parquet: a file or a folder, local or on `gs://`; `*` is understood.
-        hours: infinity takes all.
+        uri: `collect`'s file, or Parquet: a file or a folder, local or `gs://`; `*` is a wildcard.
+        hours: infinity reads everything.
 
     Raises:
-        FileAccessError, StoreFailed: it cannot be read, or is something else.
+        FileAccessError, StoreFailed: it cannot be read or has another format.
     """
-    parquet = place.startswith("gs://") or place.endswith(".parquet") or Path(place).is_dir()
-    rows = pd.concat([_frame(batch) for batch in (_of_parquet(place) if parquet else _of_file(place))])
+    is_parquet = uri.startswith("gs://") or uri.endswith(".parquet") or Path(uri).is_dir()
+    batches = _read_parquet(uri) if is_parquet else _read_database(uri)
+    rows = pd.concat([_to_frame(batch) for batch in batches])
     if not len(rows):
-        raise FileAccessError(f"{place} holds no events yet: is `python -m jobs collect` running?")
+        raise FileAccessError(f"{uri} holds no events yet: is `python -m jobs collect` running?")
     newest = rows.published.max()
     if np.isfinite(hours):
         rows = rows[rows.published > newest - pd.Timedelta(hours=hours)]
-    since = rows.published.min()
-    return _rides(
-        rows
-    ), f"{name_of(place)}, events from {since:%Y-%m-%d %H:%M} to {newest:%Y-%m-%d %H:%M} UTC"
+    oldest = rows.published.min()
+    name = f"{basename(uri)}, events from {oldest:%Y-%m-%d %H:%M} to {newest:%Y-%m-%d %H:%M} UTC"
+    return _merge_rows(rows), name
 
 
-def _rides(rows: pd.DataFrame) -> Rides:
-    """One ride for all rows of one id."""
+def _merge_rows(rows: pd.DataFrame) -> Rides:
+    """Merges the rows of each ride id into one ride."""
     ended = rows.dropoff_datetime.notna().to_numpy()
     predicted = rows.predicted_duration.notna().to_numpy()
-    waiting = Counter(
+    unmatched = Counter(
         {
             "rides ended without a prediction": rows.ride_id[ended & ~predicted].nunique(),
             "predicted rides have not ended": rows.ride_id[~ended].nunique(),
@@ -64,32 +65,33 @@ def _rides(rows: pd.DataFrame) -> Rides:
     )
     rows = rows[ended]
     first = ~rows.ride_id.duplicated().to_numpy()
-    of_ride = pd.factorize(rows.ride_id)[0]
-    rides, keep = Rides.of(Trips._make(rows[first][name].to_numpy() for name in Trips._fields))
-    by_version = {}
-    for version, some in rows.assign(of_ride=of_ride)[predicted[ended]].groupby("model_version"):
+    ride_index = pd.factorize(rows.ride_id)[0]
+    rides, accepted = Rides.from_trips(Trips._make(rows[first][name].to_numpy() for name in Trips._fields))
+    predictions = {}
+    predicted_rows = rows.assign(ride_index=ride_index)[predicted[ended]]
+    for version, group in predicted_rows.groupby("model_version"):
         minutes = np.full(int(first.sum()), np.nan)
-        minutes[some.of_ride] = some.predicted_duration
-        by_version[str(version)] = minutes[keep]
-    return replace(rides, by_version=by_version, waiting=waiting)
+        minutes[group.ride_index] = group.predicted_duration
+        predictions[str(version)] = minutes[accepted]
+    return replace(rides, predictions_by_version=predictions, unmatched=unmatched)
 
 
-def _of_file(place: str) -> list[pa.RecordBatch]:
-    path = Path(place)
+def _read_database(uri: str) -> list[pa.RecordBatch]:
+    path = Path(uri)
     if not path.is_file():
         raise FileAccessError(
-            f"{place} does not exist: give the file that `python -m jobs collect` writes, or Parquet"
+            f"{uri} does not exist: give the file that `python -m jobs collect` writes, or Parquet"
         )
-    with opened(path, read_only=True) as connection:
-        # Read at once: while it is open, nothing can be collected.
+    with connect(path, read_only=True) as connection:
+        # Read at once, because `collect` cannot write while the file is open.
         table: pa.Table = connection.sql(f"select {', '.join(COLUMNS)} from {VIEW}").to_arrow_table()  # noqa: S608
     batches: list[pa.RecordBatch] = table.to_batches()
     return batches or [pa.RecordBatch.from_pylist([], table.schema)]
 
 
-def _of_parquet(place: str) -> list[pa.RecordBatch]:
+def _read_parquet(uri: str) -> list[pa.RecordBatch]:
     batches = []
-    for file in _files(place):
+    for file in _parquet_files(uri):
         with open_parquet(file) as source:
             if missing := [name for name in COLUMNS if name not in source.names]:
                 raise FileAccessError(
@@ -99,27 +101,25 @@ def _of_parquet(place: str) -> list[pa.RecordBatch]:
     return batches
 
 
-def _files(place: str) -> list[str]:
-    """The Parquet files that a place means: itself, those of a folder, or those that fit a pattern."""
-    if Path(place).is_file() or (
-        place.startswith("gs://") and place.endswith(".parquet") and "*" not in place
-    ):
-        return [place]
-    if place.startswith("gs://"):
-        folder = place.partition("*")[0].rpartition("/")[0] if "*" in place else place
-        known = [address(blob) for blob in objects_below(folder).values()]
+def _parquet_files(uri: str) -> list[str]:
+    """The file itself, the Parquet files of a folder, or those that match a pattern."""
+    if Path(uri).is_file() or (uri.startswith("gs://") and uri.endswith(".parquet") and "*" not in uri):
+        return [uri]
+    if uri.startswith("gs://"):
+        folder = uri.partition("*")[0].rpartition("/")[0] if "*" in uri else uri
+        candidates = [blob_uri(blob) for blob in list_objects(folder).values()]
     else:
-        known = [str(path) for path in Path(place).rglob("*.parquet")] or glob.glob(place)  # noqa: PTH207
-    pattern = place if "*" in place else f"{place.rstrip('/')}/*.parquet"
-    found = sorted(file for file in known if fnmatch(file, pattern))
-    if not found:
-        raise FileAccessError(f"{place} is no Parquet file, and there is none in it")
-    return found
+        candidates = [str(path) for path in Path(uri).rglob("*.parquet")] or glob.glob(uri)  # noqa: PTH207
+    pattern = uri if "*" in uri else f"{uri.rstrip('/')}/*.parquet"
+    files = sorted(file for file in candidates if fnmatch(file, pattern))
+    if not files:
+        raise FileAccessError(f"{uri} is not a Parquet file and contains none")
+    return files
 
 
-def _frame(batch: pa.RecordBatch) -> pd.DataFrame:
-    """A batch's columns, with NaN and NaT for what is null."""
+def _to_frame(batch: pa.RecordBatch) -> pd.DataFrame:
+    """The columns of a batch, with NaN and NaT for null."""
     columns: dict[str, Any] = {name: batch[name].cast(pa.string()).to_pandas() for name in _TEXTS}
-    columns |= {name: numbers_of(batch[name]) for name in _NUMBERS}
-    columns |= {name: times_of(batch[name]) for name in _TIMES}
+    columns |= {name: to_float64(batch[name]) for name in _NUMBERS}
+    columns |= {name: to_datetime64(batch[name]) for name in _TIMES}
     return pd.DataFrame(columns)

@@ -1,24 +1,27 @@
-"""What a report says on one screen of a terminal, 80 columns and 24 lines."""
+"""Prints a report on one screen of a terminal: 80 columns, 24 lines."""
 
 from collections.abc import Iterator
+from math import isnan
 
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from jobs.monitoring.drift import FEWEST_RIDES
+from jobs.monitoring.drift import MIN_RIDES
 from jobs.monitoring.findings import Findings
 
-MOST_EXCEEDED = 3
-"""That are told in a sentence each; the table marks them all."""
+MAX_SENTENCES = 3
+"""Failed checks that get a line of their own; the table marks all of them."""
 WIDTH = 80
 
 
-def print_summary(findings: Findings, console: Console) -> None:
-    """First what is beyond its limit, then everything."""
+def print_report(findings: Findings, console: Console) -> None:
+    """Prints the failed checks first, then everything."""
     console.print(
-        Text(f"{findings.subject} beside {findings.reference}", "bold"), overflow="ellipsis", no_wrap=True
+        Text(f"{findings.subject} compared with {findings.reference}", "bold"),
+        overflow="ellipsis",
+        no_wrap=True,
     )
     for sentence in _verdict(findings):
         console.print(sentence, overflow="ellipsis", no_wrap=True)
@@ -28,34 +31,35 @@ def print_summary(findings: Findings, console: Console) -> None:
 
 
 def _verdict(findings: Findings) -> Iterator[Text]:
-    exceeded = findings.exceeded
-    if not exceeded:
-        yield Text(f"✓ all {len(findings.measures)} measures are within their limits", "green")
-    for measure in exceeded[:MOST_EXCEEDED]:
-        yield Text(f"✗ {measure}", "red")
-    if more := exceeded[MOST_EXCEEDED:]:
-        yield Text(f"✗ and {', '.join(measure.name for measure in more)}", "red")
+    failed = findings.failed_checks
+    if not findings.checks:
+        yield Text(f"– {findings.verdict}", "yellow")
+    elif findings.ok:
+        yield Text(f"✓ {findings.verdict}", "green")
+    for check in failed[:MAX_SENTENCES]:
+        yield Text(f"✗ {check}", "red")
+    if more := failed[MAX_SENTENCES:]:
+        yield Text(f"✗ and {', '.join(check.name for check in more)}", "red")
 
 
 def _drift_table(findings: Findings) -> Table:
-    limits = {measure.name: measure for measure in findings.measures}
+    checks = {check.name: check for check in findings.checks}
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), width=WIDTH)
     table.add_column("drift of", no_wrap=True, min_width=max(len(drift.name) for drift in findings.drifts))
-    for name, least in (("PSI", 5), ("limit", 5), ("moved by", 12)):
-        table.add_column(name, justify="right", no_wrap=True, min_width=least)
-    table.add_column("most of it", no_wrap=True, overflow="ellipsis")
+    for name, min_width in (("PSI", 5), ("limit", 5), ("moved by", 12)):
+        table.add_column(name, justify="right", no_wrap=True, min_width=min_width)
+    table.add_column("largest change", no_wrap=True, overflow="ellipsis")
     for drift in findings.drifts:
-        moved = f"{drift.moved:.2f} {drift.unit}" if drift.moved == drift.moved else ""
-        if not drift.enough:
-            rides = min(drift.rides, drift.reference)
-            table.add_row(
-                drift.name, "–", "", "", f"{rides} of {FEWEST_RIDES} rides that are needed", style="dim"
-            )
+        moved = "" if isnan(drift.wasserstein) else f"{drift.wasserstein:.2f} {drift.unit}"
+        if not drift.has_enough_rides:
+            rides = min(drift.current_rides, drift.reference_rides)
+            table.add_row(drift.name, "–", "", "", f"{rides} rides, {MIN_RIDES} needed", style="dim")
             continue
-        measure = limits[f"drift/psi/{drift.name}"]
-        style = "red" if measure.exceeded else ""
+        check = checks[f"drift/psi/{drift.name}"]
+        style = "red" if check.failed else ""
         table.add_row(
-            drift.name, f"{drift.psi:.3f}", f"{measure.limit:.3f}", moved, Text(drift.most), style=style
+            *(drift.name, f"{drift.psi:.3f}", f"{check.limit:.3f}", moved, Text(drift.largest_change)),
+            style=style,
         )
     return table
 
@@ -64,7 +68,7 @@ def _lines(findings: Findings) -> Iterator[str]:
     accuracy, coverage = findings.accuracy, findings.coverage
     if accuracy:
         errors = accuracy.overall
-        limit = next((each.limit for each in findings.measures if each.name == "rmse"), None)
+        limit = next((check.limit for check in findings.checks if check.name == "rmse"), None)
         yield (
             f"error      RMSE {errors.rmse:.2f} min{f' (limit {limit:.2f})' if limit else ''}, MAE "
             f"{errors.mae:.2f}, 90% within {errors.p90:.2f}, bias {errors.bias:+.2f}"
@@ -78,25 +82,25 @@ def _lines(findings: Findings) -> Iterator[str]:
             for version, row in accuracy.by_version.iterrows()
         )
     else:
-        yield "error      not known: no ride was both predicted and has ended"
+        yield "error      unknown: no ride has both a prediction and an actual duration"
     yield (
-        f"coverage   never seen: zones of {coverage.unseen_zones:.2%}, pairs of {coverage.unseen_pairs:.1%}; "
-        f"{coverage.without_rides} zones without rides"
+        f"coverage   unseen zones {coverage.unseen_zones:.2%}, unseen pairs {coverage.unseen_pairs:.1%}; "
+        f"{coverage.zones_without_rides} zones without rides"
     )
-    before = f" (was {coverage.rejected_share_before:.1%})" if coverage.rejected_share_before >= 0 else ""
+    share = coverage.reference_rejected_share
     yield (
-        f"rides      {findings.rides:,} beside {findings.reference_rides:,}; "
-        f"{coverage.rejected_share:.1%} rejected{before}"
+        f"rides      {findings.rides:,}, reference {findings.reference_rides:,}; "
+        f"{coverage.rejected_share:.1%} rejected{f' (was {share:.1%})' if share >= 0 else ''}"
     )
-    if findings.compared != (findings.rides, findings.reference_rides):
-        ours, theirs = findings.compared
-        yield f"           drift is that of {ours:,} beside {theirs:,}, in the same hours of the week"
-    if coverage.waiting:
-        yield "           " + "; ".join(f"{count:,} {what}" for what, count in coverage.waiting.items())
+    if findings.aligned_rides != (findings.rides, findings.reference_rides):
+        rides, reference_rides = findings.aligned_rides
+        yield f"           drift compares {rides:,} with {reference_rides:,} in the same hours of the week"
+    if coverage.unmatched:
+        yield "           " + "; ".join(f"{count:,} {what}" for what, count in coverage.unmatched.items())
 
 
 def _worst(errors: pd.DataFrame) -> str:
-    """The worst groups; of those with next to no rides one would learn nothing."""
-    many = errors[errors.rides >= min(FEWEST_RIDES, errors.rides.max())]
-    worst = many.sort_values("rmse", ascending=False)[:3]
+    """The three groups with the highest RMSE, leaving out those with few rides."""
+    large = errors[errors.rides >= min(MIN_RIDES, errors.rides.max())]
+    worst = large.sort_values("rmse", ascending=False)[:3]
     return ", ".join(f"{group} {rmse:.2f}" for group, rmse in worst.rmse.items())

@@ -1,4 +1,4 @@
-"""What is too much: the limits of a report, and what passes them."""
+"""Thresholds of a report, and the checks against them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -8,138 +8,137 @@ from typing import NamedTuple, Self
 from functions.errors import RidecastError
 from jobs.monitoring.accuracy import Accuracy
 from jobs.monitoring.coverage import Coverage
-from jobs.monitoring.drift import FEWEST_RIDES, Drift
+from jobs.monitoring.drift import MIN_RIDES, Drift
 
 SIGMAS = 3.0
-"""Standard errors that an error or a share may be beyond its limit by the chance of few rides."""
-LEARNED_BY_HEART = 1.2
-"""Of rides that it learned from, a model's RMSE is less than of others by this factor at most."""
+"""Standard errors by which sampling noise may lift an error or a share above its threshold."""
+OVERFIT_FACTOR = 1.2
+"""A model's RMSE on unseen rides is at most this many times its RMSE on the rides it was trained on."""
 
 
-class Usual(NamedTuple):
-    """Errors that are to be expected of a model, in minutes; NaN where nobody knows."""
+class Baseline(NamedTuple):
+    """Errors to expect of a model, in minutes; NaN if unknown."""
 
     rmse: float = nan
     bias: float = nan
 
 
-UNKNOWN = Usual()
+NO_BASELINE = Baseline()
 
 
-class NoLimit(RidecastError):
-    """A limit cannot be read; the text says what to write."""
+class InvalidThreshold(RidecastError):
+    """A limit cannot be parsed; the message says what to write."""
 
 
 @dataclass(frozen=True)
-class Limits:
-    """Of a report. Of few rides each is wider, by what chance alone can do.
+class Thresholds:
+    """Thresholds for many rides; each check adds what sampling noise alone can do with few.
 
-    docs/monitoring.md has what is usual on New York's green taxis, and why these are the limits.
+    docs/monitoring.md gives usual values for New York's green taxis and the reasons for these thresholds.
     """
 
     psi: float = 0.1
-    """Of each feature's drift."""
+    """Population stability index of each feature."""
     rmse_factor: float = 1.25
-    """Times the RMSE that the model had on its held-out rides."""
+    """Multiple of the RMSE on the model's held-out rides."""
     bias: float = 2.0
-    """Minutes by which the mean of predicted − actual may have moved, up or down: a tenth of a ride."""
+    """Minutes by which the mean of predicted − actual may move up or down: a tenth of a ride."""
     unseen_zones: float = 0.01
-    """Share of rides from or to zones that are new, beyond what chance brings."""
+    """Share of rides from or to unseen zones, above the expected share."""
     unseen_pairs: float = 0.1
-    """The same of pairs of zones."""
+    """Share of rides between unseen pairs of zones, above the expected share."""
     rejected: float = 0.05
-    """By which the share of rejected rides may be more than in the reference."""
+    """Increase of the share of rejected rides over the reference."""
 
     @classmethod
-    def read(cls, words: Sequence[str]) -> Self:
-        """The usual limits but for those that are given as `psi=0.2`; raises NoLimit where a word is none."""
+    def parse(cls, options: Sequence[str]) -> Self:
+        """Applies options such as `psi=0.2` to the defaults; raises InvalidThreshold."""
         names = {field.name for field in fields(cls)}
-        read = {}
-        for word in words:
-            name, _, number = word.partition("=")
+        values = {}
+        for option in options:
+            name, _, number = option.partition("=")
             try:
-                read[name] = float(number)
+                values[name] = float(number)
             except ValueError:
-                read[name] = nan
-            if name not in names or not read[name] >= 0:
-                raise NoLimit(
-                    f"{word} is no limit: write NAME=NUMBER, where NAME is {', '.join(sorted(names))}"
+                values[name] = nan
+            if name not in names or not values[name] >= 0:
+                raise InvalidThreshold(
+                    f"{option} is not a valid limit: write NAME=NUMBER, where NAME is one of "
+                    f"{', '.join(sorted(names))}"
                 )
-        return cls(**read)
+        return cls(**values)
 
 
 @dataclass(frozen=True)
-class Measure:
-    """One thing that has a limit."""
+class Check:
+    """A measured value and its limit."""
 
     name: str
-    """As MLflow has it, `drift/psi/trip_distance`."""
+    """As in MLflow, for example `drift/psi/trip_distance`."""
     value: float
     limit: float
-    """Of as few rides as these are; what is unlimited has infinity."""
+    """The threshold plus the allowance for sampling noise."""
     unit: str = ""
     detail: str = ""
-    """Where most of it is."""
+    """What contributes most to the value."""
 
     @property
-    def exceeded(self) -> bool:
-        """Whether the limit is passed."""
+    def failed(self) -> bool:
+        """Whether the value exceeds the limit."""
         return self.value > self.limit
 
     def __str__(self) -> str:
         unit = f" {self.unit}" if self.unit else ""
-        return f"{self.name} is {self.value:.3g}{unit}, more than {self.limit:.3g}" + (
-            f" ({self.detail})" if self.detail else ""
-        )
+        detail = f", {self.detail}" if self.detail else ""
+        return f"{self.name} {self.value:.3g}{unit} (limit {self.limit:.3g}){detail}"
 
 
-def measure(
-    limits: Limits,
+def run_checks(
+    thresholds: Thresholds,
     drifts: list[Drift],
     accuracy: Accuracy | None,
     coverage: Coverage,
-    usual: Usual,
-) -> list[Measure]:
-    """All that has a limit, whether it is passed or not.
-
-    Args:
-        usual: errors that are to be expected.
-    """
+    baseline: Baseline,
+) -> list[Check]:
+    """Checks everything that has a threshold and enough rides to be measured."""
     return [
-        *_of_drift(limits, drifts),
-        *(_of_errors(limits, accuracy, usual) if accuracy else ()),
-        *_of_coverage(limits, coverage),
+        *_drift_checks(thresholds, drifts),
+        *(_error_checks(thresholds, accuracy, baseline) if accuracy else ()),
+        *_coverage_checks(thresholds, coverage),
     ]
 
 
-def _of_drift(limits: Limits, drifts: list[Drift]) -> Iterator[Measure]:
+def _drift_checks(thresholds: Thresholds, drifts: list[Drift]) -> Iterator[Check]:
     for drift in drifts:
-        if drift.enough:
-            yield Measure(f"drift/psi/{drift.name}", drift.psi, limits.psi + drift.chance, "", drift.most)
+        if drift.has_enough_rides:
+            limit = thresholds.psi + drift.psi_noise
+            yield Check(f"drift/psi/{drift.name}", drift.psi, limit, detail=drift.largest_change)
 
 
-def _of_errors(limits: Limits, accuracy: Accuracy, usual: Usual) -> Iterator[Measure]:
-    if accuracy.rides < FEWEST_RIDES:
+def _error_checks(thresholds: Thresholds, accuracy: Accuracy, baseline: Baseline) -> Iterator[Check]:
+    if accuracy.rides < MIN_RIDES:
         return
-    most = limits.rmse_factor * usual.rmse + SIGMAS * accuracy.rmse_noise
-    if isfinite(most):
-        yield Measure("rmse", accuracy.overall.rmse, most, "minutes")
-    if isfinite(usual.bias):
+    limit = thresholds.rmse_factor * baseline.rmse + SIGMAS * accuracy.rmse_stderr
+    if isfinite(limit):
+        yield Check("rmse", accuracy.overall.rmse, limit, "minutes")
+    if isfinite(baseline.bias):
         bias = accuracy.overall.bias
-        most = limits.bias + SIGMAS * accuracy.bias_noise
-        what = f"predicted − actual was {usual.bias:+.2f}, is {bias:+.2f}"
-        yield Measure("bias", abs(bias - usual.bias), most, "minutes", what)
+        limit = thresholds.bias + SIGMAS * accuracy.bias_stderr
+        detail = f"predicted − actual was {baseline.bias:+.2f}, is {bias:+.2f}"
+        yield Check("bias", abs(bias - baseline.bias), limit, "minutes", detail)
 
 
-def _of_coverage(limits: Limits, coverage: Coverage) -> Iterator[Measure]:
-    if coverage.rides < FEWEST_RIDES:
+def _coverage_checks(thresholds: Thresholds, coverage: Coverage) -> Iterator[Check]:
+    if coverage.rides < MIN_RIDES:
         return
-    shares = {
-        "coverage/unseen_zones": (coverage.unseen_zones, limits.unseen_zones + coverage.expected_zones),
-        "coverage/unseen_pairs": (coverage.unseen_pairs, limits.unseen_pairs + coverage.expected_pairs),
-        "rejected": (coverage.rejected_share, limits.rejected + coverage.rejected_share_before),
-    }
-    for name, (share, most) in shares.items():
-        if isfinite(share) and isfinite(most):
-            noise = sqrt(max(most * (1 - most), 0) / coverage.rides)
-            yield Measure(name, share, most + SIGMAS * noise, "of the rides")
+    zones_limit = thresholds.unseen_zones + coverage.expected_unseen_zones
+    pairs_limit = thresholds.unseen_pairs + coverage.expected_unseen_pairs
+    rejected_limit = thresholds.rejected + coverage.reference_rejected_share
+    for name, share, limit in (
+        ("coverage/unseen_zones", coverage.unseen_zones, zones_limit),
+        ("coverage/unseen_pairs", coverage.unseen_pairs, pairs_limit),
+        ("rejected", coverage.rejected_share, rejected_limit),
+    ):
+        if isfinite(share) and isfinite(limit):
+            stderr = sqrt(max(limit * (1 - limit), 0) / coverage.rides)
+            yield Check(name, share, limit + SIGMAS * stderr, "of the rides")

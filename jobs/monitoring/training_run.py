@@ -1,4 +1,4 @@
-"""What the training of a model left in MLflow, for those who ask later whether it still fits."""
+"""Reads from MLflow how a model was trained: on which trips, and how well it did on held-out rides."""
 
 import tempfile
 from math import nan
@@ -8,43 +8,43 @@ from typing import NamedTuple
 import msgspec
 
 from functions.releases import Release
-from jobs.monitoring.thresholds import UNKNOWN, Usual
+from jobs.monitoring.thresholds import NO_BASELINE, Baseline
 from jobs.settings import Settings
 
 CLEANING = "cleaning.json"
-"""Artifact of a training run: which places were read, and what was kept of them."""
+"""Artifact of a training run that names the trips it read."""
 
 
-class Training(NamedTuple):
-    """What is known of how a model was trained; nothing, if another program did it."""
+class TrainingRun(NamedTuple):
+    """What is known of a model's training; the defaults if another program trained it."""
 
-    places: tuple[str, ...] = ()
-    """Of the trips that it learned from, as they were named then."""
-    held_out: Usual = UNKNOWN
-    """Its errors on rides that were held out."""
+    trips: tuple[str, ...] = ()
+    """URIs of the trips, as they were given to the training."""
+    held_out: Baseline = NO_BASELINE
+    """Errors on held-out rides."""
 
 
-def training_of(release: Release, settings: Settings) -> Training:
+def read_training_run(release: Release, settings: Settings) -> TrainingRun:
     """How a released model was trained.
 
     Raises:
         TrackingFailed: the tracking server does not answer.
     """
     if not release.run_id:
-        return Training()
-    # It takes seconds to import: a report without a tracking server does without.
+        return TrainingRun()
+    # MLflow takes seconds to import; a report without a tracking server does not need it.
     import mlflow.artifacts
     from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
 
-    from jobs.registry.tracking_server import reachable
+    from jobs.registry.tracking_server import connect
 
-    with reachable(settings):
+    with connect(settings):
         try:
             run = MlflowClient(settings.tracking_uri).get_run(release.run_id)
         except MlflowException as error:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                return Training()  # it was trained elsewhere
+                return TrainingRun()  # trained with another tracking server
             raise
         with tempfile.TemporaryDirectory() as folder:
             try:
@@ -52,8 +52,8 @@ def training_of(release: Release, settings: Settings) -> Training:
                     f"runs:/{release.run_id}/{CLEANING}", dst_path=folder, tracking_uri=settings.tracking_uri
                 )
                 cleaning = msgspec.json.decode(Path(file).read_bytes())
-            except (MlflowException, OSError):  # whichever store it is asked of
+            except (MlflowException, OSError):  # which one depends on the artifact store
                 cleaning = {}
     metrics = run.data.metrics
-    held_out = Usual(metrics.get("rmse", nan), metrics.get("bias", nan))
-    return Training(tuple(cleaning.get("trips", {}).get("places", ())), held_out)
+    held_out = Baseline(metrics.get("rmse", nan), metrics.get("bias", nan))
+    return TrainingRun(tuple(cleaning.get("trips", {}).get("places", ())), held_out)

@@ -1,4 +1,4 @@
-"""What goes into an archive or an image: what .gcloudignore and .dockerignore list, and its hash."""
+"""The files of an archive or image, from .gcloudignore or .dockerignore, and their hash."""
 
 import hashlib
 from pathlib import Path
@@ -6,48 +6,48 @@ from pathlib import Path
 from functions.errors import RidecastError
 
 HASH_DIGITS = 16
-"""Hexadecimal, of a SHA-256: enough that no two contents of one project meet."""
+"""Hexadecimal digits of a SHA-256: enough to avoid collisions within a project."""
 
 
-class NothingListed(RidecastError):
-    """There is no list, or a line of it names no file."""
+class ManifestError(RidecastError):
+    """There is no ignore file, or one of its lines matches no file."""
 
 
-def listed(ignore_file: str, folder: Path) -> list[str]:
-    """The files that an ignore file which leaves out everything else lets through.
+def list_files(ignore_file: str, folder: Path) -> list[str]:
+    """The files that an ignore file which excludes everything else includes again.
 
     Args:
-        ignore_file: its name. A line `!PATTERN` is for files, or for a folder with all that is in it but what
-            lines `**/NAME` leave out; one that ends with a slash only opens a folder for others.
-        folder: where it is, and what it is about.
+        ignore_file: its name. A line `!PATTERN` includes files, or a folder with all its contents except what
+            lines `**/NAME` exclude; one that ends with a slash only opens a folder for later lines.
+        folder: the folder that contains it.
 
     Returns:
-        Paths from `folder`, with `/`, in the order of their bytes.
+        Paths relative to `folder`, with `/`, in byte order.
 
     Raises:
-        NothingListed: something is missing or misspelt.
+        ManifestError: a file is missing, or a pattern matches nothing.
     """
     try:
         lines = (folder / ignore_file).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
-        raise NothingListed(f"{folder} has no {ignore_file}: this needs a checkout of Ridecast") from None
-    never = {line.removeprefix("**/") for line in lines if line.startswith("**/")}
-    found = set()
+        raise ManifestError(f"{folder} has no {ignore_file}: run this in a checkout of Ridecast") from None
+    excluded = {line.removeprefix("**/") for line in lines if line.startswith("**/")}
+    included: set[str] = set()
     for line in lines:
         if not line.startswith("!") or line.endswith("/"):
             continue
-        matched = list(folder.glob(line[1:].lstrip("/")))
-        files = [path for each in matched for path in (each.rglob("*") if each.is_dir() else [each])]
+        matches = list(folder.glob(line[1:].lstrip("/")))
+        files = [path for match in matches for path in (match.rglob("*") if match.is_dir() else [match])]
         names = {path.relative_to(folder) for path in files if path.is_file()}
-        names = {name for name in names if not never.intersection(name.parts)}
+        names = {name for name in names if not excluded.intersection(name.parts)}
         if not names:
-            raise NothingListed(f"{ignore_file} lets {line[1:]} through, but {folder} has no such file")
-        found |= {name.as_posix() for name in names}
-    return sorted(found)
+            raise ManifestError(f"{ignore_file} includes {line[1:]}, but {folder} has no such file")
+        included |= {name.as_posix() for name in names}
+    return sorted(included)
 
 
 def content_hash(files: list[str], folder: Path) -> str:
-    """The same for the same names and bytes, whatever the times, owners and order of the files."""
+    """A hash of names and contents, independent of the times, owners and order of the files."""
     digest = hashlib.sha256()
     for name in files:
         digest.update(f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n".encode())

@@ -1,34 +1,34 @@
-"""python -m jobs archive: the functions' source archive, named by its content."""
+"""The functions' source archive, named by its content."""
 
 import zipfile
 from pathlib import Path
 
-from jobs.packaging.manifest import content_hash, listed
+from jobs.packaging.manifest import content_hash, list_files
 
-LONG_AGO = (1980, 1, 1, 0, 0, 0)
-"""The time of every file: the first that a zip can tell."""
-READABLE = 0o100644 << 16
-"""The permissions of every file."""
+EPOCH = (1980, 1, 1, 0, 0, 0)
+"""Modification time of every entry: the earliest that a zip can store."""
+MODE = 0o100644 << 16
+"""Permissions of every entry."""
 UNIX = 3
-"""Who made it, whoever did."""
+"""Creating system of every entry, whatever the real one."""
 
 
-def write_archive(house: Path, folder: Path) -> Path:
-    """Writes what .gcloudignore of `house` lets through into `folder`/ridecast-HASH.zip.
+def write_archive(root: Path, folder: Path) -> Path:
+    """Writes the files that .gcloudignore of `root` includes to `folder`/ridecast-HASH.zip.
 
     The same content gives the same name and the same bytes on every machine. Nothing is compressed, because
-    zlib's bytes are not the same everywhere, and it is 200 KB.
+    zlib's output differs between versions, and the archive has only 200 KB.
 
     Raises:
-        NothingListed: a file that should be shipped is not there.
+        ManifestError: a file of the list is missing.
     """
-    files = listed(".gcloudignore", house)
+    files = list_files(".gcloudignore", root)
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"ridecast-{content_hash(files, house)}.zip"
-    unfinished = path.with_suffix(".part")
-    with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as archive:
+    path = folder / f"ridecast-{content_hash(files, root)}.zip"
+    part = path.with_suffix(".part")
+    with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
         for name in files:
-            entry = zipfile.ZipInfo(name, LONG_AGO)
-            entry.create_system, entry.external_attr = UNIX, READABLE
-            archive.writestr(entry, (house / name).read_bytes())
-    return unfinished.replace(path)
+            entry = zipfile.ZipInfo(name, EPOCH)
+            entry.create_system, entry.external_attr = UNIX, MODE
+            archive.writestr(entry, (root / name).read_bytes())
+    return part.replace(path)

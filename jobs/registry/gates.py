@@ -1,4 +1,4 @@
-"""The gates before promotion: what a candidate must show beside the champion, on the same rides."""
+"""Promotion gates: how a candidate must perform, next to the champion on the same held-out rides."""
 
 import time
 from dataclasses import dataclass
@@ -11,98 +11,99 @@ from functions.model import Model
 from functions.rides import Ride
 from jobs.trips.records import without_pickup_time
 
-TOLERANCE_MINUTES = 0.05
-"""By which a candidate's RMSE may exceed the champion's: 1% of it, which no rider would notice."""
-LARGEST_DIFFERENCE = 0.001
-"""Minutes between ONNX and scikit-learn on any one ride: no rider could tell them apart."""
-SLOWEST_MICROSECONDS = 500.0
-"""For one ride, features and model: a model slower than that would halve what a function answers."""
-LARGEST_MEGABYTES = 20.0
-"""Of a model's files, which every cold start downloads."""
+RMSE_TOLERANCE_MINUTES = 0.05
+"""By how much a candidate's RMSE may exceed the champion's: 1% of it, which no rider would notice."""
+MAX_PARITY_DIFFERENCE = 0.001
+"""Minutes between the ONNX and scikit-learn predictions for any one ride."""
+MAX_MICROSECONDS = 500.0
+"""Per ride, features and model: a slower model would halve the throughput of a function."""
+MAX_MEGABYTES = 20.0
+"""Size of all files of a model, which every cold start downloads."""
 
 TIMED_RIDES = 300
 
 
 @dataclass(frozen=True)
-class Measures:
-    """One version's figures on the held-out rides."""
+class VersionMetrics:
+    """Measurements of one model version on the held-out rides."""
 
     rmse: float
     """Minutes."""
     rmse_without_pickup_time: float
-    """Minutes, with the pick-up times taken away."""
+    """Minutes, with the pick-up times removed."""
     microseconds: float
-    """Median for one ride, features and model."""
+    """Median time to predict one ride, features and model."""
     megabytes: float
+    """Size of all its files."""
 
 
 @dataclass(frozen=True)
 class Gate:
-    """One thing that is asked of a candidate."""
+    """One requirement for a promotion, with the measured values as text."""
 
     name: str
     candidate: str
     champion: str
-    asked: str
+    threshold: str
     passed: bool
 
 
-def measure(model: Model, rides: RideColumns, minutes: npt.NDArray[np.float64]) -> Measures:
-    """A version's figures.
+def measure(model: Model, rides: RideColumns, minutes: npt.NDArray[np.float64]) -> VersionMetrics:
+    """Measures a version.
 
     Args:
-        rides, minutes: held-out rides and how long they took, [n] each.
+        rides, minutes: held-out rides and their actual durations, [n] each.
     """
-    return Measures(
+    return VersionMetrics(
         rmse=_rmse(model.predict(rides), minutes),
         rmse_without_pickup_time=_rmse(model.predict(without_pickup_time(rides)), minutes),
-        microseconds=_microseconds(model),
+        microseconds=_median_microseconds(model),
         megabytes=sum(file.size for file in model.release.files) / 1e6,
     )
 
 
-def judge(
-    candidate: Measures,
-    champion: Measures | None,
-    difference: float,
+def evaluate_gates(
+    candidate: VersionMetrics,
+    champion: VersionMetrics | None,
+    parity_difference: float,
     tolerance: float,
     *,
     gate_error: bool,
 ) -> list[Gate]:
-    """The gates, passed or not.
+    """Compares a candidate with the thresholds and the champion.
 
     Args:
-        champion: None where there is none beside whom the candidate could stand.
-        difference: largest between the candidate's ONNX and scikit-learn models, in minutes.
+        champion: None if there is no champion to compare with.
+        parity_difference: largest difference between its ONNX and scikit-learn models, in minutes.
         tolerance: minutes by which the candidate's RMSE may exceed the champion's.
-        gate_error: whether it is asked that it does not.
+        gate_error: whether to gate the RMSE at all.
     """
 
-    def gate(name: str, unit: str, ours: float, theirs: float, most: float) -> Gate:
+    def gate(name: str, unit: str, value: float, reference: float, limit: float) -> Gate:
         digits = 5 if unit == "min" else 1
         return Gate(
             name,
-            f"{ours:.{digits}f} {unit}",
-            f"{theirs:.{digits}f} {unit}" if np.isfinite(theirs) else "–",
-            f"≤ {most:.{digits}f} {unit}" if np.isfinite(most) else "–",
-            bool(ours <= most),  # false for NaN
+            f"{value:.{digits}f} {unit}",
+            f"{reference:.{digits}f} {unit}" if np.isfinite(reference) else "–",
+            f"≤ {limit:.{digits}f} {unit}" if np.isfinite(limit) else "–",
+            bool(value <= limit),  # false for NaN
         )
 
-    def error_gate(name: str, ours: float, theirs: float) -> Gate:
-        most = theirs + tolerance if gate_error and np.isfinite(theirs) else np.inf
-        return gate(name, "min", ours, theirs, most)
+    def error_gate(name: str, rmse: float, reference: float) -> Gate:
+        limit = reference + tolerance if gate_error and np.isfinite(reference) else np.inf
+        return gate(name, "min", rmse, reference, limit)
 
-    beside = champion or Measures(np.nan, np.nan, np.nan, np.nan)
+    reference = champion or VersionMetrics(np.nan, np.nan, np.nan, np.nan)
     return [
-        error_gate("RMSE", candidate.rmse, beside.rmse),
+        error_gate("RMSE", candidate.rmse, reference.rmse),
         error_gate(
             "RMSE without pick-up time",
             candidate.rmse_without_pickup_time,
-            beside.rmse_without_pickup_time,
+            reference.rmse_without_pickup_time,
         ),
-        gate("ONNX − scikit-learn", "min", difference, np.nan, LARGEST_DIFFERENCE),
-        gate("one ride", "µs", candidate.microseconds, beside.microseconds, SLOWEST_MICROSECONDS),
-        gate("size", "MB", candidate.megabytes, beside.megabytes, LARGEST_MEGABYTES),
+        gate("ONNX − scikit-learn", "min", parity_difference, np.nan, MAX_PARITY_DIFFERENCE),
+        gate("one ride", "µs", candidate.microseconds, reference.microseconds, MAX_MICROSECONDS),
+        gate("size", "MB", candidate.megabytes, reference.megabytes, MAX_MEGABYTES),
     ]
 
 
@@ -110,11 +111,11 @@ def _rmse(predicted: npt.NDArray[np.float64], actual: npt.NDArray[np.float64]) -
     return float(np.sqrt(np.mean((predicted - actual) ** 2)))
 
 
-def _microseconds(model: Model) -> float:
+def _median_microseconds(model: Model) -> float:
     ride = Ride(130, 205, 3.66)
-    times = []
+    seconds = []
     for _ in range(TIMED_RIDES):
-        began = time.perf_counter()
+        start = time.perf_counter()
         model.predict(ride_columns([ride]))
-        times.append(time.perf_counter() - began)
-    return float(np.median(times)) * 1e6
+        seconds.append(time.perf_counter() - start)
+    return float(np.median(seconds)) * 1e6

@@ -1,59 +1,57 @@
-"""The model bucket: `gs://…` or a folder, whichever MODEL_BUCKET says."""
+"""Files in the model store, `gs://…` or a folder: release pointers and the manifests of models."""
 
 import hashlib
 from pathlib import Path
 
-from functions.artifacts import LARGEST_FILE, read_file, storage_client
+from functions.artifacts import MAX_FILE_BYTES, read_file, storage_client
 from functions.errors import RidecastError
 from functions.releases import ReleasedFile
-from jobs.storage.files import blob_at, writing
+from jobs.storage.atomic import atomic_write
+from jobs.storage.gcs import blob_at, split_uri
 
 
-class BucketError(RidecastError):
-    """The bucket cannot be read or written as asked."""
+class EmptyModelFolder(RidecastError):
+    """A model's folder has no files."""
 
 
-def write_whole(place: str, content: bytes) -> None:
-    """Writes a file so that readers see the old one or the new one, never a part.
+def atomic_write_bytes(uri: str, content: bytes) -> None:
+    """Writes a file at once: readers see the old content or the new one.
 
     Args:
-        place: `gs://BUCKET/NAME`, whose uploads are atomic, or a path.
+        uri: a path or `gs://BUCKET/NAME`, where it becomes JSON that no proxy caches.
     """
-    if place.startswith("gs://"):
-        blob = blob_at(place)
-        blob.cache_control = "no-store"  # a cached pointer would hold functions back
+    if uri.startswith("gs://"):
+        blob = blob_at(uri)
+        blob.cache_control = "no-store"  # with a cached pointer, functions would keep the previous model
         blob.upload_from_string(content, content_type="application/json")
         return
-    with writing(place) as file:
+    with atomic_write(uri) as file:
         file.write(content)
 
 
-def take_stock(location: str) -> tuple[ReleasedFile, ...]:
-    """Every file of a model's folder with its size and SHA-256.
+def build_manifest(location: str) -> tuple[ReleasedFile, ...]:
+    """All files of a model's folder with their sizes and SHA-256 digests, sorted by path.
 
     Args:
-        location: `gs://BUCKET/FOLDER` or a path.
+        location: a path or `gs://BUCKET/FOLDER`.
 
     Raises:
-        BucketError: the folder is empty.
-        ModelUnavailable: a file of it cannot be read.
+        EmptyModelFolder: the folder has no files.
+        ModelUnavailable: a file cannot be read.
     """
-    names = _names(location)
-    if not names:
-        raise BucketError(f"{location} holds no files: is it a model's folder?")
-    stock = []
-    for name in names:
-        content = read_file(location, name, LARGEST_FILE)
-        stock.append(ReleasedFile(name, len(content), hashlib.sha256(content).hexdigest()))
-    return tuple(stock)
-
-
-def _names(location: str) -> list[str]:
-    """Relative paths of a folder's files, sorted."""
     if location.startswith("gs://"):
-        bucket, _, folder = location.removeprefix("gs://").partition("/")
+        bucket, folder = split_uri(location)
         prefix = f"{folder}/"
+        # Not list_objects: Google's own errors pass, which `connect` reports as retryable failures.
         blobs = storage_client().list_blobs(bucket, prefix=prefix)
-        return sorted(blob.name.removeprefix(prefix) for blob in blobs)
-    root = Path(location)
-    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+        paths = sorted(blob.name.removeprefix(prefix) for blob in blobs)
+    else:
+        root = Path(location)
+        paths = sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+    if not paths:
+        raise EmptyModelFolder(f"{location} contains no files: is it a model's folder?")
+    manifest = []
+    for path in paths:
+        content = read_file(location, path, MAX_FILE_BYTES)
+        manifest.append(ReleasedFile(path, len(content), hashlib.sha256(content).hexdigest()))
+    return tuple(manifest)

@@ -1,26 +1,26 @@
-"""python -m jobs sync: the release pointer follows the alias that was moved in MLflow's own pages."""
+"""Makes the release pointer follow an alias that was moved in the MLflow UI."""
 
 from functions.model import load_model
-from jobs.registry.model_versions import Registry
-from jobs.registry.release_pointer import point_at, pointed_at
+from jobs.registry.model_versions import ModelRegistry
+from jobs.registry.release_pointer import read_pointer, write_pointer
 from jobs.settings import ALIAS, Settings
 
 
 def sync(settings: Settings, name: str) -> str:
-    """Writes the pointer if it names another version than the alias; tells what was done.
+    """Updates the pointer if it differs from the aliased version; returns what was done, in one line.
 
     Raises:
-        RidecastError: there is no such version, or it does not load; the pointer is as it was.
+        RidecastError: the version cannot be read or does not load; the pointer is unchanged.
     """
-    registry = Registry(settings.tracking_uri, name)
-    version = registry.aliased(ALIAS)
+    registry = ModelRegistry(settings.tracking_uri, name)
+    version = registry.version_by_alias(ALIAS)
     if version is None:
-        # A clock runs this, and before the first promotion there is nothing wrong.
+        # Not an error: this is run on a schedule, also before the first promotion.
         return f"no version of {name} has the alias {ALIAS}, so there is nothing to follow: promote one first"
     pointer = settings.pointer(name)
     release = registry.release(version)
-    if release == pointed_at(pointer):
+    if release == read_pointer(pointer):
         return f"{pointer} already names version {version}"
     load_model(release)
-    point_at(pointer, release)
+    write_pointer(pointer, release)
     return f"{pointer} now names version {version}"

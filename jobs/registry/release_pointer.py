@@ -1,4 +1,4 @@
-"""The release pointer that the functions follow: where it is, what it says, and how it is moved."""
+"""The release pointer, a JSON file that names the release which the functions serve."""
 
 import os
 from collections.abc import Mapping
@@ -6,52 +6,56 @@ from collections.abc import Mapping
 from functions.errors import ModelUnavailable, SettingsError
 from functions.releases import Release, encode_release
 from functions.resolver import resolve
-from jobs.registry.model_store import write_whole
+from jobs.registry.model_store import atomic_write_bytes
 from jobs.settings import MODEL_NAME, Settings
 
 
 def find_release(uri: str, environ: Mapping[str, str] = os.environ) -> Release:
-    """The release that a URI names; the champion's if it is empty.
+    """Resolves a model URI to a release; without a URI, the champion's.
+
+    Args:
+        uri: a release pointer, a model's folder, `models:/NAME@ALIAS`, `models:/NAME/VERSION` or empty.
+        environ: MODEL_BUCKET, MLFLOW_TRACKING_URI and MLFLOW_TRACKING_TOKEN are read from it.
 
     Raises:
-        SettingsError: the environment does not say where.
-        ModelUnavailable, TrackingFailed, NoSuchVersion: there is none, or its store does not answer.
+        SettingsError: a required variable is not set.
+        ModelUnavailable, TrackingFailed, VersionNotFound: there is no such release, or it cannot be read.
     """
     tracking, bucket = environ.get("MLFLOW_TRACKING_URI", ""), environ.get("MODEL_BUCKET", "")
     if not uri:
-        return resolve(champion(environ))
+        return resolve(champion_pointer(environ))
     if uri.startswith("models:") and not tracking:
-        raise SettingsError(f"{uri} is asked of MLflow, and MLFLOW_TRACKING_URI is not set")
+        raise SettingsError(f"{uri} is in the MLflow registry: set MLFLOW_TRACKING_URI to its address")
     if uri.startswith("models:") and not tracking.startswith(("http://", "https://")):
-        # MLflow takes seconds to import; it knows databases, where the functions ask a server.
-        from jobs.registry.model_versions import release_of
-        from jobs.registry.tracking_server import reachable
+        # Only a database needs MLflow, which takes seconds to import: a server is queried over HTTP.
+        from jobs.registry.model_versions import release_from_registry
+        from jobs.registry.tracking_server import connect
 
-        with reachable(Settings(tracking, bucket)):
-            return release_of(uri, tracking)
+        with connect(Settings(tracking, bucket)):
+            return release_from_registry(uri, tracking)
     return resolve(uri, tracking, environ.get("MLFLOW_TRACKING_TOKEN", ""))
 
 
-def champion(environ: Mapping[str, str] = os.environ) -> str:
-    """The address of the champion's release pointer.
+def champion_pointer(environ: Mapping[str, str] = os.environ) -> str:
+    """Path or `gs://` URI of the champion's release pointer.
 
     Raises:
-        SettingsError: the environment does not say where.
+        SettingsError: MODEL_BUCKET is not set.
     """
     bucket = environ.get("MODEL_BUCKET", "")
     if not bucket:
-        raise SettingsError("which model? Give --model, or set MODEL_BUCKET to where releases are")
+        raise SettingsError("no model given: give --model, or set MODEL_BUCKET to where the releases are")
     return Settings("", bucket.rstrip("/")).pointer(MODEL_NAME)
 
 
-def pointed_at(pointer: str) -> Release | None:
-    """What a release pointer says now; None where there is none."""
+def read_pointer(pointer: str) -> Release | None:
+    """The release that a pointer names; None if it cannot be read."""
     try:
         return resolve(pointer)
     except ModelUnavailable:
         return None
 
 
-def point_at(pointer: str, release: Release) -> None:
-    """Points the functions at a release; they take it up at their next look."""
-    write_whole(pointer, encode_release(release))
+def write_pointer(pointer: str, release: Release) -> None:
+    """Makes a pointer name a release; the functions load it at their next refresh."""
+    atomic_write_bytes(pointer, encode_release(release))

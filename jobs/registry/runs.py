@@ -1,4 +1,4 @@
-"""A training in MLflow: its run, what is logged there, and the registered version."""
+"""Training runs in MLflow: logging models and registering them as versions."""
 
 import logging
 import os
@@ -19,9 +19,9 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
 from sklearn.pipeline import Pipeline
 
-from functions.mlmodel import Target
+from functions.mlmodel import PredictionTarget
 from jobs.registry.model_versions import SCIKIT_LEARN
-from jobs.registry.tracking_server import reachable
+from jobs.registry.tracking_server import connect
 from jobs.settings import Settings
 
 ONNX = "onnx"
@@ -29,24 +29,24 @@ ONNX = "onnx"
 
 @contextmanager
 def tracked_run(settings: Settings, experiment: str) -> Iterator[str]:
-    """A run under way, which ends with the body: its id.
+    """Starts an MLflow run that ends with the body; yields its id.
 
-    A new experiment keeps its artifacts in the model bucket.
+    A new experiment stores its artifacts in the model bucket.
 
     Raises:
-        TrackingFailed: the tracking server or the bucket refuses, here or in the body.
+        TrackingFailed: the tracking server or the bucket failed, here or in the body.
     """
-    _quieten()
-    with reachable(settings):
+    _silence_mlflow()
+    with connect(settings):
         mlflow.set_tracking_uri(settings.tracking_uri)
         mlflow.set_registry_uri(settings.tracking_uri)
-        known = mlflow.get_experiment_by_name(experiment)
-        identity = (
-            known.experiment_id
-            if known
-            else mlflow.create_experiment(experiment, artifact_location=_artifacts(settings.bucket))
+        existing = mlflow.get_experiment_by_name(experiment)
+        experiment_id = (
+            existing.experiment_id
+            if existing
+            else mlflow.create_experiment(experiment, artifact_location=_artifact_location(settings.bucket))
         )
-        with mlflow.start_run(experiment_id=identity) as run:
+        with mlflow.start_run(experiment_id=experiment_id) as run:
             yield run.info.run_id
 
 
@@ -54,13 +54,13 @@ def log_scikit_learn(
     pipeline: Pipeline,
     signature: ModelSignature,
     example: pd.DataFrame,
-    target: Target,
+    target: PredictionTarget,
     method: str = "predict",
 ) -> None:
-    """The pipeline as it was fitted, in a file that runs no code.
+    """Logs a fitted pipeline in the skops format, which runs no code when loaded.
 
     Args:
-        method: of the pipeline, which MLflow's own server calls.
+        method: the method of the pipeline that MLflow's own server calls.
     """
     mlflow.sklearn.log_model(
         pipeline,
@@ -75,13 +75,13 @@ def log_scikit_learn(
     )
 
 
-def log_onnx(graph: onnx.ModelProto, inputs: Schema, example: pd.DataFrame, target: Target) -> str:
-    """The model as it is served: its address.
+def log_onnx(graph: onnx.ModelProto, inputs: Schema, example: pd.DataFrame, target: PredictionTarget) -> str:
+    """Logs the model that is served; returns its MLflow URI.
 
     Args:
-        inputs: named columns; all of them in one matrix, or each an input of the graph.
-        example: rows of these, on which the model is tried wherever it is loaded.
-        target: what the functions and the batch job say and check about the model's numbers.
+        inputs: named columns, either one matrix for all of them or one graph input for each.
+        example: rows of these columns; whoever loads the model predicts them as a self-test.
+        target: name, unit and limits of the predictions, which the functions and the batch job use.
     """
     logged = mlflow.onnx.log_model(
         graph,
@@ -96,12 +96,12 @@ def log_onnx(graph: onnx.ModelProto, inputs: Schema, example: pd.DataFrame, targ
     return str(logged.model_uri)
 
 
-def register(model: str, name: str, tags: dict[str, str]) -> int:
-    """The number of the new version of `name`."""
-    return int(mlflow.register_model(model, name, tags=tags).version)
+def register(model_uri: str, name: str, tags: dict[str, str]) -> int:
+    """Registers a logged model as a new version of `name`; returns the version number."""
+    return int(mlflow.register_model(model_uri, name, tags=tags).version)
 
 
-def _artifacts(bucket: str) -> str:
+def _artifact_location(bucket: str) -> str:
     if bucket.startswith("gs://"):
         return f"{bucket}/mlflow"
     return (Path(bucket).absolute() / "mlflow").as_uri()
@@ -111,8 +111,8 @@ def _pinned(*packages: str) -> list[str]:
     return [f"{package}=={version(package)}" for package in packages]
 
 
-def _quieten() -> None:
-    """What MLflow tells about itself is not what the one who trains wants to read."""
+def _silence_mlflow() -> None:
+    """Silences MLflow's own log output."""
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""The tracking server and the bucket, or one sentence that says which of them does not answer."""
+"""Connects to MLflow and the model bucket, and fails fast with a readable error."""
 
 import os
 from collections.abc import Iterator
@@ -11,31 +11,32 @@ from google.auth.exceptions import GoogleAuthError
 from mlflow.exceptions import MlflowException
 
 from functions.errors import RidecastError
-from jobs.identity_token import NoToken, fetch_identity_token
+from jobs.identity_token import TokenUnavailable, fetch_identity_token
 from jobs.settings import Settings
 
 TOKEN = "MLFLOW_TRACKING_TOKEN"  # noqa: S105  # a name
 _CREDENTIALS = (TOKEN, "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_AUTH")
-ANSWER_SECONDS = 60.0
-"""A server that had scaled to zero takes its time."""
+TIMEOUT_SECONDS = 60.0
+"""Enough for a server on Cloud Run that has scaled to zero."""
 
 
 class TrackingFailed(RidecastError):
-    """The tracking server or the bucket did not do as asked."""
+    """The tracking server or the model bucket refused, failed or could not be reached."""
 
 
 @contextmanager
-def reachable(settings: Settings) -> Iterator[None]:
-    """For work with both.
+def connect(settings: Settings) -> Iterator[None]:
+    """Checks the tracking server, authenticates to it, and translates the errors of the body.
 
-    A server on Cloud Run is shown the token of this machine's service account, unless there is another.
+    A server on Cloud Run gets the identity token of this machine's service account, unless other credentials
+    are set.
 
     Raises:
-        TrackingFailed: one of them refuses, here or in the body.
+        TrackingFailed: the tracking server or the bucket failed, here or in the body.
     """
-    _knock(settings.tracking_uri)
+    _health_check(settings.tracking_uri)
     try:
-        with _introduced(settings.tracking_uri):
+        with _authenticated(settings.tracking_uri):
             yield
     except (MlflowException, GoogleAPIError, GoogleAuthError) as error:
         raise TrackingFailed(
@@ -44,17 +45,17 @@ def reachable(settings: Settings) -> Iterator[None]:
 
 
 @contextmanager
-def _introduced(tracking_uri: str) -> Iterator[None]:
+def _authenticated(tracking_uri: str) -> Iterator[None]:
     host = urlsplit(tracking_uri).hostname or ""
     if not host.endswith(".run.app") or any(name in os.environ for name in _CREDENTIALS):
         yield
         return
     try:
-        # Where MLflow's client looks for it at each request.
+        # MLflow's client reads it at each request.
         os.environ[TOKEN] = fetch_identity_token(tracking_uri.rstrip("/"))
-    except NoToken as error:
+    except TokenUnavailable as error:
         raise TrackingFailed(
-            f"{error}; on a machine of your own run `gcloud run services proxy SERVICE` and set "
+            f"{error}; on your own machine, run `gcloud run services proxy SERVICE` and set "
             "MLFLOW_TRACKING_URI to the address that it prints"
         ) from error
     try:
@@ -63,12 +64,12 @@ def _introduced(tracking_uri: str) -> Iterator[None]:
         del os.environ[TOKEN]
 
 
-def _knock(tracking_uri: str) -> None:
-    """Raises TrackingFailed at once where MLflow's own client would try again for minutes."""
+def _health_check(tracking_uri: str) -> None:
+    """Raises TrackingFailed at once, where MLflow's own client would retry for minutes."""
     if not tracking_uri.startswith(("http://", "https://")):
         return
     try:
-        requests.get(f"{tracking_uri}/health", timeout=ANSWER_SECONDS)
+        requests.get(f"{tracking_uri}/health", timeout=TIMEOUT_SECONDS)
     except requests.RequestException as error:
         raise TrackingFailed(
             f"no MLflow server answers at {tracking_uri}: start one, or set MLFLOW_TRACKING_URI to another"

@@ -1,4 +1,4 @@
-"""Read → predict on all cores → write, in the order of the file, never much of it in memory."""
+"""Read → predict on all cores → write, in the file's order and with little of it in memory."""
 
 import os
 from collections import Counter, deque
@@ -10,94 +10,102 @@ import numpy as np
 import pyarrow as pa
 
 from functions.model import Model
-from jobs.scoring.layout import Output
-from jobs.scoring.protocols import Subject
-from jobs.scoring.stats import Outcome
-from jobs.storage.files import trouble_with
-from jobs.storage.parquet_writer import writing_parquet
+from jobs.scoring.layout import OutputFiles
+from jobs.scoring.protocols import RowSource
+from jobs.scoring.stats import ScoringStats
+from jobs.storage.errors import translate_errors
+from jobs.storage.parquet_writer import open_parquet_writer
 
 BATCH_ROWS = 1 << 14
-"""A tenth of a second's work of one core; small months then still keep all cores busy."""
+"""A tenth of a second's work for one core, so that small months still keep all cores busy."""
 AHEAD = 2
-"""Batches read before a core is free for them."""
-IMPLAUSIBLE = "the model's number cannot be"
+"""Batches that are read before a core is free for them."""
+IMPLAUSIBLE = "the model predicted an impossible value"
 NO_FAULT = -1
 CORES = os.cpu_count() or 1
 
 
-class Scored(NamedTuple):
-    """What became of a batch."""
+class ScoredBatch(NamedTuple):
+    """The output rows of a batch, and their statistics."""
 
     predicted: pa.RecordBatch
     rejected: pa.RecordBatch
-    outcome: Outcome
+    stats: ScoringStats
 
 
-def score(subject: Subject, model: Model, output: Output, watch: Callable[[Outcome], object]) -> Outcome:
+def score_rows(
+    source: RowSource, model: Model, output: OutputFiles, on_progress: Callable[[ScoringStats], object]
+) -> ScoringStats:
     """Predicts every row that can be predicted; the others are written with the reason.
 
-    Readers see each file whole, or what was there before: first the rejected rows are there, a moment later
-    the predictions, and with them the run is finished.
+    Readers see each file complete, or as it was before. The rejected rows appear first and the predictions a
+    moment later; a run is finished when its predictions are there.
 
     Args:
-        watch: is told, batch by batch, what has been written so far.
+        on_progress: called after each batch with the statistics of all rows written so far.
 
     Raises:
-        FileAccessError: the input is damaged, or the output cannot be written; what was there before stays.
+        FileAccessError: the input is damaged or the output cannot be written; existing output stays.
         ModelUnavailable: the model failed.
     """
-    outcome = Outcome()
-    with writing_parquet(output.predictions) as predictions, writing_parquet(output.rejected) as rejections:
-        for scored in _in_order(subject, model):
+    stats = ScoringStats()
+    with (
+        open_parquet_writer(output.predictions) as predictions,
+        open_parquet_writer(output.rejected) as rejections,
+    ):
+        for scored in _scored_batches(source, model):
             predictions.write(scored.predicted)
             rejections.write(scored.rejected)
-            outcome.add(scored.outcome)
-            watch(outcome)
-        # Both are whole before either is there.
+            stats.add(scored.stats)
+            on_progress(stats)
+        # Complete both files before either becomes visible.
         predictions.close()
         rejections.close()
-    return outcome
+    return stats
 
 
-def _in_order(subject: Subject, model: Model) -> Iterator[Scored]:
-    pending: deque[Future[Scored]] = deque()
-    first = 0
-    # Threads: onnxruntime and Arrow work without Python's lock. One call of the model uses one core, so
-    # that its sums have the same bits as in a function.
+def _scored_batches(source: RowSource, model: Model) -> Iterator[ScoredBatch]:
+    pending: deque[Future[ScoredBatch]] = deque()
+    first_row = 0
+    # Threads: onnxruntime and Arrow release the GIL. One call of the model uses one core, so that
+    # its sums have the same bits as in a function.
     with ThreadPoolExecutor(CORES) as pool:
-        for batch in subject.batches(BATCH_ROWS):
-            pending.append(pool.submit(score_batch, subject, model, batch, first))
-            first += batch.num_rows
+        for batch in source.batches(BATCH_ROWS):
+            pending.append(pool.submit(score_batch, source, model, batch, first_row))
+            first_row += batch.num_rows
             if len(pending) == CORES + AHEAD:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
 
 
-def score_batch(subject: Subject, model: Model, batch: pa.RecordBatch, first: int) -> Scored:
+def score_batch(source: RowSource, model: Model, batch: pa.RecordBatch, first_row: int) -> ScoredBatch:
     """Predicts the rows of a batch that can be predicted.
 
     Args:
-        first: where the batch begins in the file.
+        first_row: index of the batch's first row in the file.
 
     Raises:
         FileAccessError: the batch is damaged.
         ModelUnavailable: the model failed.
     """
-    with trouble_with(subject.place):
-        judged = subject.judge(batch, first)
-        faults = [*judged.faults, IMPLAUSIBLE]
+    with translate_errors(source.uri):
+        validated = source.validate(batch, first_row)
+        reasons = [*validated.faults, IMPLAUSIBLE]
         fault = np.full(batch.num_rows, NO_FAULT)
-        for number, mask in reversed(list(enumerate(judged.faults.values()))):
+        for number, mask in reversed(list(enumerate(validated.faults.values()))):
             fault[mask] = number
         usable = np.flatnonzero(fault == NO_FAULT)
-        numbers = model.score(judged.table(usable), len(usable))
-        plausible = model.plausible(numbers)
-        fault[usable[~plausible]] = faults.index(IMPLAUSIBLE)
+        scores = model.score(validated.model_input(usable), len(usable))
+        plausible = model.plausible(scores)
+        fault[usable[~plausible]] = reasons.index(IMPLAUSIBLE)
 
-        kept, rejected = usable[plausible], np.flatnonzero(fault != NO_FAULT)
-        outcome = Outcome.of(numbers[plausible], judged.actual(kept))
-        reasons = pa.array(faults).take(pa.array(fault[rejected]))
-        outcome.rejected = Counter(reasons.to_pylist())
-        outcome.mended = Counter({what: int(mask[kept].sum()) for what, mask in judged.mended.items()})
-        return Scored(judged.predicted(kept, numbers[plausible]), judged.rejected(rejected, reasons), outcome)
+        predicted, rejected = usable[plausible], np.flatnonzero(fault != NO_FAULT)
+        predictions = scores[plausible]
+        stats = ScoringStats.of(predictions, validated.actual(predicted))
+        row_reasons = pa.array(reasons).take(pa.array(fault[rejected]))
+        stats.rejected = Counter(row_reasons.to_pylist())
+        for what, mask in validated.repaired.items():
+            stats.repaired[what] = int(mask[predicted].sum())
+        rejected_rows = validated.rejected(rejected, row_reasons)
+        return ScoredBatch(validated.predicted(predicted, predictions), rejected_rows, stats)

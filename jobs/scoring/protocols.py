@@ -1,4 +1,4 @@
-"""What rows are, as far as scoring needs to know."""
+"""The rows of a file, as far as scoring needs to know them."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
@@ -7,69 +7,71 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-Numbers = npt.NDArray[np.float64]
+from functions.model import FloatArray
+
 Mask = npt.NDArray[np.bool_]
-Places = npt.NDArray[np.int64]
+RowIndices = npt.NDArray[np.int64]
+"""Indices of rows in their batch."""
 
 
-class Judged(Protocol):
-    """The rows of a batch, judged one by one."""
+class ValidatedBatch(Protocol):
+    """A batch whose rows have been checked one by one."""
 
     @property
     def faults(self) -> Mapping[str, Mask]:
-        """What can be wrong with a row → the rows with which it is; these are not predicted."""
+        """Reason → the rows, [batch], that cannot be predicted because of it."""
 
     @property
-    def mended(self) -> Mapping[str, Mask]:
-        """What was taken as unknown, because it cannot be → the rows with which that was so."""
+    def repaired(self) -> Mapping[str, Mask]:
+        """Impossible value → the rows, [batch], in which it was replaced by "unknown"."""
 
-    def table(self, places: Places) -> Mapping[str, npt.NDArray[Any]]:
-        """Rows as a model takes them: columns by name."""
+    def model_input(self, indices: RowIndices) -> Mapping[str, npt.NDArray[Any]]:
+        """The model's columns, by name, [n] each."""
 
-    def predicted(self, places: Places, numbers: Numbers) -> pa.RecordBatch:
-        """Rows with their predictions: what is written."""
+    def predicted(self, indices: RowIndices, predictions: FloatArray) -> pa.RecordBatch:
+        """The output rows: the rows with their predictions, [n]."""
 
-    def rejected(self, places: Places, reasons: pa.Array) -> pa.RecordBatch:
-        """Rows that cannot be predicted, as they came, each with its reason."""
+    def rejected(self, indices: RowIndices, reasons: pa.Array) -> pa.RecordBatch:
+        """Rows that cannot be predicted, exactly as read, each with its reason, [n]."""
 
-    def actual(self, places: Places) -> Numbers:
-        """What the rows' target really was; NaN where nobody knows."""
+    def actual(self, indices: RowIndices) -> FloatArray:
+        """The true values of the target, [n]; NaN where unknown."""
 
 
-class Subject(Protocol):
+class RowSource(Protocol):
     """An open file of rows of one kind."""
 
     @property
-    def place(self) -> str:
-        """Where it is."""
+    def uri(self) -> str:
+        """The file: a path, `gs://` or `https://`."""
 
     @property
     def rows(self) -> int:
-        """In the whole file."""
+        """Number of rows in the file."""
 
     @property
     def source_columns(self) -> list[str]:
-        """Those of the file that are read."""
+        """The columns of the file that are read."""
 
     @property
     def partition(self) -> tuple[str, ...]:
-        """Folders in which the predictions of this file belong, `("taxi_type=green", …)`."""
+        """The folders for the predictions of this file, such as `("taxi_type=green", …)`."""
 
     def batches(self, rows: int) -> Iterator[pa.RecordBatch]:
-        """The rows in their order, at most so many at a time, at least one batch.
+        """The rows in the file's order, at most `rows` at a time; at least one batch.
 
         Raises:
             FileAccessError: the file is damaged.
         """
 
-    def judge(self, batch: pa.RecordBatch, first: int) -> Judged:
-        """A batch's rows.
+    def validate(self, batch: pa.RecordBatch, first_row: int) -> ValidatedBatch:
+        """Checks the rows of a batch.
 
         Args:
-            first: where the batch begins in the file.
+            first_row: index of the batch's first row in the file.
         """
 
 
-def only(batch: pa.RecordBatch, places: Places) -> pa.RecordBatch:
-    """These rows of a batch; the batch itself if these are all."""
-    return batch if len(places) == batch.num_rows else batch.take(pa.array(places))
+def take_rows(batch: pa.RecordBatch, indices: RowIndices) -> pa.RecordBatch:
+    """These rows of a batch; the batch itself, not a copy, if these are all rows."""
+    return batch if len(indices) == batch.num_rows else batch.take(pa.array(indices))

@@ -1,53 +1,46 @@
-"""What became of rows: counts, means and errors, which add up over batches."""
+"""Statistics of scored rows: counts, means and errors, which add up over batches."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from math import sqrt
 from typing import Self
 
 import numpy as np
 
-from jobs.scoring.protocols import Numbers
+from functions.model import FloatArray
 
 
 @dataclass
-class Outcome:
-    """Of the rows so far: rows = predicted + rejected."""
+class ScoringStats:
+    """Counts and sums over scored rows; rows = predicted + rejected."""
 
     predicted: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
-    """Reason → rows."""
-    mended: Counter[str] = field(default_factory=Counter)
-    """What was taken as unknown → predicted rows."""
-    total: float = 0.0
-    """Sum of the predictions."""
+    """Reason → number of rows."""
+    repaired: Counter[str] = field(default_factory=Counter)
+    """Impossible value that was replaced by "unknown" → number of predicted rows."""
+    prediction_sum: float = 0.0
     compared: int = 0
-    """Predicted rows whose target is known."""
-    off: float = 0.0
-    squared: float = 0.0
-    """Sums over these of the absolute and the squared differences."""
+    """Number of predicted rows whose actual value is known; the next two sum over these."""
+    absolute_error_sum: float = 0.0
+    squared_error_sum: float = 0.0
 
     @classmethod
-    def of(cls, numbers: Numbers, actual: Numbers) -> Self:
-        """Of predicted rows, [n] each; NaN where nobody knows what was."""
-        diff = (actual - numbers)[~np.isnan(actual)]
+    def of(cls, predictions: FloatArray, actual: FloatArray) -> Self:
+        """Statistics of predicted rows, [n] each; `actual` is NaN where unknown."""
+        diff = (actual - predictions)[~np.isnan(actual)]
         return cls(
-            predicted=len(numbers),
-            total=float(numbers.sum()),
+            predicted=len(predictions),
+            prediction_sum=float(predictions.sum()),
             compared=len(diff),
-            off=float(np.abs(diff).sum()),
-            squared=float((diff**2).sum()),
+            absolute_error_sum=float(np.abs(diff).sum()),
+            squared_error_sum=float((diff**2).sum()),
         )
 
-    def add(self, other: "Outcome") -> None:
-        """Takes in what became of other rows."""
-        self.predicted += other.predicted
-        self.rejected += other.rejected
-        self.mended += other.mended
-        self.total += other.total
-        self.compared += other.compared
-        self.off += other.off
-        self.squared += other.squared
+    def add(self, other: "ScoringStats") -> None:
+        """Adds the statistics of other rows."""
+        for name in (each.name for each in fields(self)):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
 
     @property
     def rows(self) -> int:
@@ -55,15 +48,15 @@ class Outcome:
 
     @property
     def mean(self) -> float:
-        """Of the predictions; NaN if there are none."""
-        return self.total / self.predicted if self.predicted else float("nan")
+        """Mean prediction; NaN if there is none."""
+        return self.prediction_sum / self.predicted if self.predicted else float("nan")
 
     @property
     def mae(self) -> float:
-        """Mean absolute error; NaN where nothing is known."""
-        return self.off / self.compared if self.compared else float("nan")
+        """Mean absolute error; NaN if no actual value is known."""
+        return self.absolute_error_sum / self.compared if self.compared else float("nan")
 
     @property
     def rmse(self) -> float:
-        """Root of the mean squared error; NaN where nothing is known."""
-        return sqrt(self.squared / self.compared) if self.compared else float("nan")
+        """Root mean squared error; NaN if no actual value is known."""
+        return sqrt(self.squared_error_sum / self.compared) if self.compared else float("nan")

@@ -1,4 +1,4 @@
-"""Rows of any table whose columns a model takes."""
+"""Any table that has the model's columns, as rows to score."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
@@ -8,50 +8,51 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from functions.model import Model
-from jobs.scoring.layout import fit
-from jobs.scoring.protocols import Mask, Numbers, Places, only
-from jobs.storage.files import FileAccessError, name_of
-from jobs.storage.parquet import ParquetSource, is_number, is_text, numbers_of
+from functions.model import FloatArray, Model
+from jobs.scoring.layout import safe_name
+from jobs.scoring.protocols import Mask, RowIndices, take_rows
+from jobs.storage.errors import FileAccessError
+from jobs.storage.files import basename
+from jobs.storage.parquet import ParquetSource, is_number, is_text, to_float64
 
 VERSION, REASON, INPUT = "model_version", "reason", "input"
-"""Columns that are added; the last is a folder's name, which readers of the layout take for a column."""
+"""Columns that scoring adds; the last is in a folder's name, which readers of the layout see as a column."""
 TEXT = "string"
-_KNOW_NAN = ("float", "double")
-"""MLflow's types that have a value for what is not known."""
-_LARGEST = {"boolean": 1.0, "integer": 2.0**31 - 1, "long": 2.0**53}
-"""MLflow's types of whole numbers, with the largest that comes to the model as it is; others are none."""
+_NULLABLE = ("float", "double")
+"""MLflow's types that can represent a missing value, as NaN."""
+_MAX_EXACT = {"boolean": 1.0, "integer": 2.0**31 - 1, "long": 2.0**53}
+"""MLflow's integer types → the largest value that reaches the model unchanged."""
 
 
-class ScoredTable:
-    """A file whose columns have the names of the model's."""
+class TableSource:
+    """An open file that has a column for each of the model's."""
 
     def __init__(self, source: ParquetSource, model: Model) -> None:
-        """Raises FileAccessError where a column has a type that the model cannot take, or a name that is added."""
-        self.place, self.rows = source.place, source.rows
+        """Raises FileAccessError if a column has an unsuitable type, or a name that scoring adds."""
+        self.uri, self.rows = source.uri, source.rows
         self.source_columns = source.names
-        self.partition = (f"{INPUT}={fit(PurePosixPath(name_of(source.place)).stem)}",)
+        self.partition = (f"{INPUT}={safe_name(PurePosixPath(basename(source.uri)).stem)}",)
         self.model = model
         self.target = f"predicted_{model.target.target}"
-        """The column of the predictions."""
+        """Name of the predictions' column."""
         self._source = source
-        self._refuse_names()
+        self._check_names()
         self.kinds = {name: self._kind(name) for name in model.columns}
-        """MLflow's type of each column that the model takes; empty for numbers of any."""
+        """The model's columns → their MLflow types; empty for any number."""
 
     def batches(self, rows: int) -> Iterator[pa.RecordBatch]:
         return self._source.batches(self._source.names, rows)
 
-    def judge(self, batch: pa.RecordBatch, first: int) -> "TableBatch":
+    def validate(self, batch: pa.RecordBatch, first_row: int) -> "TableBatch":
         return TableBatch(self, batch)
 
-    def _refuse_names(self) -> None:
-        # DuckDB and BigQuery do not tell capitals from small letters.
+    def _check_names(self) -> None:
+        # DuckDB and BigQuery ignore case in column names.
         added = {self.target.lower(), VERSION, REASON, INPUT}
         if taken := [name for name in self._source.names if name.lower() in added]:
             raise FileAccessError(
-                f"{self.place} already has a column {' and '.join(taken)}, which scoring adds: rename it, or "
-                "give the table without"
+                f"{self.uri} already has a column {' and '.join(taken)}, which scoring adds: rename or "
+                "drop it"
             )
 
     def _kind(self, name: str) -> str:
@@ -59,59 +60,59 @@ class ScoredTable:
         kind = self.model.types.get(name) or (TEXT if is_text(column) else "")
         if not (is_text(column) or is_number(column)) or (kind == TEXT and pa.types.is_boolean(column)):
             raise FileAccessError(
-                f"{self.place} has {column} in {name}, where {self.model.release.name} version "
+                f"{self.uri} has {column} in {name}, where {self.model.release.name} version "
                 f"{self.model.version} takes {'text' if kind == TEXT else 'numbers'}: convert the column"
             )
         return kind
 
 
 class TableBatch:
-    """Some of its rows."""
+    """A batch of its rows."""
 
-    def __init__(self, file: ScoredTable, batch: pa.RecordBatch) -> None:
-        self._file = file
+    def __init__(self, source: TableSource, batch: pa.RecordBatch) -> None:
+        self._source = source
         self._batch = batch
         self.faults: dict[str, Mask] = {}
-        self.mended: Mapping[str, Mask] = {}
-        self._table = {
+        self.repaired: Mapping[str, Mask] = {}
+        self._columns = {
             name: self._text(name) if kind == TEXT else self._numbers(name, kind)
-            for name, kind in file.kinds.items()
+            for name, kind in source.kinds.items()
         }
 
-    def table(self, places: Places) -> Mapping[str, npt.NDArray[Any]]:
-        return {name: column.take(places) for name, column in self._table.items()}
+    def model_input(self, indices: RowIndices) -> Mapping[str, npt.NDArray[Any]]:
+        return {name: column.take(indices) for name, column in self._columns.items()}
 
-    def predicted(self, places: Places, numbers: Numbers) -> pa.RecordBatch:
+    def predicted(self, indices: RowIndices, predictions: FloatArray) -> pa.RecordBatch:
         return (
-            only(self._batch, places)
-            .append_column(self._file.target, pa.array(numbers))
-            .append_column(VERSION, pa.repeat(self._file.model.version, len(places)))
+            take_rows(self._batch, indices)
+            .append_column(self._source.target, pa.array(predictions))
+            .append_column(VERSION, pa.repeat(self._source.model.version, len(indices)))
         )
 
-    def rejected(self, places: Places, reasons: pa.Array) -> pa.RecordBatch:
-        return only(self._batch, places).append_column(REASON, reasons)
+    def rejected(self, indices: RowIndices, reasons: pa.Array) -> pa.RecordBatch:
+        return take_rows(self._batch, indices).append_column(REASON, reasons)
 
-    def actual(self, places: Places) -> Numbers:
-        return np.full(len(places), np.nan)
+    def actual(self, indices: RowIndices) -> FloatArray:
+        return np.full(len(indices), np.nan)
 
     def _text(self, name: str) -> npt.NDArray[Any]:
-        # Arrow writes 130.0 as 130.
+        # Arrow's cast writes 130.0 as 130.
         texts = self._batch[name].cast(pa.string())
         self.faults[f"{name} is missing"] = _mask(texts.is_null())
         filled: npt.NDArray[Any] = texts.fill_null("").to_numpy(zero_copy_only=False)
         return filled
 
-    def _numbers(self, name: str, kind: str) -> Numbers:
+    def _numbers(self, name: str, kind: str) -> FloatArray:
         column = self._batch[name]
-        numbers = numbers_of(column)
+        numbers = to_float64(column)
         unknown = np.isnan(numbers)
-        if kind not in _KNOW_NAN:
-            self.faults[f"{name} is missing or no number"] = unknown
+        if kind not in _NULLABLE:
+            self.faults[f"{name} is missing or not a number"] = unknown
         elif is_text(column.type):
-            self.faults[f"{name} is no number"] = unknown & ~_mask(column.is_null())
-        if kind in _LARGEST:
+            self.faults[f"{name} is not a number"] = unknown & ~_mask(column.is_null())
+        if kind in _MAX_EXACT:
             what = "true or false" if kind == "boolean" else "a whole number"
-            whole = (np.abs(numbers) <= _LARGEST[kind]) & (np.trunc(numbers) == numbers)
+            whole = (np.abs(numbers) <= _MAX_EXACT[kind]) & (np.trunc(numbers) == numbers)
             self.faults[f"{name} is not {what}"] = ~whole
         return numbers
 

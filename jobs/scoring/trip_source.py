@@ -1,4 +1,4 @@
-"""Rows that are taxi trips: features as the functions make them, predictions in the course's columns."""
+"""Taxi trips as rows to score: the functions' feature code, and predictions in the course's columns."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -9,30 +9,37 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from functions.features import Features
-from functions.model import Model
-from functions.rides import LONGEST_TRIP_MILES
+from functions.features import FeatureTable
+from functions.model import FloatArray, Model
+from functions.rides import MAX_TRIP_MILES
 from jobs.scoring.layout import month_partition
-from jobs.scoring.protocols import Mask, Numbers, Places, only
-from jobs.trips.records import TripFile, Trips, broken_rules, columns_of, mended_distances, minutes_of
+from jobs.scoring.protocols import Mask, RowIndices, take_rows
+from jobs.trips.records import (
+    TripReader,
+    Trips,
+    repaired_distances,
+    rule_violations,
+    to_ride_columns,
+    trip_minutes,
+)
 
 DURATION = "ride_duration"
-"""The target whose actual values a file of trips holds."""
+"""The target whose actual values are known from the trips themselves."""
 
 
-class ScoredTrips:
-    """A file of trips.
+class TripSource:
+    """An open file of trips.
 
     Args:
         taxi: `green` or `yellow`.
-        month: of the file; with a trip's place in it, it makes the trip's id.
-        columns: those that are written; all if empty.
+        month: the file's month; a trip's id is this month and the trip's index in the file.
+        columns: the output columns to write; all if empty.
     """
 
     def __init__(
-        self, file: TripFile, model: Model, taxi: str, month: date, columns: tuple[str, ...] = ()
+        self, file: TripReader, model: Model, taxi: str, month: date, columns: tuple[str, ...] = ()
     ) -> None:
-        self.place, self.rows = file.place, file.rows
+        self.uri, self.rows = file.uri, file.rows
         self.partition = month_partition(taxi, month)
         self.source_columns = list(file.names.values())
         self.batches = file.batches
@@ -42,60 +49,60 @@ class ScoredTrips:
         self.month = f"{month:%Y/%m}"
         self.columns = columns
 
-    def judge(self, batch: pa.RecordBatch, first: int) -> "TripBatch":
-        return TripBatch(self, batch, first)
+    def validate(self, batch: pa.RecordBatch, first_row: int) -> "TripBatch":
+        return TripBatch(self, batch, first_row)
 
 
 class TripBatch:
-    """Some of its trips."""
+    """A batch of its trips."""
 
-    def __init__(self, file: ScoredTrips, batch: pa.RecordBatch, first: int) -> None:
-        self._file = file
+    def __init__(self, source: TripSource, batch: pa.RecordBatch, first_row: int) -> None:
+        self._source = source
         self._batch = batch
-        self._first = first
-        self._trips = file.trips(batch)
-        miles = mended_distances(self._trips)
-        self.faults = broken_rules(self._trips)
-        self.mended: Mapping[str, Mask] = {
-            f"distance missing, below 0 or over {LONGEST_TRIP_MILES:g} miles": miles
-            != self._trips.trip_distance
+        self._first_row = first_row
+        self._trips = source.trips(batch)
+        miles = repaired_distances(self._trips)
+        self.faults = rule_violations(self._trips)
+        self.repaired: Mapping[str, Mask] = {
+            f"distance missing, below 0 or over {MAX_TRIP_MILES:g} miles": miles != self._trips.trip_distance
         }
         self._trips = self._trips._replace(trip_distance=miles)
 
-    def table(self, places: Places) -> Mapping[str, npt.NDArray[Any]]:
-        return Features(columns_of(Trips._make(column.take(places) for column in self._trips)))
+    def model_input(self, indices: RowIndices) -> Mapping[str, npt.NDArray[Any]]:
+        return FeatureTable(to_ride_columns(Trips._make(column.take(indices) for column in self._trips)))
 
-    def predicted(self, places: Places, numbers: Numbers) -> pa.RecordBatch:
-        target = self._file.model.target.target.removeprefix("ride_")
-        actual = self.actual(places)
-        written = {
-            "ride_id": self._ids(places),
-            self._file.names["pickup_datetime"].lower(): pa.array(self._trips.pickup_datetime.take(places)),
-            "PULocationID": pa.array(self._trips.PULocationID.take(places).astype(np.int32)),
-            "DOLocationID": pa.array(self._trips.DOLocationID.take(places).astype(np.int32)),
-            f"actual_{target}": _or_null(actual),
-            f"predicted_{target}": pa.array(numbers),
-            "diff": _or_null(actual - numbers),
-            "model_version": pa.repeat(self._file.model.version, len(places)),
+    def predicted(self, indices: RowIndices, predictions: FloatArray) -> pa.RecordBatch:
+        target = self._source.model.target.target.removeprefix("ride_")
+        actual = self.actual(indices)
+        pickup_name = self._source.names["pickup_datetime"].lower()
+        columns = {
+            "ride_id": self._ids(indices),
+            pickup_name: pa.array(self._trips.pickup_datetime.take(indices)),
+            "PULocationID": pa.array(self._trips.PULocationID.take(indices).astype(np.int32)),
+            "DOLocationID": pa.array(self._trips.DOLocationID.take(indices).astype(np.int32)),
+            f"actual_{target}": _nan_to_null(actual),
+            f"predicted_{target}": pa.array(predictions),
+            "diff": _nan_to_null(actual - predictions),
+            "model_version": pa.repeat(self._source.model.version, len(indices)),
         }
         return pa.RecordBatch.from_pydict(
-            {name: written[name] for name in self._file.columns} if self._file.columns else written
+            {name: columns[name] for name in self._source.columns} if self._source.columns else columns
         )
 
-    def rejected(self, places: Places, reasons: pa.Array) -> pa.RecordBatch:
-        batch = only(self._batch, places)
-        as_they_came = {name: batch[name] for name in self._file.names.values()}
-        return pa.RecordBatch.from_pydict({"ride_id": self._ids(places), **as_they_came, "reason": reasons})
+    def rejected(self, indices: RowIndices, reasons: pa.Array) -> pa.RecordBatch:
+        batch = take_rows(self._batch, indices)
+        as_read = {name: batch[name] for name in self._source.names.values()}
+        return pa.RecordBatch.from_pydict({"ride_id": self._ids(indices), **as_read, "reason": reasons})
 
-    def actual(self, places: Places) -> Numbers:
-        if self._file.model.target.target != DURATION:
-            return np.full(len(places), np.nan)
-        return minutes_of(self._trips).take(places)
+    def actual(self, indices: RowIndices) -> FloatArray:
+        if self._source.model.target.target != DURATION:
+            return np.full(len(indices), np.nan)
+        return trip_minutes(self._trips).take(indices)
 
-    def _ids(self, places: Places) -> pa.Array:
-        numbers = pa.array(places + self._first).cast(pa.string())
-        return pc.binary_join_element_wise(self._file.month, numbers, "_")
+    def _ids(self, indices: RowIndices) -> pa.Array:
+        numbers = pa.array(indices + self._first_row).cast(pa.string())
+        return pc.binary_join_element_wise(self._source.month, numbers, "_")
 
 
-def _or_null(numbers: Numbers) -> pa.Array:
-    return pa.array(numbers, mask=np.isnan(numbers))
+def _nan_to_null(values: FloatArray) -> pa.Array:
+    return pa.array(values, mask=np.isnan(values))

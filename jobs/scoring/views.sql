@@ -1,6 +1,6 @@
--- The views that an analyst asks. Below them, in the schema `files`, are the Parquet files as they are:
--- predictions and rejected rows of months with one run (`_once`) and with several (`_again`), and tables.
--- A shape without rows gives a view its columns where no file has them.
+-- The views for analysts. They read the schema `files`, which holds the Parquet files unchanged: predictions
+-- and rejected rows of months with one run (`_single_run`) and with several (`_many_runs`), and tables.
+-- An empty `shape` gives a view all its columns, even if no file has them.
 
 create macro predictions_in(files) as table
 with shape as (
@@ -19,14 +19,14 @@ select
 from (from shape union all by name from query_table(files));
 
 create view predictions as
-from predictions_in('files.predictions_once') union all by name from predictions_in('files.predictions_again');
+from predictions_in('files.predictions_single_run') union all by name from predictions_in('files.predictions_many_runs');
 
 create view rides as
 with newest as (
-  from predictions_in('files.predictions_again')
+  from predictions_in('files.predictions_many_runs')
   where predicted_duration is not null
   qualify 1 = row_number() over (
-    -- The file's month is in the ride's id; named here, a month that is asked for is read alone.
+    -- The ride's id holds the month already; with these columns here, a filter on a month reads only its files.
     partition by taxi_type, year, month, ride_id
     order by
       try_cast(regexp_extract(model_version, '^[0-9]+$') as bigint) desc nulls last,
@@ -34,7 +34,7 @@ with newest as (
       predicted_duration
   )
   union all by name
-  from predictions_in('files.predictions_once') where predicted_duration is not null
+  from predictions_in('files.predictions_single_run') where predicted_duration is not null
 )
 select
   taxi_type, year, month, ride_id, pickup_datetime,
@@ -45,11 +45,11 @@ from newest
 left join zones as pickup on pickup.LocationID = PULocationID
 left join zones as dropoff on dropoff.LocationID = DOLocationID;
 
--- Of what came as a time, with a zone or without, or as text that may have an offset or be no time at all.
-create macro local_time(came) as
-  case typeof(came)
-    when 'VARCHAR' then try_cast(try_cast(came as timestamptz) as timestamp)
-    else try_cast(came as timestamp)
+-- New York time from a time with or without a zone, or from text; null if the text is not a valid time.
+create macro local_time(value) as
+  case typeof(value)
+    when 'VARCHAR' then try_cast(try_cast(value as timestamptz) as timestamp)
+    else try_cast(value as timestamp)
   end;
 
 create macro rejected_in(files) as table
@@ -75,13 +75,13 @@ select
 from (from shape union all by name from query_table(files));
 
 create view rejected as
-from rejected_in('files.rejected_once')
+from rejected_in('files.rejected_single_run')
 union all by name
--- Every version of a model rejects about the same rides; but a number that cannot be is the fault of one.
+-- All versions of a model reject nearly the same rides, except that one version may predict an impossible value.
 select distinct *
-from rejected_in('files.rejected_again')
+from rejected_in('files.rejected_many_runs')
 anti join (
-  from predictions_in('files.predictions_again') where predicted_duration is not null
+  from predictions_in('files.predictions_many_runs') where predicted_duration is not null
 ) using (taxi_type, year, month, ride_id);
 
 create view tables as

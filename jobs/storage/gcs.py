@@ -1,77 +1,55 @@
-"""Objects of Cloud Storage as files for DuckDB, whose own way to them is an extension that it downloads.
+"""Objects of Cloud Storage by their URIs."""
 
-They are read with the same client and identity as everything else, piece by piece, as they are asked for.
-"""
-
-from collections.abc import Iterable
-from datetime import datetime
-from typing import Any, BinaryIO
-
-import fsspec
 from google.cloud.storage import Blob
-from google.cloud.storage.fileio import BlobReader
 
 from functions.artifacts import storage_client
-from jobs.storage.files import FileAccessError, trouble_with
+from jobs.storage.errors import FileAccessError, translate_errors
 
-PIECE_BYTES = 1 << 20
-"""Of a request: about a column of a row group of predictions."""
+CHUNK_BYTES = 4 << 20
+"""Bytes per request to Cloud Storage, held in memory for each open file."""
 
 
-def objects_below(place: str) -> dict[str, Blob]:
-    """The objects of a folder, by their names relative to it.
-
-    Args:
-        place: `gs://BUCKET` or `gs://BUCKET/FOLDER`.
+def split_uri(uri: str) -> tuple[str, str]:
+    """`gs://BUCKET/NAME` as bucket and name; the name may be empty.
 
     Raises:
-        FileAccessError: there is no such bucket, or it cannot be read.
+        FileAccessError: the URI names no bucket.
     """
-    bucket, _, folder = place.removeprefix("gs://").rstrip("/").partition("/")
+    bucket, _, name = uri.removeprefix("gs://").partition("/")
     if not bucket:
-        raise FileAccessError(f"{place} names no bucket: write gs://BUCKET/FOLDER")
-    prefix = f"{folder}/" if folder else ""
-    with trouble_with(place):
-        found = storage_client().list_blobs(bucket, prefix=prefix)
-        return {blob.name.removeprefix(prefix): blob for blob in found}
+        raise FileAccessError(f"{uri} names no bucket: write gs://BUCKET/NAME")
+    return bucket, name
 
 
-def address(blob: Blob) -> str:
+def blob_at(uri: str) -> Blob:
+    """The object `gs://BUCKET/NAME`, which may not exist.
+
+    Raises:
+        FileAccessError: the URI names no object.
+    """
+    bucket, name = split_uri(uri)
+    if not name:
+        raise FileAccessError(f"{uri} names no object: write gs://BUCKET/NAME")
+    return storage_client().bucket(bucket).blob(name)
+
+
+def blob_uri(blob: Blob) -> str:
     """`gs://BUCKET/NAME`."""
     return f"gs://{blob.bucket.name}/{blob.name}"
 
 
-class ObjectFiles(fsspec.AbstractFileSystem):  # type: ignore[misc]
-    """The given objects and no others, as they were when they were listed; nothing can be written."""
+def list_objects(folder: str, *, recursive: bool = True) -> dict[str, Blob]:
+    """The objects of a folder, by their names relative to it; empty if there is no such folder.
 
-    protocol = "gs"
-    cachable = False
+    Args:
+        folder: `gs://BUCKET` or `gs://BUCKET/FOLDER`.
+        recursive: whether to list subfolders as well.
 
-    def __init__(self, blobs: Iterable[Blob]) -> None:
-        super().__init__()
-        self._blobs = {self._strip_protocol(address(blob)): blob for blob in blobs}
-
-    def info(self, path: str, **_: Any) -> dict[str, Any]:
-        return {"name": path, "size": self._blob(path).size, "type": "file"}
-
-    def modified(self, path: str) -> datetime:
-        changed: datetime = self._blob(path).updated
-        return changed
-
-    def glob(self, path: str, **_: Any) -> list[str]:
-        return [path]
-
-    def _open(self, path: str, mode: str = "rb", **_: Any) -> BinaryIO:
-        return _Reader(self._blob(path), chunk_size=PIECE_BYTES)
-
-    def _blob(self, path: str) -> Blob:
-        return self._blobs[self._strip_protocol(path)]
-
-
-class _Reader(BlobReader):  # type: ignore[misc]
-    """An open object. Its generation is known from the list: one that is replaced meanwhile is missing."""
-
-    def read(self, size: int = -1) -> bytes:
-        with trouble_with(address(self._blob)):
-            content: bytes = super().read(size)
-        return content
+    Raises:
+        FileAccessError: there is no such bucket, or it cannot be read.
+    """
+    bucket, name = split_uri(folder)
+    prefix = f"{name.rstrip('/')}/" if name.strip("/") else ""
+    with translate_errors(folder):
+        blobs = storage_client().list_blobs(bucket, prefix=prefix, delimiter=None if recursive else "/")
+        return {blob.name.removeprefix(prefix): blob for blob in blobs}

@@ -1,4 +1,4 @@
-"""Writes Parquet batch by batch, in row groups of a size that suits readers, whole or not at all."""
+"""Writes Parquet batch by batch, in row groups of a convenient size for readers, atomically."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -7,41 +7,42 @@ from typing import BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jobs.storage.files import trouble_with, writing
+from jobs.storage.atomic import atomic_write
+from jobs.storage.errors import translate_errors
 
-GROUP_ROWS = 1 << 17
-GROUP_BYTES = 64 << 20
-"""Of a row group in the output, at most, which its readers take at a time."""
+MAX_GROUP_ROWS = 1 << 17
+MAX_GROUP_BYTES = 64 << 20
+"""Readers load a row group at a time."""
 
 
-class RowGroups:
-    """Writes batches as row groups of a size that suits their readers."""
+class RowGroupWriter:
+    """Collects batches into row groups and writes them."""
 
-    def __init__(self, place: str, file: BinaryIO) -> None:
-        self._place = place
+    def __init__(self, uri: str, file: BinaryIO) -> None:
+        self._uri = uri
         self._file = file
         self._writer: pq.ParquetWriter | None = None
         self._batches: list[pa.RecordBatch] = []
         self._rows = self._bytes = 0
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Adds rows, all of the same columns."""
+        """Adds rows; all batches must have the same schema."""
         self._batches.append(batch)
         self._rows += batch.num_rows
         self._bytes += batch.nbytes
-        if self._rows >= GROUP_ROWS or self._bytes >= GROUP_BYTES:
+        if self._rows >= MAX_GROUP_ROWS or self._bytes >= MAX_GROUP_BYTES:
             self._flush()
 
     def close(self) -> None:
-        """Ends the file, which has its columns from the first batch."""
+        """Writes the remaining rows and the file's metadata; the first batch determines the schema."""
         if self._batches:
             self._flush()
         if self._writer:
-            with trouble_with(self._place):
+            with translate_errors(self._uri):
                 self._writer.close()
 
-    def give_up(self) -> None:
-        """Leaves the file as it is; else the writer would come back to it when it is forgotten."""
+    def abort(self) -> None:
+        """Detaches the writer, which would otherwise write to the file when it is garbage-collected."""
         if self._writer:
             with suppress(Exception):
                 self._writer.close()
@@ -49,20 +50,20 @@ class RowGroups:
     def _flush(self) -> None:
         table = pa.Table.from_batches(self._batches)
         self._batches, self._rows, self._bytes = [], 0, 0
-        with trouble_with(self._place):
+        with translate_errors(self._uri):
             if self._writer is None:
                 self._writer = pq.ParquetWriter(self._file, table.schema)
             self._writer.write_table(table)
 
 
 @contextmanager
-def writing_parquet(place: str) -> Iterator[RowGroups]:
-    """A file of batches that is at the place, whole, when the body ends; see `writing`."""
-    with writing(place) as file:
-        groups = RowGroups(place, file)
+def open_parquet_writer(uri: str) -> Iterator[RowGroupWriter]:
+    """A Parquet file that appears at the URI, complete, when the body ends; see `atomic_write`."""
+    with atomic_write(uri) as file:
+        writer = RowGroupWriter(uri, file)
         try:
-            yield groups
+            yield writer
         except BaseException:
-            groups.give_up()
+            writer.abort()
             raise
-        groups.close()
+        writer.close()

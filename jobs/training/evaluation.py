@@ -1,80 +1,84 @@
-"""How far a model's predictions are from what rides took: overall, by borough, by hour, by column."""
+"""Evaluates a model on held-out rides: errors overall, by borough and by hour, and importances."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-import numpy as np
 import pandas as pd
+from sklearn.inspection import permutation_importance
 from sklearn.pipeline import Pipeline
 
 from functions.features import RideColumns
 from functions.zones import ZONES
-from jobs.metrics import Errors, Minutes, errors_by
+from jobs.metrics import Minutes, RegressionMetrics, metrics_by_group
 from jobs.training.pipeline import COLUMNS, SEED, feature_frame
-from jobs.trips.records import columns_of, without_pickup_time
+from jobs.trips.records import to_ride_columns, without_pickup_time
 
 IMPORTANCE_RIDES = 5_000
-"""A sample is enough to rank columns."""
+"""Size of the sample on which importances are computed; enough to rank the columns."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A model's predictions for held-out rides, with and without their pick-up times, and their errors."""
+    """A model's predictions for held-out rides, with and without their pick-up times."""
 
     trips: pd.DataFrame
-    timed: Minutes
-    untimed: Minutes
+    predicted: Minutes
+    """With pick-up times, [n]."""
+    predicted_without_pickup_time: Minutes
 
     @classmethod
     def of(cls, predict: Callable[[RideColumns], Minutes], trips: pd.DataFrame) -> Self:
-        rides = columns_of(trips)
+        """Predicts clean trips, see `clean_trips`."""
+        rides = to_ride_columns(trips)
         return cls(trips, predict(rides), predict(without_pickup_time(rides)))
 
     @property
     def actual(self) -> Minutes:
+        """Durations, [n]."""
         return self.trips.duration.to_numpy()
 
     def metrics(self) -> dict[str, float]:
-        """`rmse`, `mae`, `p90` with pick-up times; the same without; and the first by borough and hour."""
-        without = asdict(Errors.of(self.untimed, self.actual))
+        """All metrics by their names in MLflow: overall, without pick-up times, by borough and by hour."""
+        without = asdict(RegressionMetrics.compute(self.predicted_without_pickup_time, self.actual))
         return {
-            **asdict(Errors.of(self.timed, self.actual)),
+            **asdict(RegressionMetrics.compute(self.predicted, self.actual)),
             **{f"{name}_without_pickup_time": value for name, value in without.items()},
             **{f"rmse_by_borough/{name}": row.rmse for name, row in self.by_borough().iterrows()},
             **{f"rmse_by_hour/{name:02d}": row.rmse for name, row in self.by_hour().iterrows()},
         }
 
     def by_borough(self) -> pd.DataFrame:
-        """One row for each borough in which rides begin: `errors_by`, and rmse_without_pickup_time."""
-        boroughs = {zone: place.borough for zone, place in ZONES.items()}
+        """One row per borough of the pick-up: the columns of `metrics_by_group`, and rmse_without_pickup_time."""
+        boroughs = {number: zone.borough for number, zone in ZONES.items()}
         return self._by(self.trips.PULocationID.map(boroughs))
 
     def by_hour(self) -> pd.DataFrame:
-        """One row for each hour of the day at the pick-up."""
+        """The same per hour of the pick-up."""
         return self._by(self.trips.pickup_datetime.dt.hour)
 
     def _by(self, groups: "pd.Series[Any]") -> pd.DataFrame:
-        untimed = errors_by(groups, self.untimed, self.actual)
-        timed = errors_by(groups, self.timed, self.actual)
-        return timed.assign(rmse_without_pickup_time=untimed.rmse)
+        without = metrics_by_group(groups, self.predicted_without_pickup_time, self.actual)
+        return metrics_by_group(groups, self.predicted, self.actual).assign(
+            rmse_without_pickup_time=without.rmse
+        )
 
 
-def importance(pipeline: Pipeline, trips: pd.DataFrame) -> "pd.Series[float]":
-    """By how many minutes the RMSE grows when a column's values are dealt out among the rides anew.
+def permutation_importances(pipeline: Pipeline, trips: pd.DataFrame) -> "pd.Series[float]":
+    """RMSE increase in minutes when one column is shuffled, by column name, in descending order.
 
-    Columns that say nearly the same, such as a zone and its centre, share their importance.
+    Columns that carry nearly the same information, such as a zone and its centre, share their importance.
 
     Args:
         trips: clean trips; a sample of them is used.
     """
     sample = trips.sample(min(len(trips), IMPORTANCE_RIDES), random_state=SEED)
-    frame, actual = feature_frame(columns_of(sample)), sample.duration.to_numpy()
-    order = np.random.default_rng(SEED).permutation(len(sample))
-
-    def rmse(frame: pd.DataFrame) -> float:
-        return Errors.of(pipeline.predict(frame), actual).rmse
-
-    whole = rmse(frame)
-    grown = {name: rmse(frame.assign(**{name: frame[name].to_numpy()[order]})) - whole for name in COLUMNS}
-    return pd.Series(grown).sort_values(ascending=False)
+    result = permutation_importance(
+        pipeline,
+        feature_frame(to_ride_columns(sample)),
+        sample.duration.to_numpy(),
+        scoring="neg_root_mean_squared_error",
+        n_repeats=1,
+        random_state=SEED,
+    )
+    return pd.Series(result.importances_mean, COLUMNS).sort_values(ascending=False)

@@ -1,4 +1,4 @@
-"""The pipeline in ONNX, the format that is served; and whether it says the same there."""
+"""Exports the pipeline to ONNX, the format that is served, and verifies the result."""
 
 from collections.abc import Callable
 
@@ -12,24 +12,24 @@ from sklearn.pipeline import Pipeline
 from functions.errors import RidecastError
 from functions.features import RideColumns, feature_matrix
 from functions.onnx_model import open_session
-from jobs.registry.gates import LARGEST_DIFFERENCE
+from jobs.registry.gates import MAX_PARITY_DIFFERENCE
 from jobs.training.pipeline import COLUMNS, feature_frame
 from jobs.trips.records import without_pickup_time
 
 Minutes = npt.NDArray[np.float64]
-Predict = Callable[[RideColumns], Minutes]
+PredictFunction = Callable[[RideColumns], Minutes]
 
 TARGET = "ride_duration"
-LARGEST_MINUTES = 180.0
-"""A prediction above, or below 0, cannot be one of a taxi ride; the functions refuse it."""
+MAX_PREDICTED_MINUTES = 180.0
+"""The functions reject predictions above this or below 0 as implausible for a taxi ride."""
 
 
-class DifferentModels(RidecastError):
-    """The ONNX model does not say what the scikit-learn model says, or not what can be."""
+class ParityError(RidecastError):
+    """The ONNX model differs from the scikit-learn model, or predicts implausible durations."""
 
 
 def export(pipeline: Pipeline) -> onnx.ModelProto:
-    """The fitted pipeline as a graph: `features` float32 [n, columns] → `ride_duration` float32 [n, 1]."""
+    """Converts a fitted pipeline: `features` float32 [n, columns] → `ride_duration` float32 [n, 1]."""
     graph = to_onnx(
         pipeline,
         name=TARGET,
@@ -40,8 +40,8 @@ def export(pipeline: Pipeline) -> onnx.ModelProto:
     return graph
 
 
-def predictor(graph: onnx.ModelProto) -> Predict:
-    """The graph as it is served."""
+def onnx_predictor(graph: onnx.ModelProto) -> PredictFunction:
+    """Returns a function that predicts with the graph, in the way that it is served."""
     session = open_session(graph.SerializeToString())
 
     def predict(rides: RideColumns) -> Minutes:
@@ -51,29 +51,33 @@ def predictor(graph: onnx.ModelProto) -> Predict:
     return predict
 
 
-def check(predict: Predict, pipeline: Pipeline, rides: RideColumns) -> float:
-    """The largest difference between ONNX and scikit-learn, in minutes, with and without pick-up times.
+def verify_parity(predict: PredictFunction, pipeline: Pipeline, rides: RideColumns) -> float:
+    """Verifies that ONNX and scikit-learn agree, with and without pick-up times.
+
+    Returns the largest difference in minutes.
 
     Args:
         predict: the exported model.
         rides: a held-out month.
 
     Raises:
-        DifferentModels: they differ by `LARGEST_DIFFERENCE` or more, or a number cannot be a taxi ride's.
+        ParityError: they differ by `MAX_PARITY_DIFFERENCE` or more, or a prediction is implausible.
     """
     differences = []
-    for seen in (rides, without_pickup_time(rides)):
-        served = predict(seen)
-        if not ((served >= 0) & (served <= LARGEST_MINUTES)).all():
-            raise DifferentModels(
-                f"the model says {served.min():.1f} to {served.max():.1f} minutes on the held-out rides; "
-                f"only 0 to {LARGEST_MINUTES:g} can be served. Nothing was registered: train on more rides"
+    for columns in (rides, without_pickup_time(rides)):
+        predicted = predict(columns)
+        if not ((predicted >= 0) & (predicted <= MAX_PREDICTED_MINUTES)).all():
+            raise ParityError(
+                f"the model predicts {predicted.min():.1f} to {predicted.max():.1f} minutes on the held-out "
+                f"rides, but only 0 to {MAX_PREDICTED_MINUTES:g} can be served. Nothing was registered: "
+                "train on more rides"
             )
-        differences.append(np.abs(served - pipeline.predict(feature_frame(seen))).max())
+        differences.append(np.abs(predicted - pipeline.predict(feature_frame(columns))).max())
     largest = float(max(differences))
-    if not largest < LARGEST_DIFFERENCE:
-        raise DifferentModels(
-            f"ONNX and scikit-learn differ by up to {largest:.4f} minutes on the held-out rides, where "
-            f"less than {LARGEST_DIFFERENCE:g} is asked. Nothing was registered: the conversion is at fault"
+    if not largest < MAX_PARITY_DIFFERENCE:
+        raise ParityError(
+            f"ONNX and scikit-learn differ by up to {largest:.4f} minutes on the held-out rides, but must "
+            f"differ by less than {MAX_PARITY_DIFFERENCE:g}. Nothing was registered: this is a fault of the "
+            "conversion"
         )
     return largest

@@ -1,6 +1,6 @@
-"""The model: typical minutes of a pair of zones, then boosted trees, as a pipeline of scikit-learn.
+"""The model, a scikit-learn pipeline: target encoding of the pair of zones, then boosted trees.
 
-One model answers for rides with and without a pick-up time, so each ride is learned both ways.
+The same model predicts rides with and without a pick-up time, so it is trained on each ride both ways.
 """
 
 import os
@@ -18,14 +18,14 @@ from sklearn.preprocessing import TargetEncoder
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from functions.features import RideColumns, feature_matrix
-from jobs.trips.records import columns_of
+from jobs.trips.records import to_ride_columns
 
 Minutes = npt.NDArray[np.float64]
 
 PAIR = "zone_pair"
-"""Encoded as the minutes that rides between the two zones typically take."""
+"""Encoded as the mean duration of the rides between the two zones, in minutes."""
 TIMES = ("pickup_minute", "pickup_weekday")
-"""Unknown where a ride has no pick-up time."""
+"""NaN for a ride without a pick-up time."""
 COLUMNS = (
     PAIR,
     *TIMES,
@@ -37,74 +37,81 @@ COLUMNS = (
     "dropoff_longitude",
     "dropoff_latitude",
 )
-"""What the model takes, in this order: the pair first, where the encoder puts what it makes of it."""
+"""The model's features in order. The pair comes first, where the encoder puts its output."""
 
 SEED = 1
 WEIGHT_WITHOUT_TIME = 0.5
-"""Of a ride that is learned without its pick-up time, beside the same ride with it."""
+"""Sample weight of a ride without its pick-up time, relative to the same ride with it."""
 
 
 @dataclass(frozen=True)
-class Parameters:
-    """What a training may vary; the defaults are for a month of green taxis."""
+class Hyperparameters:
+    """Hyperparameters of a training; the defaults suit a month of green taxis.
+
+    MLflow logs them under these names.
+    """
 
     trees: int = 200
     learning_rate: float = 0.12
     leaves: int = 63
-    """Of a tree, at most."""
+    """Maximum per tree."""
     smallest_leaf: int = 120
-    """Rides, at least."""
+    """Minimum number of rides per leaf."""
     l2: float = 10.0
     features_a_split: float = 0.5
-    """Share of the columns that each split may choose from."""
+    """Share of the columns considered at each split."""
     smoothing: float = 20.0
-    """Rides that the overall mean counts for beside a pair's own."""
+    """Weight of the overall mean in a pair's encoding, as a number of rides."""
     half_life: float = 14.0
-    """Days after which a ride counts half: traffic drifts."""
+    """Days after which a ride has half the weight, because traffic changes."""
 
 
-def new_pipeline(parameters: Parameters) -> Pipeline:
-    """The steps, not fitted; they take a frame of `COLUMNS` in float32 and give minutes, float64 [n]."""
+def new_pipeline(hyperparameters: Hyperparameters) -> Pipeline:
+    """The unfitted pipeline: a frame of `COLUMNS` in float32 [n, columns] → minutes, float64 [n]."""
     encoder = TargetEncoder(
         target_type="continuous",
-        smooth=parameters.smoothing,
+        smooth=hyperparameters.smoothing,
         cv=KFold(5, shuffle=True, random_state=SEED),
     )
     trees = HistGradientBoostingRegressor(
-        max_iter=parameters.trees,
-        learning_rate=parameters.learning_rate,
-        max_leaf_nodes=parameters.leaves,
-        min_samples_leaf=parameters.smallest_leaf,
-        l2_regularization=parameters.l2,
-        max_features=parameters.features_a_split,
+        max_iter=hyperparameters.trees,
+        learning_rate=hyperparameters.learning_rate,
+        max_leaf_nodes=hyperparameters.leaves,
+        min_samples_leaf=hyperparameters.smallest_leaf,
+        l2_regularization=hyperparameters.l2,
+        max_features=hyperparameters.features_a_split,
         early_stopping=False,
         random_state=SEED,
     )
-    # By position, because the model in ONNX takes one matrix, whose columns have no names.
+    # By position, because the ONNX model takes one matrix, whose columns have no names.
     pair = ColumnTransformer([("pair", encoder, [COLUMNS.index(PAIR)])], remainder="passthrough")
     return Pipeline([("encode", pair), ("trees", trees)])
 
 
 def fit_pipeline(
-    pipeline: Pipeline, trips: pd.DataFrame, half_life: float = Parameters.half_life
+    pipeline: Pipeline, trips: pd.DataFrame, half_life: float = Hyperparameters.half_life
 ) -> Pipeline:
-    """Fits the pipeline to clean trips, with and without their pick-up times; gives it back.
+    """Fits the pipeline on clean trips, with and without their pick-up times; returns it.
 
-    The pairs are encoded before the rides are doubled, and across folds: a ride's own duration, or its
-    twin's, would otherwise be among its columns. All that enters the trees is rounded to float32, in
-    which the served model computes, so that none falls on another side of a threshold there.
+    The pairs are encoded before the rides are duplicated, and with cross-fitting: otherwise a ride's own
+    duration would leak into its features. All inputs of the trees are rounded to float32, in which the
+    served model computes, so that each falls on the same side of every threshold there.
+
+    Args:
+        trips: as returned by `clean_trips`.
+        half_life: days, see `Hyperparameters`.
     """
     encode, trees = pipeline.named_steps["encode"], pipeline.named_steps["trees"]
     minutes = trips.duration.to_numpy()
-    timed = encode.fit_transform(feature_frame(columns_of(trips)), minutes).astype(np.float32)
+    timed = encode.fit_transform(feature_frame(to_ride_columns(trips)), minutes).astype(np.float32)
     encoder = encode.named_transformers_["pair"]
     encoder.encodings_ = [table.astype(np.float32).astype(np.float64) for table in encoder.encodings_]
     encoder.target_mean_ = float(np.float32(encoder.target_mean_))
 
     untimed = timed.copy()
     untimed[:, [COLUMNS.index(name) for name in TIMES]] = np.nan
-    weights = _recency(trips.pickup_datetime, half_life)
-    with one_core_less():
+    weights = _recency_weights(trips.pickup_datetime, half_life)
+    with leave_one_core_free():
         trees.fit(
             np.concatenate([timed, untimed]),
             np.concatenate([minutes, minutes]),
@@ -114,20 +121,20 @@ def fit_pipeline(
     return pipeline
 
 
-def one_core_less() -> AbstractContextManager[object]:
-    """Leaves a core to others while the body fits or predicts with scikit-learn.
+def leave_one_core_free() -> AbstractContextManager[object]:
+    """Limits scikit-learn in the body to all cores but one.
 
-    Threads that wait for a busy core spin: one too many once made a fit of 8 s last 119 s.
+    Its threads spin while they wait for a busy core: one thread too many once made a fit take 119 s, not 8.
     """
     limits: AbstractContextManager[object] = threadpool_limits(max(1, (os.cpu_count() or 1) - 1), "openmp")
     return limits
 
 
 def _round_thresholds_down(trees: HistGradientBoostingRegressor) -> None:
-    """Makes each threshold the largest float32 that is not above it.
+    """Rounds each threshold down to a float32.
 
-    For values in float32 nothing changes. But the conversion to ONNX rounds to the nearest float32, and a
-    threshold between two neighbours may become the upper one, which is then no longer above it.
+    This changes nothing for float32 inputs. Without it, the conversion to ONNX would round to the nearest
+    float32: a threshold between two neighbours could become the upper one, which then no longer exceeds it.
     """
     for (tree,) in trees._predictors:
         exact = tree.nodes["num_threshold"]
@@ -137,13 +144,13 @@ def _round_thresholds_down(trees: HistGradientBoostingRegressor) -> None:
 
 
 def feature_frame(rides: RideColumns) -> pd.DataFrame:
-    """The model's columns of rides: float32 [n, columns]."""
+    """The model's features of rides: float32 [n, columns]."""
     return pd.DataFrame(feature_matrix(rides, COLUMNS), columns=list(COLUMNS))
 
 
-def _recency(pickups: "pd.Series[pd.Timestamp]", half_life: float) -> Minutes:
-    """Weights, 1 for the newest rides; those that a faulty clock puts years back count nothing."""
-    # A faulty clock may run ahead as well: the newest time is that of one ride in a thousand.
+def _recency_weights(pickups: "pd.Series[pd.Timestamp]", half_life: float) -> Minutes:
+    """Sample weights: 1 for the newest rides, almost 0 for those that a faulty clock dates years back."""
+    # A clock may also run ahead, so the 99.9% quantile stands for the newest time.
     days = pickups.to_numpy("datetime64[s]").astype(np.float64) / 86_400
     ages = np.maximum(np.quantile(days, 0.999) - days, 0)
     weights: Minutes = 0.5 ** (ages / half_life)

@@ -1,4 +1,4 @@
-"""TLC's trip records: Parquet files of green or yellow trips, read batch by batch."""
+"""Reads TLC's trip records, Parquet files of green or yellow taxi trips, batch by batch."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,33 +9,33 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from functions.features import RideColumns
-from functions.rides import LAST_ZONE, LONGEST_TRIP_MILES
-from jobs.storage.files import FileAccessError
-from jobs.storage.parquet import ParquetSource, numbers_of, open_parquet, times_of
+from functions.rides import LAST_ZONE, MAX_TRIP_MILES
+from jobs.storage.errors import FileAccessError
+from jobs.storage.parquet import ParquetSource, open_parquet, to_datetime64, to_float64
 
 Numbers = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
-SHORTEST_MINUTES = 1.0
-LONGEST_MINUTES = 60.0
-"""Rides from the one to the other, inclusive, are what the model learns and is judged on."""
+MIN_TRIP_MINUTES = 1.0
+MAX_TRIP_MINUTES = 60.0
+"""The model is trained and evaluated on trips of this duration, both limits included."""
 
-_SPELLINGS = {
+_COLUMN_NAMES = {
     "PULocationID": ("pulocationid",),
     "DOLocationID": ("dolocationid",),
     "trip_distance": ("trip_distance",),
     "pickup_datetime": ("lpep_pickup_datetime", "tpep_pickup_datetime", "pickup_datetime"),
     "dropoff_datetime": ("lpep_dropoff_datetime", "tpep_dropoff_datetime", "dropoff_datetime"),
 }
-"""Our name for a column → the lower-case names it has in green, yellow and other files."""
+"""Field of `Trips` → the column's lower-case names in green, yellow and other files."""
 _OPTIONAL = "dropoff_datetime"
 _TAXIS = {"lpep": "green", "tpep": "yellow"}
-_MONDAY = 3
-"""Days from Monday to 1970-01-01, a Thursday."""
+_EPOCH_WEEKDAY = 3
+"""1970-01-01 was a Thursday; Monday is 0."""
 
 
 class Trips(NamedTuple):
-    """Trips exactly as recorded, [n] each; what a file leaves out is NaN or NaT."""
+    """Trips exactly as recorded, [n] each; missing values are NaN or NaT."""
 
     PULocationID: Numbers
     DOLocationID: Numbers
@@ -43,7 +43,7 @@ class Trips(NamedTuple):
     """Miles."""
     pickup_datetime: npt.NDArray[np.datetime64]
     dropoff_datetime: npt.NDArray[np.datetime64]
-    """On New York's clock, in microseconds."""
+    """Both times are New York local time in microseconds."""
 
 
 class TripTable(Protocol):
@@ -61,94 +61,107 @@ class TripTable(Protocol):
     def dropoff_datetime(self) -> Any: ...
 
 
-class TripFile:
-    """An open file of trips."""
+class TripReader:
+    """Reads the trips of an open Parquet file.
+
+    Raises:
+        FileAccessError: a required column is missing.
+    """
 
     def __init__(self, source: ParquetSource) -> None:
-        """Raises FileAccessError where a needed column is missing."""
         self._source = source
-        self.place = source.place
+        self.uri = source.uri
         self.rows = source.rows
-        self.names = spelled(source.names)
-        """Our name for a column → the file's."""
-        missing = [ours for ours in _SPELLINGS if ours not in self.names and ours != _OPTIONAL]
+        self.names = find_columns(source.names)
+        """Field of `Trips` → the file's own name for the column."""
+        missing = [field for field in _COLUMN_NAMES if field not in self.names and field != _OPTIONAL]
         if missing:
             raise FileAccessError(
-                f"{self.place} has no column {' and no '.join(missing)}: give green or yellow trip records"
+                f"{self.uri} has no column {' and no '.join(missing)}: give green or yellow trip records"
             )
 
     @property
     def taxi(self) -> str:
-        """`green` or `yellow`, as the file's columns say; empty if they do not."""
+        """`green` or `yellow`, derived from the column names; empty if they do not tell."""
         return _TAXIS.get(self.names["pickup_datetime"].lower().partition("_")[0], "")
 
     def batches(self, rows: int) -> Iterator[pa.RecordBatch]:
-        """The columns that are in `names`, as the file has them; see `ParquetSource.batches`."""
+        """The columns listed in `names`, as stored in the file; see `ParquetSource.batches`."""
         return self._source.batches(list(self.names.values()), rows)
 
     def trips(self, batch: pa.RecordBatch) -> Trips:
-        """A batch's trips."""
-        read: dict[str, Any] = {
-            ours: (times_of if ours.endswith("datetime") else numbers_of)(batch[theirs])
-            for ours, theirs in self.names.items()
+        """Converts a batch of the file to arrays."""
+        columns: dict[str, Any] = {
+            field: (to_datetime64 if field.endswith("datetime") else to_float64)(batch[name])
+            for field, name in self.names.items()
         }
-        read.setdefault(_OPTIONAL, np.full(batch.num_rows, "NaT", "datetime64[us]"))
-        return Trips(**read)
+        columns.setdefault(_OPTIONAL, np.full(batch.num_rows, "NaT", "datetime64[us]"))
+        return Trips(**columns)
 
 
 @contextmanager
-def open_trips(place: str) -> Iterator[TripFile]:
-    """Green or yellow trips at a path, `gs://bucket/name` or `https://…`.
+def open_trips(uri: str) -> Iterator[TripReader]:
+    """Opens green or yellow trips.
+
+    Args:
+        uri: a path, `gs://BUCKET/NAME` or `https://…`.
 
     Raises:
-        FileAccessError: it is missing, forbidden, not Parquet, or without a needed column.
+        FileAccessError: the file is missing, forbidden, not Parquet, or lacks a required column.
     """
-    with open_parquet(place) as source:
-        yield TripFile(source)
+    with open_parquet(uri) as source:
+        yield TripReader(source)
 
 
-def spelled(names: list[str]) -> dict[str, str]:
-    """Our names for the columns of trips that are among a file's, with the file's own."""
-    lower = {name.lower(): name for name in names}
+def find_columns(names: list[str]) -> dict[str, str]:
+    """Fields of `Trips` that a file has, each with the file's own name for the column.
+
+    Args:
+        names: the file's column names; their case does not matter.
+    """
+    by_lower_case = {name.lower(): name for name in names}
     return {
-        ours: lower[theirs]
-        for ours, spellings in _SPELLINGS.items()
-        for theirs in spellings
-        if theirs in lower
+        field: by_lower_case[alias]
+        for field, aliases in _COLUMN_NAMES.items()
+        for alias in aliases
+        if alias in by_lower_case
     }
 
 
-def minutes_of(trips: TripTable) -> Numbers:
-    """How long each trip took; NaN where one of its times is unknown."""
-    took = _microseconds(trips.dropoff_datetime) - _microseconds(trips.pickup_datetime)
-    return took / 1e6 / 60
+def trip_minutes(trips: TripTable) -> Numbers:
+    """Duration of each trip, [n]; NaN where one of its times is missing."""
+    microseconds = _microseconds(trips.dropoff_datetime) - _microseconds(trips.pickup_datetime)
+    return microseconds / 1e6 / 60
 
 
-def broken_rules(trips: TripTable) -> dict[str, Mask]:
-    """What makes a trip none that the model is for → the trips for which it holds.
+def rule_violations(trips: TripTable) -> dict[str, Mask]:
+    """Rules for trips that the model supports → mask of the trips that violate each, [n].
 
-    An unknown duration breaks no rule.
+    A trip of unknown duration violates none of the rules on duration.
     """
-    minutes = minutes_of(trips)
+    minutes = trip_minutes(trips)
     return {
-        f"shorter than {SHORTEST_MINUTES:g} minute": minutes < SHORTEST_MINUTES,
-        f"longer than {LONGEST_MINUTES:g} minutes": minutes > LONGEST_MINUTES,
+        f"shorter than {MIN_TRIP_MINUTES:g} minute": minutes < MIN_TRIP_MINUTES,
+        f"longer than {MAX_TRIP_MINUTES:g} minutes": minutes > MAX_TRIP_MINUTES,
         f"zone missing or not 1 to {LAST_ZONE}": ~(
             _is_zone(trips.PULocationID) & _is_zone(trips.DOLocationID)
         ),
     }
 
 
-def mended_distances(trips: TripTable) -> Numbers:
-    """Miles; 0, TLC's own way of saying that it was not recorded, for what no taxi drives."""
+def repaired_distances(trips: TripTable) -> Numbers:
+    """Distances in miles; impossible ones become 0, TLC's own value for a distance not recorded."""
     miles = np.asarray(trips.trip_distance, np.float64)
-    return np.where((miles > 0) & (miles <= LONGEST_TRIP_MILES), miles, 0.0)
+    return np.where((miles > 0) & (miles <= MAX_TRIP_MILES), miles, 0.0)
 
 
-def columns_of(trips: TripTable) -> RideColumns:
-    """Trips with whole zone ids and possible distances → the columns that features are made from.
+def to_ride_columns(trips: TripTable) -> RideColumns:
+    """Converts valid trips to the columns that features are computed from.
 
-    Bit for bit what `ride_columns` gives for the same rides one by one.
+    The result is bit-identical to `ride_columns` of the same rides.
+
+    Args:
+        trips: with whole zone ids and distances as `repaired_distances` returns them.
     """
     minutes = np.floor(_microseconds(trips.pickup_datetime) / 60e6)
     return RideColumns(
@@ -156,20 +169,20 @@ def columns_of(trips: TripTable) -> RideColumns:
         np.asarray(trips.DOLocationID).astype(np.int64),
         np.asarray(trips.trip_distance, np.float64),
         minutes % 1440,
-        (minutes // 1440 + _MONDAY) % 7,
+        (minutes // 1440 + _EPOCH_WEEKDAY) % 7,
     )
 
 
 def without_pickup_time(rides: RideColumns) -> RideColumns:
-    """The same rides, as if nobody had said when they began."""
+    """The same rides with unknown pick-up times."""
     unknown = np.full(len(rides.pickup_minute), np.nan)
     return rides._replace(pickup_minute=unknown, pickup_weekday=unknown)
 
 
 def _microseconds(times: Any) -> Numbers:
-    """Since 1970, exact for 285 years; NaN for NaT."""
-    moments = np.asarray(times, "datetime64[us]")
-    return np.where(np.isnat(moments), np.nan, moments.astype(np.int64))
+    """Microseconds since 1970, exact for 285 years; NaN for NaT."""
+    timestamps = np.asarray(times, "datetime64[us]")
+    return np.where(np.isnat(timestamps), np.nan, timestamps.astype(np.int64))
 
 
 def _is_zone(ids: Any) -> Mask:

@@ -1,18 +1,18 @@
-"""A model of a city that takes taxi rides, for a laptop without a network.
+"""Synthetic taxi trips, modelled on New York's green taxis, for machines without a network.
 
-Seeded: a month is the same every time it is made. In short:
+Seeded: a month is the same every time it is generated. The model in short:
 
-where from   A zone's popularity is its borough's share of green taxis' pick-ups, spread log-normally over
-             the borough's zones; few rides begin in Manhattan south of 96th Street, as their licence wants.
-where to     A zone's popularity times exp(−miles / 2.4).
-when         By a profile of the week, and one of the day that is busy from 8 to 18 o'clock.
-how far      The streets' way, |along| + |across| Manhattan's grid (turned by 29°) between the zones'
-             centres, times a detour that is the pair's own, and what is driven inside the zones.
-how long     2.2 minutes to get going and to stop, and the way at the hour's speed: on working days 24 mph at
-             five in the morning and 10.6 at four in the afternoon; faster on long ways and at weekends,
-             slower in Manhattan. The way's time is multiplied by exp(N(0, 0.2)): luck, which no model learns.
-dirt         As in real months, in about their shares: distances not recorded or absurd, meters left running
-             or stopped at once, pick-ups in other years, zones unknown.
+pick-up      Each borough gets its share of green taxis' pick-ups, spread log-normally over its zones. Few
+             trips start in Manhattan south of 96th Street, where green taxis may not pick up.
+drop-off     Proportional to the zone's popularity times exp(−miles / 2.4).
+time         Drawn from a profile of the week and one of the day, which is busy from 8 to 18 o'clock.
+distance     Distance along Manhattan's grid (turned by 29°) between the zones' centres, times a detour
+             factor for the pair of zones, plus the miles driven inside the zones.
+duration     2.2 minutes to set off and stop, plus the driving time at the speed of the hour: on working days
+             24 mph at 5:00 and 10.6 mph at 16:00; faster on long trips and at weekends, slower in Manhattan.
+             The driving time is multiplied by exp(N(0, 0.2)), noise that no model can learn.
+bad records  About as many as in real months: distances missing or absurd, meters left running or stopped at
+             once, pick-ups in other years, unknown zones.
 """
 
 from datetime import date
@@ -27,8 +27,8 @@ import pyarrow.parquet as pq
 from functions.zones import ZONES
 
 SEED = 1811
-"""The year in which Manhattan's streets were laid out."""
-RIDES_A_MONTH = 60_000
+"""The year of the plan for Manhattan's street grid."""
+RIDES_PER_MONTH = 60_000
 
 BOROUGH_SHARES = {
     "Manhattan": 0.39,
@@ -37,64 +37,64 @@ BOROUGH_SHARES = {
     "Bronx": 0.137,
     "Staten Island": 0.003,
 }
-"""Of the pick-ups."""
+"""Share of the pick-ups per borough."""
 UPTOWN_LATITUDE = 40.785
-"""96th Street."""
+"""Latitude of 96th Street."""
 DOWNTOWN_SHARE = 0.08
-"""Of what a zone south of it would have without the rule."""
+"""Pick-ups south of 96th Street, relative to what the zones would have without the restriction."""
 GRAVITY_MILES = 2.4
 UNKNOWN_ZONE = 264
 
 WEEKDAY_SHARES = np.array([14.0, 14.5, 14.5, 15.0, 16.0, 14.0, 12.0])
-"""Pick-ups by weekday, per cent, from Monday."""
+"""Per cent of the pick-ups per weekday, from Monday."""
 HOUR_SHARES = np.array(
     [8, 5, 4, 3, 5, 12, 23, 46, 66, 79, 81, 76, 75, 78, 75, 72, 70, 58, 50, 42, 30, 20, 15, 11]
 )
-"""Pick-ups by hour, parts."""
+"""Relative number of pick-ups per hour."""
 
-MILES_AN_HOUR = np.array(
+SPEEDS_MPH = np.array(
     [
         [17.5, 17.5, 18.0, 20.0, 22.0, 24.0, 19.5, 15.5, 13.8, 13.2, 13.0, 12.8],
         [12.4, 11.8, 11.2, 10.9, 10.6, 10.8, 11.8, 13.0, 14.4, 15.0, 16.0, 16.8],
     ]
 ).ravel()
-"""Under way, by the hour of the pick-up."""
-WEEKEND_SPEED = 1.10
-MANHATTAN_SPEED = 0.88
-LONG_WAY_SPEED = 0.06
-"""Faster by this part for each mile, up to ten miles: highways."""
-MINUTES_AT_ENDS = 2.2
-LUCK = 0.2
-"""Standard deviation of the logarithm of a ride's own factor."""
+"""Driving speed by hour of the pick-up."""
+WEEKEND_SPEED_FACTOR = 1.10
+MANHATTAN_SPEED_FACTOR = 0.88
+SPEED_GAIN_PER_MILE = 0.06
+"""Relative speed gain per mile of the trip, up to ten miles: longer trips use highways."""
+STOP_MINUTES = 2.2
+NOISE_SIGMA = 0.2
+"""Standard deviation of the logarithm of the noise factor of a trip's driving time."""
 
-_GRID = np.radians(29.0)
-_MILES_A_DEGREE = np.array([52.4, 69.0])
+_GRID_ANGLE = np.radians(29.0)
+_MILES_PER_DEGREE = np.array([52.4, 69.0])
 """East and north at New York's 40.7° N."""
 
 Numbers = npt.NDArray[np.float64]
-Indexes = npt.NDArray[np.int64]
+Indices = npt.NDArray[np.int64]
 
 
-def write_month(month: date, path: Path, rides: int = RIDES_A_MONTH, pace: float = 1.0) -> None:
+def write_month(month: date, path: Path, rides: int = RIDES_PER_MONTH, speed_factor: float = 1.0) -> None:
     """Writes `generate_month` as a Parquet file."""
-    pq.write_table(generate_month(month, rides, pace), path)
+    pq.write_table(generate_month(month, rides, speed_factor), path)
 
 
-def generate_month(month: date, rides: int = RIDES_A_MONTH, pace: float = 1.0) -> pa.Table:
-    """One month of trips, dirt included, in the columns of TLC's green months, by pick-up time.
+def generate_month(month: date, rides: int = RIDES_PER_MONTH, speed_factor: float = 1.0) -> pa.Table:
+    """One month of trips in the columns of TLC's green months, sorted by pick-up time, with bad records.
 
     Args:
         month: its first day.
         rides: number of rows.
-        pace: of the traffic; at 0.5 the same ways take twice the time.
+        speed_factor: multiplies all driving speeds; at 0.5 the same trips take twice the driving time.
     """
     city = City()
-    draw = np.random.default_rng([SEED, month.toordinal()])
-    start, end = city.draw_ways(rides, draw)
-    pickup = _draw_pickups(month, rides, draw)
-    miles = city.miles[start, end] * draw.lognormal(0, 0.08, rides) + draw.gamma(2, 0.25, rides)
-    under_way = 60 * miles / (pace * city.speeds(start, end, miles, pickup))
-    minutes = MINUTES_AT_ENDS + under_way * draw.lognormal(0, LUCK, rides)
+    rng = np.random.default_rng([SEED, month.toordinal()])
+    start, end = city.sample_zones(rides, rng)
+    pickup = _sample_pickups(month, rides, rng)
+    miles = city.miles[start, end] * rng.lognormal(0, 0.08, rides) + rng.gamma(2, 0.25, rides)
+    driving = 60 * miles / (speed_factor * city.speeds(start, end, miles, pickup))
+    minutes = STOP_MINUTES + driving * rng.lognormal(0, NOISE_SIGMA, rides)
     trips = {
         "pickup": pickup,
         "minutes": minutes,
@@ -102,100 +102,100 @@ def generate_month(month: date, rides: int = RIDES_A_MONTH, pace: float = 1.0) -
         "start": city.zones[start],
         "end": city.zones[end],
     }
-    _soil(trips, draw)
+    _add_noise(trips, rng)
     return _table(trips)
 
 
 class City:
-    """The zones, how popular each one is, and how far each is from each other."""
+    """The taxi zones: how popular each is, and the distance between any two."""
 
     def __init__(self) -> None:
-        draw = np.random.default_rng(SEED)
-        served = {zone: place for zone, place in ZONES.items() if place.borough in BOROUGH_SHARES}
+        rng = np.random.default_rng(SEED)
+        served = {number: zone for number, zone in ZONES.items() if zone.borough in BOROUGH_SHARES}
         self.zones = np.array(list(served))
-        boroughs = np.array([place.borough for place in served.values()])
-        centres = np.array([[place.longitude, place.latitude] for place in served.values()], float)
+        boroughs = np.array([zone.borough for zone in served.values()])
+        centres = np.array([[zone.longitude, zone.latitude] for zone in served.values()], float)
         self._in_manhattan = boroughs == "Manhattan"
 
-        popularity = draw.lognormal(0, 1, len(self.zones))
+        popularity = rng.lognormal(0, 1, len(self.zones))
         downtown = self._in_manhattan & (centres[:, 1] < UPTOWN_LATITUDE)
         departures = np.where(downtown, popularity * DOWNTOWN_SHARE, popularity)
         for borough, share in BOROUGH_SHARES.items():
-            here = boroughs == borough
-            departures[here] *= share / departures[here].sum()
-            popularity[here] *= share / popularity[here].sum()
+            in_borough = boroughs == borough
+            departures[in_borough] *= share / departures[in_borough].sum()
+            popularity[in_borough] *= share / popularity[in_borough].sum()
         self._departures = departures
 
-        east, north = (centres * _MILES_A_DEGREE).T
-        along = east * np.sin(_GRID) + north * np.cos(_GRID)
-        across = east * np.cos(_GRID) - north * np.sin(_GRID)
-        detours = draw.lognormal(0.05, 0.1, (len(self.zones), len(self.zones)))
+        east, north = (centres * _MILES_PER_DEGREE).T
+        along = east * np.sin(_GRID_ANGLE) + north * np.cos(_GRID_ANGLE)
+        across = east * np.cos(_GRID_ANGLE) - north * np.sin(_GRID_ANGLE)
+        detours = rng.lognormal(0.05, 0.1, (len(self.zones), len(self.zones)))
         self.miles: Numbers = detours * (
             np.abs(np.subtract.outer(along, along)) + np.abs(np.subtract.outer(across, across))
         )
-        """From each zone's centre to each other's, by index."""
-        pull = popularity * np.exp(-self.miles / GRAVITY_MILES)
-        shares = (pull / pull.sum(axis=1, keepdims=True)).cumsum(axis=1)
+        """Driving distance between the zones' centres, by index: [zones, zones]."""
+        attraction = popularity * np.exp(-self.miles / GRAVITY_MILES)
+        shares = (attraction / attraction.sum(axis=1, keepdims=True)).cumsum(axis=1)
         shares[:, -1] = 1.0
-        # One rising list of all rows: row n lies between n and n + 1.
+        # All rows as one ascending list, for a single searchsorted: row n lies between n and n + 1.
         self._arrivals = (shares + np.arange(len(shares))[:, None]).ravel()
 
-    def draw_ways(self, rides: int, draw: np.random.Generator) -> tuple[Indexes, Indexes]:
-        """Pick-up and drop-off zones, as indexes into `zones`."""
-        start = draw.choice(len(self.zones), rides, p=self._departures)
-        way = np.searchsorted(self._arrivals, start + draw.random(rides), side="right")
-        return start, way % len(self.zones)
+    def sample_zones(self, rides: int, rng: np.random.Generator) -> tuple[Indices, Indices]:
+        """Pick-up and drop-off zones, as indices into `zones`."""
+        start = rng.choice(len(self.zones), rides, p=self._departures)
+        pair = np.searchsorted(self._arrivals, start + rng.random(rides), side="right")
+        return start, pair % len(self.zones)
 
-    def speeds(self, start: Indexes, end: Indexes, miles: Numbers, pickup: Any) -> Numbers:
-        """Miles an hour under way; `pickup` is datetime64[s]."""
+    def speeds(self, start: Indices, end: Indices, miles: Numbers, pickup: Any) -> Numbers:
+        """Driving speeds in mph, [n]; `pickup` is datetime64[s]."""
         minutes = pickup.astype("datetime64[m]").astype(np.int64)
-        # Between two hours the traffic changes gradually; it is as listed in the middle of an hour.
-        by_hour = np.interp(minutes / 60 % 24, np.arange(24) + 0.5, MILES_AN_HOUR, period=24)
-        weekday = (minutes // 1440 + 3) % 7  # 1970 began on a Thursday
+        # SPEEDS_MPH holds for the middle of each hour; between them, traffic changes gradually.
+        by_hour = np.interp(minutes / 60 % 24, np.arange(24) + 0.5, SPEEDS_MPH, period=24)
+        weekday = (minutes // 1440 + 3) % 7  # 1970-01-01 was a Thursday
         in_manhattan = (self._in_manhattan[start] * 0.5 + self._in_manhattan[end] * 0.5) > 0.5
         speeds: Numbers = (
             by_hour
-            * np.where(weekday >= 5, WEEKEND_SPEED, 1)
-            * np.where(in_manhattan, MANHATTAN_SPEED, 1)
-            * (1 + LONG_WAY_SPEED * np.minimum(miles, 10))
+            * np.where(weekday >= 5, WEEKEND_SPEED_FACTOR, 1)
+            * np.where(in_manhattan, MANHATTAN_SPEED_FACTOR, 1)
+            * (1 + SPEED_GAIN_PER_MILE * np.minimum(miles, 10))
         )
         return speeds
 
 
-def _draw_pickups(month: date, rides: int, draw: np.random.Generator) -> Any:
+def _sample_pickups(month: date, rides: int, rng: np.random.Generator) -> Any:
     """Sorted times as datetime64[s]."""
     first = np.datetime64(month, "D")
     days = np.arange(first, (first.astype("datetime64[M]") + 1).astype("datetime64[D]"))
     shares = WEEKDAY_SHARES[(days.astype(np.int64) + 3) % 7]
-    day = draw.choice(days, rides, p=shares / shares.sum())
-    hour = draw.choice(24, rides, p=HOUR_SHARES / HOUR_SHARES.sum())
-    second = hour * 3600 + draw.integers(0, 3600, rides)
+    day = rng.choice(days, rides, p=shares / shares.sum())
+    hour = rng.choice(24, rides, p=HOUR_SHARES / HOUR_SHARES.sum())
+    second = hour * 3600 + rng.integers(0, 3600, rides)
     return np.sort(day.astype("datetime64[s]") + second.astype("timedelta64[s]"))
 
 
-def _soil(trips: dict[str, Any], draw: np.random.Generator) -> None:
-    """Puts the dirt of a real month into some of the rows."""
+def _add_noise(trips: dict[str, Any], rng: np.random.Generator) -> None:
+    """Turns some of the rows into the bad records of a real month."""
 
-    def some(share: float) -> npt.NDArray[np.bool_]:
-        return draw.random(len(trips["miles"])) < share
+    def sample(share: float) -> npt.NDArray[np.bool_]:
+        return rng.random(len(trips["miles"])) < share
 
-    trips["miles"][some(0.033)] = 0.0  # not recorded
-    absurd = some(0.0008)
-    trips["miles"][absurd] = draw.uniform(1_000, 100_000, absurd.sum())
-    forgotten = some(0.012)  # the meter ran on
-    trips["minutes"][forgotten] = draw.uniform(60, 1439, forgotten.sum())
-    trips["minutes"][some(0.015)] = 0.4  # stopped at once
-    trips["pickup"][some(0.0001)] -= np.timedelta64(12 * 365, "D")
-    trips["start"][some(0.0035)] = UNKNOWN_ZONE
-    trips["end"][some(0.008)] = UNKNOWN_ZONE
+    trips["miles"][sample(0.033)] = 0.0  # not recorded
+    absurd = sample(0.0008)
+    trips["miles"][absurd] = rng.uniform(1_000, 100_000, absurd.sum())
+    left_running = sample(0.012)
+    trips["minutes"][left_running] = rng.uniform(60, 1439, left_running.sum())
+    trips["minutes"][sample(0.015)] = 0.4  # meter stopped at once
+    trips["pickup"][sample(0.0001)] -= np.timedelta64(12 * 365, "D")
+    trips["start"][sample(0.0035)] = UNKNOWN_ZONE
+    trips["end"][sample(0.008)] = UNKNOWN_ZONE
 
 
 def _table(trips: dict[str, Any]) -> pa.Table:
-    lasted = (trips["minutes"] * 60).round().astype("timedelta64[s]")
+    duration = (trips["minutes"] * 60).round().astype("timedelta64[s]")
     return pa.table(
         {
             "lpep_pickup_datetime": trips["pickup"].astype("datetime64[us]"),
-            "lpep_dropoff_datetime": (trips["pickup"] + lasted).astype("datetime64[us]"),
+            "lpep_dropoff_datetime": (trips["pickup"] + duration).astype("datetime64[us]"),
             "PULocationID": trips["start"],
             "DOLocationID": trips["end"],
             "trip_distance": trips["miles"].round(2),

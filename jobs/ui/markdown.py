@@ -1,32 +1,45 @@
-"""Tables that a command writes into a document, between the text that people write."""
+"""Markdown tables, and documents with placeholders that a command fills."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from functions.errors import RidecastError
 
 
-class NoDocument(RidecastError):
-    """There is no document with a place for the tables; the text says what is missing."""
+class PlaceholderNotFound(RidecastError):
+    """A document, or a placeholder in it, does not exist."""
 
 
-def fill_tables(document: Path, tables: Mapping[str, str]) -> Path:
-    """Puts tables between `<!-- NAME -->` and `<!-- /NAME -->` of the document; the others stay.
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]], right: Collection[str] = ()) -> str:
+    """A Markdown table, one line per row, each ending with a newline; cells may contain any text.
 
     Args:
-        tables: Markdown by name.
+        right: the names of the columns to align right.
+    """
+    rules = ["--:" if name in right else "---" for name in header]
+    cells = [[re.sub(r"([\\|])", r"\\\1", " ".join(cell.split())) for cell in row] for row in (header, *rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in (cells[0], rules, *cells[1:]))
+
+
+def fill_placeholders(document: Path, contents: Mapping[str, str]) -> Path:
+    """Replaces what is between each `<!-- NAME -->` and `<!-- /NAME -->` of a document.
+
+    Args:
+        contents: by name; tables whose placeholder starts a line, or text within one.
 
     Raises:
-        NoDocument: there is none, or it has no place for a table.
+        PlaceholderNotFound: there is no such document, or it has no placeholder of a given name.
     """
     if not document.is_file():
-        raise NoDocument(f"{document} does not exist: give the folder that has it, docs")
+        raise PlaceholderNotFound(f"{document} does not exist: give the folder that contains it, docs")
     text = document.read_text()
-    for name, table in tables.items():
-        place = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
-        if not place.search(text):
-            raise NoDocument(f"{document} has no place <!-- {name} --> <!-- /{name} --> for a table: add it")
-        text = place.sub(lambda found, table=table: found[1] + table + found[2], text)  # type: ignore[misc]
+    for name, content in contents.items():
+        placeholder = re.compile(rf"(<!-- {name} -->\n?).*?(<!-- /{name} -->)", re.DOTALL)
+        text, count = placeholder.subn(lambda match, new=content: match[1] + new + match[2], text)  # type: ignore[misc]
+        if not count:
+            raise PlaceholderNotFound(
+                f"{document} has no placeholder <!-- {name} --> <!-- /{name} -->: add it"
+            )
     document.write_text(text)
     return document

@@ -1,4 +1,4 @@
-"""How far something is: a bar in a terminal, plain lines elsewhere."""
+"""Progress: a bar in a terminal, plain lines elsewhere."""
 
 import threading
 import time
@@ -22,38 +22,70 @@ from rich.text import Text
 if TYPE_CHECKING:
     from sklearn.ensemble import HistGradientBoostingRegressor
 
-GLANCE_SECONDS = 0.1
+POLL_SECONDS = 0.1
 LINE_SECONDS = 5.0
+"""Between two lines where there is no terminal."""
+
+Update = Callable[[int], None]
+"""Takes how many are done so far."""
 
 
 @contextmanager
-def counting(what: str, total: int, unit: str, console: Console) -> Iterator[Callable[[int], None]]:
-    """Shows how many of `total` are done, how fast, and how long the rest will take.
+def show_progress(  # the display is made of these
+    console: Console,
+    description: str,
+    line: Callable[[int, float], str],
+    *columns: ProgressColumn,
+    total: int | None = None,
+    transient: bool = True,
+) -> Iterator[Update]:
+    """Displays progress until the body ends; yields the function that updates the display.
 
-    Gives a function to be told how many are done.
+    Args:
+        description: what is under way, until the first update.
+        line: the progress in words, from how many are done and the seconds since the start; in a terminal it
+            replaces the description.
+        columns: of the terminal's bar.
+        total: None if it is unknown.
+        transient: whether the bar disappears in the end.
     """
+    start = time.monotonic()
     if console.is_terminal:
-        columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), _Rate(unit), TimeRemainingColumn())
-        with Progress(*columns, console=console, transient=True) as progress:
-            task = progress.add_task("", total=total)
-            yield lambda done: progress.update(task, completed=done)
+        with Progress(*columns, console=console, transient=transient) as progress:
+            task = progress.add_task(description, total=total)
+            yield lambda completed: progress.update(
+                task, completed=completed, description=line(completed, time.monotonic() - start)
+            )
         return
-    began = said = time.monotonic()
+    last_line = start
 
-    def say(done: int) -> None:
-        nonlocal said
+    def print_line(completed: int) -> None:
+        nonlocal last_line
         now = time.monotonic()
-        if now - said >= LINE_SECONDS:
-            said, rate = now, done / (now - began)
-            left = (total - done) / rate
-            console.print(f"{what}: {done:,} of {total:,} {unit}, {rate:,.0f} {unit}/s, {left:.0f} s to go")
+        if now - last_line >= LINE_SECONDS:
+            last_line = now
+            console.print(line(completed, now - start), markup=False)
 
-    yield say
+    yield print_line
+
+
+@contextmanager
+def progress_bar(description: str, total: int, unit: str, console: Console) -> Iterator[Update]:
+    """Displays how many of `total` are done, the rate, and the remaining time."""
+
+    def line(completed: int, seconds: float) -> str:
+        remaining = (total - completed) * seconds / max(completed, 1)
+        return (
+            f"{description}: {completed:,} of {total:,} {unit}, {completed / seconds:,.0f} {unit}/s, "
+            f"{remaining:.0f} s to go"
+        )
+
+    columns = (TextColumn(description), BarColumn(), MofNCompleteColumn(), _Rate(unit), TimeRemainingColumn())
+    with show_progress(console, description, line, *columns, total=total) as update:
+        yield update
 
 
 class _Rate(ProgressColumn):
-    """How many a second."""
-
     def __init__(self, unit: str) -> None:
         super().__init__()
         self._unit = unit
@@ -63,37 +95,36 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
-def watching(trees: "HistGradientBoostingRegressor", console: Console) -> Iterator[None]:
-    """Shows how many trees there are while the body fits them.
+def training_progress(model: "HistGradientBoostingRegressor", console: Console) -> Iterator[None]:
+    """Displays how many trees the model has while the body fits it.
 
-    The fit tells nobody how far it is, so a second thread looks at its list of trees.
+    scikit-learn has no callback, so a second thread polls the number of trees.
     """
+    total = model.max_iter
     done = threading.Event()
-    show = _bar if console.is_terminal else _lines
-    watcher = threading.Thread(target=show, args=(trees, console, done), daemon=True)
-    watcher.start()
+
+    def poll() -> None:
+        columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("trees"))
+        with show_progress(
+            console,
+            "training",
+            lambda trees, seconds: f"training: {trees} of {total} trees after {seconds:.0f} s",
+            *(*columns, TimeElapsedColumn()),
+            total=total,
+            transient=False,
+        ) as update:
+            while not done.wait(POLL_SECONDS):
+                update(_tree_count(model))
+            update(_tree_count(model))
+
+    thread = threading.Thread(target=poll, daemon=True)
+    thread.start()
     try:
         yield
     finally:
         done.set()
-        watcher.join()
+        thread.join()
 
 
-def _bar(trees: "HistGradientBoostingRegressor", console: Console, done: threading.Event) -> None:
-    columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("trees"))
-    with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
-        task = progress.add_task("", total=trees.max_iter)
-        while not done.wait(GLANCE_SECONDS):
-            progress.update(task, completed=_grown(trees))
-        progress.update(task, completed=_grown(trees))
-
-
-def _lines(trees: "HistGradientBoostingRegressor", console: Console, done: threading.Event) -> None:
-    began = time.monotonic()
-    while not done.wait(LINE_SECONDS):
-        seconds = time.monotonic() - began
-        console.print(f"training: {_grown(trees)} of {trees.max_iter} trees after {seconds:.0f} s")
-
-
-def _grown(trees: "HistGradientBoostingRegressor") -> int:
-    return trees.n_iter_ if hasattr(trees, "n_iter_") else 0
+def _tree_count(model: "HistGradientBoostingRegressor") -> int:
+    return model.n_iter_ if hasattr(model, "n_iter_") else 0

@@ -1,4 +1,4 @@
-"""`make run` and `make up` as a person has them: the whole way, and nothing left behind."""
+"""Runs `make run`, `make up` and `make retrain` as a user does, and checks that nothing is left behind."""
 
 import os
 import re
@@ -22,7 +22,7 @@ RIDES = 40
 
 @pytest.fixture(scope="module")
 def trips(tmp_path_factory):
-    """Two small months, as TRIPS wants them."""
+    """Two small months, in the form of TRIPS."""
     folder = tmp_path_factory.mktemp("trips")
     months = [folder / "january.parquet", folder / "february.parquet"]
     for number, path in enumerate(months, start=1):
@@ -32,36 +32,36 @@ def trips(tmp_path_factory):
 
 @pytest.fixture
 def start(tmp_path):
-    """Starts `python -m jobs local …` in a process group of its own; at the end nothing may be left."""
-    begun = []
+    """Starts `python -m jobs local …` in its own process group, and stops it after the test."""
+    started = []
 
-    def start(*words, **variables):
-        local = Local(words, tmp_path / "temporary", variables)
-        begun.append(local)
+    def start(*arguments, **variables):
+        local = LocalCommand(arguments, tmp_path / "temporary", variables)
+        started.append(local)
         return local
 
     yield start
-    for local in begun:
+    for local in started:
         local.end(signal.SIGINT)
 
 
-class Local:
-    """A running `python -m jobs local …`, what it has said, and what it leaves behind."""
+class LocalCommand:
+    """A running `python -m jobs local …`, its output, and what it leaves behind."""
 
-    def __init__(self, words, temporary, variables):
-        self.said = ""
+    def __init__(self, arguments, temporary, variables):
+        self.output = ""
         self._temporary = temporary
         temporary.mkdir(exist_ok=True)
-        self._mark = uuid.uuid4().hex
+        self._marker = uuid.uuid4().hex
         inherited = {
             name: value
             for name, value in os.environ.items()
             if name not in ("TRIPS", "RIDES", "RATE", "PICTURE", "PUBSUB_EMULATOR_HOST")
         }
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "jobs", "local", *words],
+            [sys.executable, "-m", "jobs", "local", *arguments],
             cwd=PROJECT_ROOT,
-            env=inherited | {"TMPDIR": str(temporary), "RIDECAST_TEST": self._mark} | variables,
+            env=inherited | {"TMPDIR": str(temporary), "RIDECAST_TEST": self._marker} | variables,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -71,17 +71,17 @@ class Local:
 
     def _read(self):
         for line in self._process.stdout:
-            self.said += line.decode()
+            self.output += line.decode()
 
-    def wait_for(self, words, seconds=200):
+    def wait_for(self, text, seconds=200):
         deadline = time.monotonic() + seconds
-        while words not in self.said:
-            assert self._process.poll() is None, self.said
-            assert time.monotonic() < deadline, self.said
+        while text not in self.output:
+            assert self._process.poll() is None, self.output
+            assert time.monotonic() < deadline, self.output
             time.sleep(0.05)
 
     def end(self, number=None):
-        """Waits for the end, after a signal to the whole group if one is given; gives the exit code."""
+        """Waits for the end, after a signal to the whole group if one is given; returns the exit code."""
         if number and self._process.poll() is None:
             os.killpg(self._process.pid, number)
         code = self._process.wait(250)
@@ -90,15 +90,15 @@ class Local:
         return code
 
     def left_behind(self):
-        """Files and running programs, children and grandchildren, that are still there."""
+        """Returns files and running processes, children and grandchildren, that are still there."""
         files = [str(path) for path in self._temporary.iterdir()]
         return files + [
-            _command(process) for process in Path("/proc").glob("[0-9]*") if self._is_ours(process)
+            _command(process) for process in Path("/proc").glob("[0-9]*") if self._has_marker(process)
         ]
 
-    def _is_ours(self, process):
+    def _has_marker(self, process):
         try:
-            return self._mark.encode() in (process / "environ").read_bytes()
+            return self._marker.encode() in (process / "environ").read_bytes()
         except OSError:
             return False
 
@@ -111,12 +111,14 @@ def test_rides_become_predictions_through_the_whole_cloud(start, trips, tmp_path
     picture = tmp_path / "run.svg"
     local = start("run", "--picture", str(picture), TRIPS=trips, RIDES=str(RIDES))
 
-    assert local.end() == 0, local.said
-    assert f"{RIDES} in, {RIDES} predicted, 0 dead-lettered, 0 lost" in local.said
-    assert f"{RIDES} asked, {RIDES} answered, {RIDES} equal" in local.said
-    assert re.search(r"[\d.]+ min RMSE on [\d,]+ held-out rides, [\d.]+ without", local.said)
-    assert re.search(r"latency +p50 [\d.]+ ms, p99 [\d.]+ ms", local.said)
-    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", local.said), "not a terminal, yet control characters"
+    assert local.end() == 0, local.output
+    assert f"{RIDES} in, {RIDES} predicted, 0 dead-lettered, 0 lost" in local.output
+    assert f"{RIDES} sent, {RIDES} answered, {RIDES} bit-identical" in local.output
+    assert re.search(r"[\d.]+ min RMSE on [\d,]+ held-out rides, [\d.]+ without", local.output)
+    assert re.search(r"latency +p50 [\d.]+ ms, p99 [\d.]+ ms", local.output)
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", local.output), (
+        "control characters, though it is not a terminal"
+    )
     assert picture.read_text().startswith("<svg")
     assert local.left_behind() == []
 
@@ -125,31 +127,31 @@ def test_a_new_champion_takes_over_while_rides_stream_on(start, tmp_path):
     picture = tmp_path / "retrain.png"
     local = start("retrain", "--picture", str(picture))
 
-    assert local.end() == 0, local.said
-    assert "actual_duration" in local.said, "the report names what has drifted"
-    assert re.search(r"events +(\d+) in \d+ s, \1 predicted, 0 lost", local.said)
-    assert "1 → 2, 1 change of version in the stream" in local.said
-    assert re.search(r"flow +report [\d.]+ s, train [\d.]+ s, promote [\d.]+ s", local.said)
+    assert local.end() == 0, local.output
+    assert "actual_duration" in local.output, "the report names what has drifted"
+    assert re.search(r"events +(\d+) in \d+ s, \1 predicted, 0 lost", local.output)
+    assert "1 → 2, 1 change of version in the stream" in local.output
+    assert re.search(r"flow +report [\d.]+ s, train [\d.]+ s, promote [\d.]+ s", local.output)
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert local.left_behind() == []
 
 
-def test_without_an_emulator_it_says_how_to_get_one_and_works_all_the_same(start, trips, tmp_path):
+def test_without_an_emulator_it_says_how_to_install_one_and_still_works(start, trips, tmp_path):
     tools = tmp_path / "tools"
     tools.mkdir()
     (tools / "sh").symlink_to(shutil.which("sh"))
     local = start("run", TRIPS=trips, RIDES=str(RIDES), PATH=str(tools))
 
-    assert local.end() == 0, local.said
-    assert "gcloud components install pubsub-emulator beta" in local.said
-    assert f"{RIDES} in, {RIDES} predicted, 0 dead-lettered, 0 lost" in local.said
+    assert local.end() == 0, local.output
+    assert "gcloud components install pubsub-emulator beta" in local.output
+    assert f"{RIDES} in, {RIDES} predicted, 0 dead-lettered, 0 lost" in local.output
     assert local.left_behind() == []
 
 
 @pytest.mark.parametrize(
     ("moment", "number"),
     [
-        # While all is up, `up` is ended below.
+        # A signal while everything is up is tested with `up` below.
         ("✓ Storage emulator", signal.SIGHUP),
         ("▸ python -m jobs train", signal.SIGTERM),
     ],
@@ -161,23 +163,23 @@ def test_a_signal_at_any_moment_leaves_nothing_behind(start, trips, moment, numb
 
     assert local.end(number) == 128 + number
     assert local.left_behind() == []
-    assert f"Stopped by {number.name}" in local.said
+    assert f"Stopped by {number.name}" in local.output
 
 
-def test_a_part_that_fails_is_named_and_leaves_nothing_behind(start, trips):
+def test_a_service_that_fails_is_named_and_leaves_nothing_behind(start, trips):
     local = start("run", TRIPS=trips, PUBSUB_EMULATOR_HOST="127.0.0.1:9")
 
     assert local.end() == 1
-    assert "Failed: Pub/Sub emulator PUBSUB_EMULATOR_HOST=127.0.0.1:9 does not answer" in local.said
+    assert "Failed: Pub/Sub emulator PUBSUB_EMULATOR_HOST=127.0.0.1:9 does not respond" in local.output
     assert local.left_behind() == []
 
 
 def test_up_stays_and_its_commands_work_as_they_are_printed(start, trips):
     local = start("up", TRIPS=trips)
-    local.wait_for("# see what dead letters there are")
+    local.wait_for("# list dead letters")
     time.sleep(0.5)
-    exports = "\n".join(re.findall(r"^export .*$", local.said, re.MULTILINE))
-    commands = re.findall(r"^# .*\n(.*)$", local.said, re.MULTILINE)
+    exports = "\n".join(re.findall(r"^export .*$", local.output, re.MULTILINE))
+    commands = re.findall(r"^# .*\n(.*)$", local.output, re.MULTILINE)
     assert len(commands) == 7
 
     answers = [

@@ -1,4 +1,4 @@
-"""The churn example: its README as a person pastes it, then the same on an MLflow server and a bucket."""
+"""The churn example: the commands of its README, then the same on an MLflow server and a bucket."""
 
 import json
 import re
@@ -21,11 +21,11 @@ from examples.churn import train as train_module
 from examples.churn.model import COLUMNS, model_frame
 from jobs.commands import score
 from jobs.local.emulators import BUCKET
-from jobs.local.processes import Programs
+from jobs.local.processes import ProcessGroup
 from jobs.scoring.database import open_database
-from jobs.scoring.job import Wish, score_place
+from jobs.scoring.job import ScoringRequest, run_scoring
 from jobs.settings import Settings
-from jobs.storage.files import exists, reading
+from jobs.storage.files import exists, open_read
 from tests.blocks import ROOT, Block, blocks_of, checkout, paste, script_of
 
 README = "examples/churn/README.md"
@@ -33,20 +33,20 @@ PORT = "4200"
 DEPLOYMENT = f"http://127.0.0.1:{PORT}/api/deployments/name/churn/monthly"
 RUNS = f"http://127.0.0.1:{PORT}/api/flow_runs/filter"
 FINISHED = json.dumps({"flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}})
-LOOK = f"""
+QUERY_PREFECT = f"""
 curl -sf --retry 60 --retry-all-errors --retry-delay 1 {DEPLOYMENT}
 curl -sf --header content-type:application/json --data '{FINISHED}' {RUNS}
 """
-"""What Prefect says at the end, when it has heard of the schedule."""
-FIGURE = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?")
+"""Queries Prefect for the deployment and its runs, after the flow has been scheduled."""
+NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?")
 TOLERANCE = 0.02
-"""Of a figure that the README shows."""
+"""Relative tolerance of a number in the README."""
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
 
 class Example:
-    """A checkout in which the README was pasted."""
+    """A checkout in which the commands of the README were run."""
 
     def __init__(self, folder: Path, printed: str) -> None:
         self.folder = folder
@@ -74,7 +74,7 @@ class Example:
 
 @pytest.fixture(scope="module")
 def example(
-    programs: Programs, plain_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+    programs: ProcessGroup, plain_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Example:
     folder = checkout(tmp_path_factory.mktemp("churn"))
     quiet = {
@@ -82,18 +82,18 @@ def example(
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
     }
-    blocks = [*blocks_of(README), Block("sh", LOOK)]
+    blocks = [*blocks_of(README), Block("sh", QUERY_PREFECT)]
     return Example(folder, paste(programs, script_of(blocks, (PORT,)), folder, plain_environment | quiet))
 
 
 def test_it_prints_what_the_readme_shows(example: Example) -> None:
     shown = "".join(block.text for block in blocks_of(README) if block.kind == "text")
-    printed = [_words_and_figures(line) for line in example.printed.splitlines()]
+    printed = [_split_numbers(line) for line in example.printed.splitlines()]
     assert len(shown.splitlines()) > 10
     for line in shown.splitlines():
-        words, figures = _words_and_figures(line)
+        words, numbers = _split_numbers(line)
         found = [others for same, others in printed if same == words]
-        assert any(figures == pytest.approx(others, rel=TOLERANCE) for others in found), (line, found)
+        assert any(numbers == pytest.approx(others, rel=TOLERANCE) for others in found), (line, found)
 
 
 @pytest.mark.parametrize(
@@ -110,19 +110,19 @@ def test_it_prints_what_the_readme_shows(example: Example) -> None:
         ("202611-013759   Yonkers   49", "202611-000957   Yonkers   49", True),
     ],
 )
-def test_what_counts_as_the_same_line(shown: str, printed: str, same: bool) -> None:
-    (words, figures), (other_words, others) = _words_and_figures(shown), _words_and_figures(printed)
-    assert (words == other_words and figures == pytest.approx(others, rel=TOLERANCE)) == same
+def test_matching_of_lines(shown: str, printed: str, same: bool) -> None:
+    (words, numbers), (other_words, other_numbers) = _split_numbers(shown), _split_numbers(printed)
+    assert (words == other_words and numbers == pytest.approx(other_numbers, rel=TOLERANCE)) == same
 
 
-def _words_and_figures(line: str) -> tuple[str, list[float]]:
-    """A line without what differs each time, its figures apart: they differ a little between machines."""
+def _split_numbers(line: str) -> tuple[str, list[float]]:
+    """Splits a line into text, without what changes in each run, and numbers, which vary between machines."""
     line = re.sub(r"\b[\da-f]{32}(-v\d+)?\b|\b\d{6}-\d{6}\b|\b[\d,.]+( s\b|/s\b)", "#", line)
-    figures = [float(figure.replace(",", "")) for figure in FIGURE.findall(line)]
-    return " ".join(FIGURE.sub("#", line).split()), figures
+    numbers = [float(number.replace(",", "")) for number in NUMBER.findall(line)]
+    return " ".join(NUMBER.sub("#", line).split()), numbers
 
 
-def test_the_model_knows_more_than_chance(example: Example) -> None:
+def test_the_model_is_better_than_chance(example: Example) -> None:
     version = example.client.get_model_version_by_alias("churn", "champion")
     run = example.client.get_run(version.run_id or "").data
     assert run.params["held_out"] == str(int(model_frame(generated(outcome=True)).shape[0] * 0.2))
@@ -132,7 +132,7 @@ def test_the_model_knows_more_than_chance(example: Example) -> None:
     assert version.tags["auc"] == f"{run.metrics['auc']:.4f}"
 
 
-def test_the_scored_table_is_the_table_with_the_pipelines_own_probabilities(example: Example) -> None:
+def test_the_output_has_the_probabilities_of_the_pipeline(example: Example) -> None:
     scored = pq.read_table(example.predictions)
     assert scored.column_names[-2:] == ["predicted_churn", "model_version"]
     frame = scored.to_pandas()
@@ -145,7 +145,7 @@ def test_the_scored_table_is_the_table_with_the_pipelines_own_probabilities(exam
     assert frame["mean_rating"].isna().mean() > 0.1
 
 
-def test_who_will_leave_is_found_in_a_month_it_did_not_learn_from(example: Example) -> None:
+def test_churn_is_predicted_in_a_later_month(example: Example) -> None:
     scored = pd.read_parquet(example.predictions).set_index("customer_id")
     left = generated(date(2026, 11, 1), outcome=True).set_index("customer_id")["churned"]
     assert roc_auc_score(left[scored.index], scored["predicted_churn"]) > 0.77
@@ -162,14 +162,14 @@ def test_every_customer_is_predicted_or_rejected_with_a_reason(example: Example)
     )
     assert dict(rejected["reason"].value_counts()) == {
         "city is missing": customers["city"].isna().sum(),
-        "rides_last_month is missing or no number": (
+        "rides_last_month is missing or not a number": (
             customers["rides_last_month"].isna() & customers["city"].notna()
         ).sum(),
     }
     assert len(rejected) > 10
 
 
-def test_the_release_and_the_folder_give_the_same_as_the_registry(example: Example, tmp_path: Path) -> None:
+def test_release_and_folder_predict_the_same_as_the_registry(example: Example, tmp_path: Path) -> None:
     expected = pq.read_table(example.predictions)
     location = json.loads(example.pointer.read_text())["location"]
     for model in (str(example.pointer), location, "models:/churn/1"):
@@ -179,7 +179,7 @@ def test_the_release_and_the_folder_give_the_same_as_the_registry(example: Examp
         assert again.drop(["model_version"]).equals(expected.drop(["model_version"]))
 
 
-def test_a_table_that_lacks_a_column_is_an_error_in_a_sentence(example: Example, tmp_path: Path) -> None:
+def test_a_missing_column_is_reported(example: Example, tmp_path: Path) -> None:
     table = pq.read_table(example.customers).drop(["plan", "complaints"])
     pq.write_table(table, tmp_path / "less.parquet")
     result = example.score(tmp_path / "less.parquet", "models:/churn@champion", tmp_path / "out")
@@ -190,23 +190,23 @@ def test_a_table_that_lacks_a_column_is_an_error_in_a_sentence(example: Example,
     assert not (tmp_path / "out").exists()
 
 
-def test_what_was_scored_is_not_scored_again(example: Example, tmp_path: Path) -> None:
+def test_scored_tables_are_not_scored_again(example: Example, tmp_path: Path) -> None:
     result = example.score(example.predictions, "models:/churn@champion", tmp_path / "out")
     assert result.exit_code == 1
     assert "already has a column predicted_churn and model_version, which scoring adds" in result.output
 
 
-def test_offers_go_to_the_best_customers_who_opted_in_and_may_leave(example: Example) -> None:
-    offers = asked(example.folder)
+def test_offers_go_to_customers_who_opted_in_and_may_leave(example: Example) -> None:
+    offers = query_offers(example.folder)
     predicted = pd.read_parquet(example.predictions)
-    meant = predicted[predicted["opted_in_to_mail"] & (predicted["predicted_churn"] > 0.5)]
+    expected = predicted[predicted["opted_in_to_mail"] & (predicted["predicted_churn"] > 0.5)]
     assert 100 < len(offers) < len(predicted) / 5
-    assert set(offers["customer_id"]) == set(meant["customer_id"])
+    assert set(offers["customer_id"]) == set(expected["customer_id"])
     assert offers["customer_id"].is_unique
     assert offers["rides_previous_month"].is_monotonic_decreasing
 
 
-def test_of_two_models_and_two_months_the_newer_decides(tmp_path: Path) -> None:
+def test_the_newest_model_and_month_decide(tmp_path: Path) -> None:
     def write(month: str, version: str, **churn: float) -> None:
         file = tmp_path / "predictions" / f"input=customers_{month}" / f"run{version}.parquet"
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -218,10 +218,10 @@ def test_of_two_models_and_two_months_the_newer_decides(tmp_path: Path) -> None:
     write("2026-11", "9", calmed=0.9, alarmed=0.1, left_out=0.8)
     write("2026-11", "10", calmed=0.1, alarmed=0.9)
     write("2026-11", "m-1f2e", calmed=0.8, alarmed=0.2)
-    assert asked(tmp_path)["customer_id"].tolist() == ["alarmed", "left_out"]
+    assert query_offers(tmp_path)["customer_id"].tolist() == ["alarmed", "left_out"]
 
 
-def test_prefect_has_run_it_and_has_the_schedule(example: Example) -> None:
+def test_prefect_has_run_the_flow_and_has_the_schedule(example: Example) -> None:
     deployment, runs = (
         json.loads(line) for line in example.printed.splitlines() if line.startswith(("{", "["))
     )
@@ -236,11 +236,11 @@ def test_prefect_has_run_it_and_has_the_schedule(example: Example) -> None:
     assert example.predictions.stat().st_mtime > pd.Timestamp(run["start_time"]).timestamp()
 
 
-def test_a_table_without_what_is_to_be_learnt_is_refused(example: Example) -> None:
+def test_a_table_without_the_label_is_refused(example: Example) -> None:
     runner = CliRunner(env=example.environment)
     result = runner.invoke(train_module.command, ["--customers", str(example.customers)])
     assert result.exit_code == 1
-    assert "has no column churned: write it with `python -m examples.churn.customers" in result.output
+    assert "has no column churned: generate it with `python -m examples.churn.customers" in result.output
 
 
 def test_too_few_customers_are_refused(example: Example, tmp_path: Path) -> None:
@@ -249,15 +249,15 @@ def test_too_few_customers_are_refused(example: Example, tmp_path: Path) -> None
     result = runner.invoke(train_module.command, ["--customers", str(tmp_path / "few.parquet")])
     assert result.exit_code == 1
     assert result.output.startswith("Error: 0 customers left and ")
-    assert " stayed, 100 of each are needed: give a larger table" in result.output
+    assert " stayed, but 100 of each are needed: give a larger table" in result.output
 
 
-def test_a_version_that_differs_from_its_pipeline_is_no_champion(
+def test_a_version_that_differs_from_its_pipeline_does_not_become_champion(
     example: Example, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     generated(outcome=True, rows=2000).to_parquet(tmp_path / "customers.parquet")
     pointer = example.pointer.read_bytes()
-    monkeypatch.setattr(train_module, "LARGEST_DIFFERENCE", 0.0)
+    monkeypatch.setattr(train_module, "MAX_DIFFERENCE", 0.0)
     words = ["--customers", str(tmp_path / "customers.parquet")]
     result = CliRunner(env=example.environment).invoke(train_module.command, words)
     assert result.exit_code == 1
@@ -266,7 +266,7 @@ def test_a_version_that_differs_from_its_pipeline_is_no_champion(
     assert example.pointer.read_bytes() == pointer
 
 
-def test_an_mlflow_server_and_a_bucket_will_do(
+def test_an_mlflow_server_and_a_bucket_work_too(
     monkeypatch: pytest.MonkeyPatch, storage: str, mlflow_server: str
 ) -> None:
     bucket = f"gs://{BUCKET}/churn"
@@ -283,15 +283,15 @@ def test_an_mlflow_server_and_a_bucket_will_do(
     written = CliRunner().invoke(customers_module.command, words)
     assert written.exit_code == 0, written.output
     for model in ("models:/churn@champion", f"{bucket}/releases/churn/champion.json"):
-        done = score_place(Wish(customers, f"{bucket}/predictions", model), Console(quiet=True))
-        assert done.outcome.rows == 1000
-        assert done.output.predictions.startswith(f"{bucket}/predictions/input=customers_2026-11/")
-        assert exists(done.output.rejected)
-        with reading(done.output.predictions) as file:
-            assert pq.read_table(file).num_rows == done.outcome.predicted > 900
+        result = run_scoring(ScoringRequest(customers, f"{bucket}/predictions", model), Console(quiet=True))
+        assert result.stats.rows == 1000
+        assert result.output.predictions.startswith(f"{bucket}/predictions/input=customers_2026-11/")
+        assert exists(result.output.rejected)
+        with open_read(result.output.predictions) as file:
+            assert pq.read_table(file).num_rows == result.stats.predicted > 900
 
 
-def test_what_scores_them_knows_of_no_customers() -> None:
+def test_ridecast_itself_knows_nothing_about_customers() -> None:
     code = [path for folder in ("jobs", "functions") for path in (ROOT / folder).rglob("*.py")]
     assert len(code) > 50
     assert not [path for path in code if re.search("churn|customer", path.read_text(), re.IGNORECASE)]
@@ -302,9 +302,9 @@ def generated(month: date = date(2026, 8, 1), **how: Any) -> pd.DataFrame:
     return frame
 
 
-def asked(folder: Path) -> pd.DataFrame:
-    """What offer.sql answers in a folder."""
+def query_offers(folder: Path) -> pd.DataFrame:
+    """The result of offer.sql in a folder."""
     query = (ROOT / "examples" / "churn" / "offer.sql").read_text()
     with open_database(str(folder / "predictions")) as database:
-        answer = database.ask(query)
+        answer = database.query(query)
         return pd.DataFrame(answer.rows, columns=answer.columns)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.local.emulators import PubSub
-from jobs.local.processes import Programs
+from jobs.local.emulators import PubSubEmulator
+from jobs.local.processes import ProcessGroup
 from jobs.local.topics import Topics
 from tests.faults.figures import Figures
 from tests.faults.stage import Stage
@@ -41,7 +41,7 @@ def figures(request: pytest.FixtureRequest) -> Figures:
 
 @pytest.fixture
 def stage(
-    programs: Programs, plain_environment: dict[str, str], pubsub: PubSub, onnx_folder: Path
+    programs: ProcessGroup, plain_environment: dict[str, str], pubsub: PubSubEmulator, onnx_folder: Path
 ) -> Iterator[Stage]:
     """A stage on the session's emulator; the function is not started yet."""
     stage = Stage(

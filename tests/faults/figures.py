@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from jobs.ui.markdown import fill_tables
+from jobs.ui.markdown import fill_placeholders, markdown_table
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "reliability.md"
 
@@ -24,16 +24,13 @@ class Figures:
     def tables(self) -> dict[str, str]:
         """Each table as Markdown; numbered rows in their order."""
         return {
-            name: _markdown(sorted(rows, key=lambda row: int(row.get("row", 0))))
+            name: markdown_table(
+                list(rows[0]),
+                [list(row.values()) for row in sorted(rows, key=lambda row: int(row.get("row", 0)))],
+            )
             for name, rows in self._tables.items()
         }
 
     def write(self, document: Path = DOCUMENT) -> None:
         """Replaces the tables that this run made; the others stay."""
-        fill_tables(document, self.tables())
-
-
-def _markdown(rows: list[Row]) -> str:
-    names = list(rows[0])
-    lines = [names, ["---"] * len(names), *([row[name] for name in names] for row in rows)]
-    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
+        fill_placeholders(document, self.tables())

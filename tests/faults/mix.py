@@ -13,7 +13,7 @@ from functions.model import load_model
 from functions.releases import Release
 from functions.rides import parse_ride
 from jobs.events.publishers import push_envelope
-from jobs.events.subscribers import Arrival
+from jobs.events.subscribers import ReceivedMessage
 from tests.faults.oracle import Event
 from tests.faults.traffic import Answer, post
 from tests.models import some_rides
@@ -79,7 +79,7 @@ class Mix:
         event = Event(number if good else "", data, good)
         return event, post("/", push_envelope(data, str(number)))
 
-    def event_version(self, arrival: Arrival) -> str:
+    def event_version(self, arrival: ReceivedMessage) -> str:
         """The version that a prediction event names.
 
         Raises:

@@ -8,7 +8,7 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 from functions.releases import Release, encode_release
-from jobs.registry.model_store import take_stock, write_whole
+from jobs.registry.model_store import atomic_write_bytes, build_manifest
 from tests.models import TARGET
 
 BREAKING_ZONE = 200
@@ -77,8 +77,8 @@ class Pointer:
     def move(self, version: str, location: Path | str) -> None:
         """To the model in a folder, as `promote` would."""
         where = str(location)
-        release = Release(name="ride-duration", version=version, location=where, files=take_stock(where))
+        release = Release(name="ride-duration", version=version, location=where, files=build_manifest(where))
         self.write(encode_release(release))
 
     def write(self, content: bytes) -> None:
-        write_whole(self.place, content)
+        atomic_write_bytes(self.place, content)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from jobs.events.subscribers import Arrival
+from jobs.events.subscribers import ReceivedMessage
 
 _OF_THE_DELIVERY = {
     "traceparent",
@@ -52,16 +52,16 @@ class Verdict(NamedTuple):
         return not (self.lost or self.both or self.wrong or self.unequal or self.foreign)
 
 
-def judge(events: Iterable[Event], predictions: Sequence[Arrival], letters: Sequence[Arrival]) -> Verdict:
+def judge(events: Iterable[Event], predictions: Sequence[ReceivedMessage], letters: Sequence[ReceivedMessage]) -> Verdict:
     """Compares what went in with all that came out."""
     by_id = {str(event.ride_id): event for event in events if event.good}
     by_digest = {_digest(event.data): event for event in events}
     foreign: list[str] = []
-    predicted: dict[str, list[Arrival]] = defaultdict(list)
+    predicted: dict[str, list[ReceivedMessage]] = defaultdict(list)
     for arrival in predictions:
         key = str(msgspec.json.decode(arrival.data)["prediction"]["ride_id"])
         (predicted[key] if key in by_id else _note(foreign, arrival)).append(arrival)
-    dead: dict[str, list[Arrival]] = defaultdict(list)
+    dead: dict[str, list[ReceivedMessage]] = defaultdict(list)
     for arrival in letters:
         digest = arrival.attributes.get("dead_letter_full_sha256") or _digest(arrival.data)
         event = by_digest.get(digest)
@@ -84,12 +84,12 @@ def _name(event: Event) -> str:
     return str(event.ride_id) if event.good else _digest(event.data)
 
 
-def _note(foreign: list[str], arrival: Arrival) -> list[Arrival]:
+def _note(foreign: list[str], arrival: ReceivedMessage) -> list[ReceivedMessage]:
     foreign.append(f"{dict(arrival.attributes)} {arrival.data[:80]!r}")
     return []
 
 
-def _equal(some: Sequence[Arrival]) -> bool:
+def _equal(some: Sequence[ReceivedMessage]) -> bool:
     """Whether what came out under one identity is the same: an event's prediction by one model version."""
     versions = defaultdict(set)
     for each in some:

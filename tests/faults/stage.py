@@ -20,13 +20,13 @@ from typing import Any
 import httpx
 from google.pubsub_v1.types import DeadLetterPolicy, PushConfig, Subscription
 
-from jobs.concurrency import in_background
+from jobs.concurrency import run_in_background
 from jobs.events.publishers import push_envelope
 from jobs.events.pubsub_clients import publisher_client, subscriber_client
 from jobs.events.replay import paced
-from jobs.events.subscribers import Arrival, Outlet, open_outlet
-from jobs.local.processes import Program, Programs, answers, free_port
-from jobs.local.topics import MOST_DELIVERIES, Topics
+from jobs.events.subscribers import EventSubscriber, ReceivedMessage, open_subscriber
+from jobs.local.processes import ManagedProcess, ProcessGroup, free_port, responds
+from jobs.local.topics import MAX_DELIVERY_ATTEMPTS, Topics
 from tests.faults.oracle import Event, Verdict, judge
 from tests.faults.proxy import Proxy
 from tests.models import some_rides
@@ -74,21 +74,21 @@ def envelope(event: Event, number: int = 1) -> Delivery:
 class Stage:
     """Starts, disturbs and watches; `check` says whether the promise was kept."""
 
-    def __init__(self, programs: Programs, environment: Mapping[str, str], topics: Topics) -> None:
+    def __init__(self, programs: ProcessGroup, environment: Mapping[str, str], topics: Topics) -> None:
         self._programs = programs
         self._environment = dict(environment)
         self.topics = topics
         self.front = Proxy()
         self.back = Proxy()
-        self.function: Program
-        self._started: list[Program] = []
+        self.function: ManagedProcess
+        self._started: list[ManagedProcess] = []
         self.events: list[Event] = []
-        self.predictions: list[Arrival] = []
-        self.letters: list[Arrival] = []
+        self.predictions: list[ReceivedMessage] = []
+        self.letters: list[ReceivedMessage] = []
         self.recovered_at = 0.0
         """When the last fault was over, in seconds since 1970; 0 while there was none."""
         self._changed = threading.Condition()
-        self._outlets: list[Outlet] = []
+        self._subscribers: list[EventSubscriber] = []
         self.move(topics.emulator)
         self.collect()
 
@@ -104,19 +104,19 @@ class Stage:
 
     def collect(self) -> None:
         """Follows both subscriptions from now on."""
-        self._outlets += [
-            open_outlet(self.topics.predictions_pull, self._take(self.predictions), self.topics.emulator),
-            open_outlet(self.topics.dead_letters_pull, self._take(self.letters), self.topics.emulator),
+        self._subscribers += [
+            open_subscriber(self.topics.predictions_pull, self._take(self.predictions), self.topics.emulator),
+            open_subscriber(self.topics.dead_letters_pull, self._take(self.letters), self.topics.emulator),
         ]
 
     def stop_collecting(self) -> None:
         # Each waits for the end of its pull.
-        for closing in [in_background(outlet.close) for outlet in self._outlets]:
+        for closing in [run_in_background(subscriber.close) for subscriber in self._subscribers]:
             closing.result()
-        self._outlets.clear()
+        self._subscribers.clear()
 
-    def _take(self, heap: list[Arrival]) -> Any:
-        def take(arrival: Arrival) -> None:
+    def _take(self, heap: list[ReceivedMessage]) -> Any:
+        def take(arrival: ReceivedMessage) -> None:
             with self._changed:
                 heap.append(arrival)
                 self._changed.notify_all()
@@ -163,7 +163,7 @@ class Stage:
         )
         self._started.append(self.function)
         self.function.wait_until(
-            (lambda: answers(f"http://127.0.0.1:{port}/health")) if ready else (lambda: listens(port)),
+            (lambda: responds(f"http://127.0.0.1:{port}/health")) if ready else (lambda: listens(port)),
             START_SECONDS,
         )
         self.front.upstream = ("127.0.0.1", port)
@@ -183,7 +183,7 @@ class Stage:
 
     # What goes in.
 
-    def push(self, ack_seconds: int = 30, attempts: int = MOST_DELIVERIES) -> None:
+    def push(self, ack_seconds: int = 30, attempts: int = MAX_DELIVERY_ATTEMPTS) -> None:
         """Makes the emulator push ride events to `front`."""
         with subscriber_client(self.topics.emulator) as subscriber:
             subscriber.create_subscription(
@@ -243,7 +243,7 @@ class Stage:
     @contextlib.contextmanager
     def beside(self, work: Callable[[], object]) -> Iterator[None]:
         """Does `work` beside the body, and waits for it."""
-        working = in_background(work)
+        working = run_in_background(work)
         yield
         working.result()
 

@@ -21,9 +21,9 @@ from typing import NamedTuple
 
 import pytest
 
-from jobs.events.subscribers import Arrival, open_outlet
-from jobs.local.emulators import PubSub
-from jobs.local.processes import Program, Programs, answers, free_port
+from jobs.events.subscribers import ReceivedMessage, open_subscriber
+from jobs.local.emulators import PubSubEmulator
+from jobs.local.processes import ManagedProcess, ProcessGroup, free_port, responds
 from jobs.local.topics import Topics
 from tests.faults.figures import Figures
 from tests.faults.mix import Mix
@@ -84,7 +84,7 @@ class Service:
 
     def __init__(
         self,
-        programs: Programs,
+        programs: ProcessGroup,
         environment: Mapping[str, str],
         topics: Topics,
         pointer: Pointer,
@@ -98,11 +98,11 @@ class Service:
         self._topics = topics
         self._events: list[Event] = []
         self._acknowledged: list[Event] = []
-        self._predictions: list[Arrival] = []
-        self._letters: list[Arrival] = []
-        self._outlets = [
-            open_outlet(topics.predictions_pull, self._predictions.append, topics.emulator),
-            open_outlet(topics.dead_letters_pull, self._letters.append, topics.emulator),
+        self._predictions: list[ReceivedMessage] = []
+        self._letters: list[ReceivedMessage] = []
+        self._subscribers = [
+            open_subscriber(topics.predictions_pull, self._predictions.append, topics.emulator),
+            open_subscriber(topics.dead_letters_pull, self._letters.append, topics.emulator),
         ]
         settings = {
             "MODEL_URI": pointer.place,
@@ -112,7 +112,7 @@ class Service:
             "DEAD_LETTER_TOPIC": topics.dead_letters,
         }
         self.ports: dict[str, int] = {}
-        self.programs: dict[str, Program] = {}
+        self.programs: dict[str, ManagedProcess] = {}
         framework = str(Path(sys.executable).with_name("functions-framework"))
         for target in ("predict", "predict_event"):
             port = self.ports[target] = free_port()
@@ -123,11 +123,11 @@ class Service:
             )
         for target, port in self.ports.items():
             url = f"http://127.0.0.1:{port}/health"
-            self.programs[target].wait_until(lambda url=url: answers(url), START_SECONDS)  # type: ignore[misc]
+            self.programs[target].wait_until(lambda url=url: responds(url), START_SECONDS)  # type: ignore[misc]
 
     def close(self) -> None:
-        for outlet in self._outlets:
-            outlet.close()
+        for subscriber in self._subscribers:
+            subscriber.close()
         for program in self.programs.values():
             program.signal(signal.SIGKILL)
         self._topics.delete()
@@ -210,9 +210,9 @@ def lengths(full: bool) -> Lengths:
 
 @pytest.fixture(scope="module")
 def service(
-    programs: Programs,
+    programs: ProcessGroup,
     plain_environment: dict[str, str],
-    pubsub: PubSub,
+    pubsub: PubSubEmulator,
     onnx_folder: Path,
     other_onnx_folder: Path,
     tmp_path_factory: pytest.TempPathFactory,

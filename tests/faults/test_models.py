@@ -14,7 +14,7 @@ from functions.model import load_model
 from functions.releases import Release
 from functions.rides import parse_ride_event
 from jobs.local.emulators import BUCKET
-from jobs.registry.model_store import write_whole
+from jobs.registry.model_store import atomic_write_bytes
 from tests.faults.models import BREAKING_ZONE, Pointer, save_nan, save_raising, save_twice
 from tests.faults.oracle import Event
 from tests.faults.proxy import Proxy, between
@@ -45,7 +45,7 @@ def store(storage: str) -> Iterator[Proxy]:
 def upload(folder: Path, place: str) -> str:
     for path in folder.rglob("*"):
         if path.is_file():
-            write_whole(f"{place}/{path.relative_to(folder)}", path.read_bytes())
+            atomic_write_bytes(f"{place}/{path.relative_to(folder)}", path.read_bytes())
     return place
 
 

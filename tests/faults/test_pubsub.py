@@ -10,8 +10,8 @@ import pytest
 from google.cloud.pubsub_v1 import PublisherClient
 
 from jobs.events.pubsub_clients import publisher_client, subscriber_client
-from jobs.local.emulators import PubSub, start_pubsub
-from jobs.local.processes import Programs
+from jobs.local.emulators import PubSubEmulator, start_pubsub
+from jobs.local.processes import ProcessGroup
 from jobs.local.topics import Topics
 from tests.faults.stage import Stage, bad_event, envelope, good_events
 
@@ -24,12 +24,12 @@ class Mortal:
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self._folder = folder
         self._environment = environment
-        self._programs = Programs(folder)
+        self._programs = ProcessGroup(folder)
         self.host = self.start()
 
     def start(self) -> str:
         found = start_pubsub(self._programs, self._folder, self._environment)
-        assert isinstance(found, PubSub)
+        assert isinstance(found, PubSubEmulator)
         return found.host
 
     def signal(self, number: int) -> None:
@@ -40,7 +40,7 @@ class Mortal:
 
 
 @pytest.fixture
-def mortal(tmp_path: Path, pubsub: PubSub, plain_environment: dict[str, str]) -> Iterator[Mortal]:
+def mortal(tmp_path: Path, pubsub: PubSubEmulator, plain_environment: dict[str, str]) -> Iterator[Mortal]:
     mortal = Mortal(tmp_path, plain_environment)
     yield mortal
     mortal.close()
@@ -48,7 +48,7 @@ def mortal(tmp_path: Path, pubsub: PubSub, plain_environment: dict[str, str]) ->
 
 @pytest.fixture
 def mortal_stage(
-    mortal: Mortal, programs: Programs, plain_environment: dict[str, str], onnx_folder: Path
+    mortal: Mortal, programs: ProcessGroup, plain_environment: dict[str, str], onnx_folder: Path
 ) -> Iterator[Stage]:
     environment = plain_environment | {"MODEL_URI": str(onnx_folder)}
     stage = Stage(programs, environment, Topics(mortal.host, "ridecast-mortal"))

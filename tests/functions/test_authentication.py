@@ -1,4 +1,4 @@
-"""Who may deliver, with real keys and a real key server; and what of a request never stands in a log."""
+"""Authentication of push requests, with real keys and a real key server; and what must never be logged."""
 
 import asyncio
 import base64
@@ -39,7 +39,7 @@ EVENT = {"ride": RIDE, "ride_id": 256}
 
 
 class Key:
-    """A signing key as Google has them: private here, its certificate for everybody."""
+    """A signing key like Google's, with a public certificate."""
 
     def __init__(self) -> None:
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -63,7 +63,7 @@ class Key:
         self._signer = crypt.RSASigner.from_string(private)
 
     def sign(self, key_id: str | None = "first", **changes: Any) -> str:
-        """A token such as Pub/Sub sends, with other claims where told; None leaves one out."""
+        """A token like Pub/Sub's, with some claims changed; None omits a claim."""
         now = int(time.time())
         claims = {
             "iss": "https://accounts.google.com",
@@ -74,19 +74,19 @@ class Key:
             "iat": now,
             "exp": now + 3600,
         } | changes
-        stated = {name: value for name, value in claims.items() if value is not None}
-        token: bytes = jwt.encode(self._signer, stated, key_id=key_id)
+        present = {name: value for name, value in claims.items() if value is not None}
+        token: bytes = jwt.encode(self._signer, present, key_id=key_id)
         return token.decode()
 
 
 @cache
 def key(number: int) -> Key:
-    """Keys take a while to make."""
+    """Cached, because keys take a while to generate."""
     return Key()
 
 
 class KeyServer(ThreadingHTTPServer):
-    """Serves certificates with a max-age, as Google does, and counts how often it was asked."""
+    """Serves certificates with a max-age, like Google, and counts the requests."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _KeyHandler)
@@ -95,9 +95,9 @@ class KeyServer(ThreadingHTTPServer):
         self.max_age = 3600
         self.fetches = 0
         self.content: bytes | None = None
-        """In place of the keys."""
-        self.drips = False
-        """Where it does not answer yet, it sends a space now and then, which JSON may begin with."""
+        """Replaces the keys if set."""
+        self.trickles = False
+        """Whether it sends leading spaces, which JSON allows, while `answers` is not set."""
         self.answers = threading.Event()
         self.answers.set()
         self.url = f"http://127.0.0.1:{self.server_port}/certs"
@@ -109,13 +109,13 @@ class _KeyHandler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         google = self.server
         google.fetches += 1
-        if not google.drips:
+        if not google.trickles:
             google.answers.wait(10)
         content = json.dumps(google.keys).encode() if google.content is None else google.content
         self.send_response(google.status)
         self.send_header("cache-control", f"public, max-age={google.max_age}, must-revalidate")
         self.end_headers()
-        with suppress(ConnectionError):  # a client that hung up
+        with suppress(ConnectionError):  # the client disconnected
             for _ in range(100):
                 if google.answers.wait(0.05):
                     break
@@ -146,8 +146,8 @@ def verify(verifier: TokenVerifier, token: str) -> None:
     asyncio.run(verifier.verify(f"Bearer {token}"))
 
 
-def by_hand(header: dict[str, Any], sign: Callable[[bytes], bytes]) -> str:
-    """A good token's claims under another header and signature."""
+def forged(header: dict[str, Any], sign: Callable[[bytes], bytes]) -> str:
+    """A valid token's claims with another header and signature."""
 
     def encode(part: bytes) -> bytes:
         return base64.urlsafe_b64encode(part).rstrip(b"=")
@@ -161,7 +161,7 @@ def hs256(signed: bytes) -> bytes:
     return hmac.digest(key(1).certificate.encode(), signed, hashlib.sha256)
 
 
-def later(seconds: float) -> int:
+def time_in(seconds: float) -> int:
     return int(time.time() + seconds)
 
 
@@ -169,7 +169,7 @@ def bearer(make: Callable[[], str]) -> Callable[[], str]:
     return lambda: f"Bearer {make()}"
 
 
-REFUSED: dict[str, tuple[Callable[[], str], str]] = {
+REJECTED: dict[str, tuple[Callable[[], str], str]] = {
     "no header": (lambda: "", "missing"),
     "Basic": (lambda: "Basic cHVzaGVyOnMzY3JldA==", "missing"),
     "token without scheme": (lambda: key(1).sign(), "missing"),
@@ -182,26 +182,26 @@ REFUSED: dict[str, tuple[Callable[[], str], str]] = {
         "format",
     ),
     "1 MB": (bearer(lambda: key(1).sign(sub="x" * 1_000_000)), "length"),
-    "alg none": (bearer(lambda: by_hand({"alg": "none", "kid": "first"}, lambda _: b"")), "algorithm"),
-    "alg HS256": (bearer(lambda: by_hand({"alg": "HS256", "kid": "first"}, hs256)), "algorithm"),
+    "alg none": (bearer(lambda: forged({"alg": "none", "kid": "first"}, lambda _: b"")), "algorithm"),
+    "alg HS256": (bearer(lambda: forged({"alg": "HS256", "kid": "first"}, hs256)), "algorithm"),
     "alg ES256": (
-        bearer(lambda: by_hand({"alg": "ES256", "kid": "first"}, lambda _: b"x" * 64)),
+        bearer(lambda: forged({"alg": "ES256", "kid": "first"}, lambda _: b"x" * 64)),
         "algorithm",
     ),
-    "alg a list": (bearer(lambda: by_hand({"alg": ["RS256"], "kid": "first"}, lambda _: b"")), "algorithm"),
+    "alg a list": (bearer(lambda: forged({"alg": ["RS256"], "kid": "first"}, lambda _: b"")), "algorithm"),
     "no key id": (bearer(lambda: key(1).sign(None)), "key"),
     "unknown key": (bearer(lambda: key(2).sign("unknown")), "key"),
-    "key id a list": (bearer(lambda: by_hand({"alg": "RS256", "kid": ["first"]}, lambda _: b"")), "key"),
+    "key id a list": (bearer(lambda: forged({"alg": "RS256", "kid": ["first"]}, lambda _: b"")), "key"),
     "another's key": (bearer(lambda: key(2).sign()), "signature"),
-    "HS256's signature": (bearer(lambda: by_hand({"alg": "RS256", "kid": "first"}, hs256)), "signature"),
+    "HS256's signature": (bearer(lambda: forged({"alg": "RS256", "kid": "first"}, hs256)), "signature"),
     "as Cloud Run leaves it": (
         bearer(lambda: key(1).sign().rpartition(".")[0] + ".SIGNATURE_REMOVED_BY_GOOGLE"),
         "signature",
     ),
     "no expiry": (bearer(lambda: key(1).sign(exp=None)), "signature"),
     "expiry in words": (bearer(lambda: key(1).sign(exp="soon")), "signature"),
-    "expired": (bearer(lambda: key(1).sign(exp=later(-12))), "time"),
-    "not yet valid": (bearer(lambda: key(1).sign(iat=later(15))), "time"),
+    "expired": (bearer(lambda: key(1).sign(exp=time_in(-12))), "time"),
+    "not yet valid": (bearer(lambda: key(1).sign(iat=time_in(15))), "time"),
     "another issuer": (bearer(lambda: key(1).sign(iss="https://accounts.example.com")), "issuer"),
     "no issuer": (bearer(lambda: key(1).sign(iss=None)), "issuer"),
     "another audience": (bearer(lambda: key(1).sign(aud="https://elsewhere.example")), "audience"),
@@ -214,9 +214,9 @@ REFUSED: dict[str, tuple[Callable[[], str], str]] = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
-def test_any_other_sender_is_refused(verifier: TokenVerifier, case: str) -> None:
-    make, reason = REFUSED[case]
+@pytest.mark.parametrize("case", REJECTED)
+def test_any_other_token_is_rejected_with_its_reason_code(verifier: TokenVerifier, case: str) -> None:
+    make, reason = REJECTED[case]
     with pytest.raises(Unauthenticated) as caught:
         asyncio.run(verifier.verify(make()))
     assert str(caught.value) == reason
@@ -225,37 +225,37 @@ def test_any_other_sender_is_refused(verifier: TokenVerifier, case: str) -> None
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"iss": "accounts.google.com"}, {"exp": later(-5)}, {"iat": later(5)}, {"more": ["claims"]}],
+    [{}, {"iss": "accounts.google.com"}, {"exp": time_in(-5)}, {"iat": time_in(5)}, {"more": ["claims"]}],
     ids=["as Google sends it", "bare issuer", "expired 5 s ago", "issued in 5 s", "more claims"],
 )
-def test_the_service_account_passes_also_where_clocks_differ_a_little(
+def test_the_service_account_is_accepted_within_the_clock_skew(
     verifier: TokenVerifier, changes: dict[str, Any]
 ) -> None:
-    if {"exp", "iat"} & set(changes):  # counted from when the test runs, not from when it was collected
-        changes = {name: later(-5 if name == "exp" else 5) for name in changes}
+    if {"exp", "iat"} & set(changes):  # relative to when the test runs, not to its collection
+        changes = {name: time_in(-5 if name == "exp" else 5) for name in changes}
     verify(verifier, key(1).sign(**changes))
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
-def test_the_scheme_is_known_in_any_case(verifier: TokenVerifier, scheme: str) -> None:
+def test_the_scheme_is_case_insensitive(verifier: TokenVerifier, scheme: str) -> None:
     asyncio.run(verifier.verify(f"{scheme} {key(1).sign()}"))
 
 
 def test_a_thousand_requests_fetch_the_keys_once(verifier: TokenVerifier, google: KeyServer) -> None:
     tokens = [key(1).sign(sub=str(number)) for number in range(50)]
 
-    async def story() -> None:
+    async def scenario() -> None:
         for _ in range(20):
             await asyncio.gather(*(verifier.verify(f"Bearer {token}") for token in tokens))
 
-    asyncio.run(story())
+    asyncio.run(scenario())
     assert google.fetches == 1
 
 
-def test_as_many_tokens_are_remembered_as_have_room_and_the_others_verified_anew(
+def test_the_cache_of_verified_tokens_is_bounded(
     verifier: TokenVerifier, google: KeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(authentication, "MOST_VERIFIED", 2)
+    monkeypatch.setattr(authentication, "MAX_CACHED_TOKENS", 2)
     google.max_age = 0
     tokens = [key(1).sign(sub=str(number)) for number in range(3)]
     for token in (*tokens, tokens[2], tokens[1]):
@@ -265,7 +265,7 @@ def test_as_many_tokens_are_remembered_as_have_room_and_the_others_verified_anew
     assert google.fetches == 4
 
 
-def test_keys_are_fetched_again_when_their_age_says_so(verifier: TokenVerifier, google: KeyServer) -> None:
+def test_keys_are_fetched_again_after_their_max_age(verifier: TokenVerifier, google: KeyServer) -> None:
     google.max_age = 0
     for number in (1, 2, 3):
         verify(verifier, key(1).sign(sub=str(number)))
@@ -276,7 +276,7 @@ def test_a_verified_token_is_not_verified_again_until_it_expires(
     verifier: TokenVerifier, google: KeyServer
 ) -> None:
     google.max_age = 0
-    token = key(1).sign(exp=later(-authentication.CLOCK_SKEW_SECONDS + 2))
+    token = key(1).sign(exp=time_in(-authentication.CLOCK_SKEW_SECONDS + 2))
     verify(verifier, token)
     google.status = 503
     verify(verifier, token)
@@ -287,29 +287,27 @@ def test_a_verified_token_is_not_verified_again_until_it_expires(
         verify(verifier, token)
 
 
-def test_one_refused_token_does_not_become_good(verifier: TokenVerifier) -> None:
+def test_a_rejected_token_stays_rejected(verifier: TokenVerifier) -> None:
     token = key(1).sign(aud="https://elsewhere.example")
     for _ in range(3):
         with pytest.raises(Unauthenticated):
             verify(verifier, token)
 
 
-def test_after_a_rotation_the_new_key_is_looked_for_at_once(
-    verifier: TokenVerifier, google: KeyServer
-) -> None:
+def test_a_rotated_key_is_fetched_at_once(verifier: TokenVerifier, google: KeyServer) -> None:
     verify(verifier, key(1).sign())
     google.keys = {"second": key(2).certificate}
     verify(verifier, key(2).sign("second"))
     assert google.fetches == 2
     verify(verifier, key(2).sign("second", sub="another"))
-    assert google.fetches == 2, "the newer keys are the cached ones"
+    assert google.fetches == 2, "the new keys are cached"
 
 
-def test_invented_keys_are_looked_for_once_a_while_and_cannot_keep_a_new_one_out(
+def test_unknown_key_ids_cause_few_fetches_and_do_not_block_a_new_key(
     verifier: TokenVerifier, google: KeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert authentication.ANEW_SECONDS >= 60
-    monkeypatch.setattr(authentication, "ANEW_SECONDS", 0.5)
+    assert authentication.REFETCH_SECONDS >= 60
+    monkeypatch.setattr(authentication, "REFETCH_SECONDS", 0.5)
     verify(verifier, key(1).sign())
     began = time.monotonic()
     while time.monotonic() - began < 0.25:
@@ -322,7 +320,7 @@ def test_invented_keys_are_looked_for_once_a_while_and_cannot_keep_a_new_one_out
     assert google.fetches == 3
 
 
-def test_without_keys_nobody_passes_and_nobody_is_refused_until_they_are_back(
+def test_without_keys_tokens_are_neither_accepted_nor_rejected(
     verifier: TokenVerifier, google: KeyServer
 ) -> None:
     google.status = 503
@@ -333,14 +331,14 @@ def test_without_keys_nobody_passes_and_nobody_is_refused_until_they_are_back(
         with pytest.raises(KeysUnavailable):
             verify(verifier, key(2).sign())
     most = 1 + (time.monotonic() - began) / authentication.RETRY_SECONDS
-    assert google.fetches <= most, "asked once a second, not once a request"
+    assert google.fetches <= most, "one request per second, not per token"
     google.status = 200
     time.sleep(authentication.RETRY_SECONDS)
     verify(verifier, key(1).sign())
 
 
 @pytest.mark.parametrize("content", [b"", b"nope", b"[]", b'{"keys": []}', b'{"first": 1}'], ids=repr)
-def test_an_answer_that_holds_no_keys_is_our_trouble(
+def test_a_response_without_keys_makes_the_verifier_unavailable(
     verifier: TokenVerifier, google: KeyServer, content: bytes
 ) -> None:
     google.content = content
@@ -348,23 +346,23 @@ def test_an_answer_that_holds_no_keys_is_our_trouble(
         verify(verifier, key(1).sign())
 
 
-def test_a_key_server_that_is_not_there_is_our_trouble() -> None:
+def test_an_unreachable_key_server_makes_the_verifier_unavailable() -> None:
     with KeyServer() as closed:
         url = closed.url
     with pytest.raises(KeysUnavailable):
         verify(TokenVerifier(AUDIENCE, ACCOUNT, url), key(1).sign())
 
 
-@pytest.mark.parametrize("drips", [False, True])
-def test_a_key_server_that_hangs_holds_up_nothing_else_and_its_senders_not_for_long(
-    verifier: TokenVerifier, google: KeyServer, monkeypatch: pytest.MonkeyPatch, drips: bool
+@pytest.mark.parametrize("trickles", [False, True])
+def test_a_hanging_key_server_delays_only_its_own_requests_and_not_for_long(
+    verifier: TokenVerifier, google: KeyServer, monkeypatch: pytest.MonkeyPatch, trickles: bool
 ) -> None:
-    assert authentication.KEYS_SECONDS <= 3
-    monkeypatch.setattr(authentication, "KEYS_SECONDS", 0.5)
-    google.drips = drips
+    assert authentication.KEYS_TIMEOUT_SECONDS <= 3
+    monkeypatch.setattr(authentication, "KEYS_TIMEOUT_SECONDS", 0.5)
+    google.trickles = trickles
     google.answers.clear()
 
-    async def story() -> tuple[float, float, list[Any]]:
+    async def scenario() -> tuple[float, float, list[Any]]:
         began = time.monotonic()
         senders = asyncio.gather(
             *(verifier.verify(f"Bearer {key(1).sign(sub=str(n))}") for n in range(10)), return_exceptions=True
@@ -374,18 +372,18 @@ def test_a_key_server_that_hangs_holds_up_nothing_else_and_its_senders_not_for_l
             before = time.monotonic()
             await asyncio.sleep(0.01)
             longest = max(longest, time.monotonic() - before)
-        waited = time.monotonic() - began
+        duration = time.monotonic() - began
         google.answers.set()
-        return longest, waited, await senders
+        return longest, duration, await senders
 
-    longest, waited, outcomes = asyncio.run(story())
-    assert longest < 0.3, "the event loop goes on"
-    assert 0.4 < waited < 2
-    assert {type(outcome) for outcome in outcomes} == {KeysUnavailable}
+    longest, duration, results = asyncio.run(scenario())
+    assert longest < 0.3, "the event loop is not blocked"
+    assert 0.4 < duration < 2
+    assert {type(result) for result in results} == {KeysUnavailable}
     assert google.fetches == 1
 
 
-def test_a_huge_token_is_refused_without_work(verifier: TokenVerifier, google: KeyServer) -> None:
+def test_a_huge_token_is_rejected_without_work(verifier: TokenVerifier, google: KeyServer) -> None:
     token = "x" * (1 << 20)
     began = time.perf_counter()
     for _ in range(100):
@@ -395,26 +393,26 @@ def test_a_huge_token_is_refused_without_work(verifier: TokenVerifier, google: K
     assert google.fetches == 0
 
 
-def test_the_keys_are_googles_where_nothing_else_is_said() -> None:
-    assert inspect.signature(TokenVerifier).parameters["keys_url"].default == (
+def test_the_default_keys_and_issuers_are_googles() -> None:
+    assert inspect.signature(TokenVerifier).parameters["certs_url"].default == (
         id_token._GOOGLE_OAUTH2_CERTS_URL
     )
     assert set(authentication.ISSUERS) == set(id_token._GOOGLE_ISSUERS)
 
 
-def test_a_function_without_this_check_does_not_import_what_it_needs() -> None:
+def test_the_imports_of_token_verification_are_lazy() -> None:
     script = (
         "import functions.authentication, sys; "
         "print(sorted({'requests', 'cachecontrol', 'google.auth'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
 
 
-# Through the function itself.
+# Tests of the whole function.
 
 
-def pushed(event: Any, **message: Any) -> dict[str, Any]:
+def push_body(event: Any, **message: Any) -> dict[str, Any]:
     data = event if isinstance(event, bytes) else json.dumps(event).encode()
     return {"message": {"data": base64.b64encode(data).decode(), "messageId": "7"} | message}
 
@@ -423,7 +421,7 @@ def pushed(event: Any, **message: Any) -> dict[str, Any]:
 def settings(
     onnx_folder: Path, tmp_path: Path, google: KeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> dict[str, str]:
-    monkeypatch.setattr(authentication, "TokenVerifier", partial(TokenVerifier, keys_url=google.url))
+    monkeypatch.setattr(authentication, "TokenVerifier", partial(TokenVerifier, certs_url=google.url))
     return {
         "MODEL_URI": str(onnx_folder),
         "PREDICTIONS_TOPIC": str(tmp_path / "predictions"),
@@ -435,42 +433,42 @@ def settings(
 
 
 def published(settings: dict[str, str]) -> tuple[int, int]:
-    """How many predictions and how many dead letters."""
+    """Numbers of published predictions and dead letters."""
     paths = Path(settings["PREDICTIONS_TOPIC"]), Path(settings["DEAD_LETTER_TOPIC"])
     predictions, letters = (len(path.read_text().splitlines()) if path.exists() else 0 for path in paths)
     return predictions, letters
 
 
-def authorized(authorization: str) -> dict[str, str]:
+def authorization_header(authorization: str) -> dict[str, str]:
     return {"authorization": authorization} if authorization else {}
 
 
-def test_what_the_service_account_delivers_is_published(settings: dict[str, str]) -> None:
-    headers = authorized(f"Bearer {key(1).sign()}")
+def test_events_from_the_service_account_are_published(settings: dict[str, str]) -> None:
+    headers = authorization_header(f"Bearer {key(1).sign()}")
 
-    async def story(client: httpx.AsyncClient) -> None:
-        assert (await client.post("/", json=pushed(EVENT), headers=headers)).status_code == 200
-        assert (await client.post("/", json=pushed(b"bad"), headers=headers)).status_code == 200
+    async def scenario(client: httpx.AsyncClient) -> None:
+        assert (await client.post("/", json=push_body(EVENT), headers=headers)).status_code == 200
+        assert (await client.post("/", json=push_body(b"bad"), headers=headers)).status_code == 200
 
-    call("predict_event", settings, story)
+    call("predict_event", settings, scenario)
     assert published(settings) == (1, 1)
 
 
-def test_all_others_get_one_and_the_same_answer_publish_nothing_and_are_logged_by_a_word(
+def test_all_rejected_senders_get_the_same_response_and_a_logged_reason_code(
     settings: dict[str, str], capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    sent = {case: make() for case, (make, _) in REFUSED.items()}
+    sent = {case: make() for case, (make, _) in REJECTED.items()}
 
-    async def story(client: httpx.AsyncClient) -> list[httpx.Response]:
+    async def scenario(client: httpx.AsyncClient) -> list[httpx.Response]:
         answers = []
         for authorization in sent.values():
             headers = [(b"authorization", authorization.encode("latin-1"))] if authorization else []
-            for body in (pushed(EVENT), pushed(b"bad")):
+            for body in (push_body(EVENT), push_body(b"bad")):
                 answers.append(await client.post("/", json=body, headers=headers))
         return answers
 
-    answers = call("predict_event", settings, story)
+    answers = call("predict_event", settings, scenario)
     assert {answer.status_code for answer in answers} == {401}
     assert len({answer.content for answer in answers}) == 1
     assert len({tuple(sorted(answer.headers.items())) for answer in answers}) == 1
@@ -480,7 +478,7 @@ def test_all_others_get_one_and_the_same_answer_publish_nothing_and_are_logged_b
 
     captured = capsys.readouterr()
     lines = [json.loads(line) for line in captured.out.splitlines()]
-    assert [line["reason"] for line in lines] == [reason for _, reason in REFUSED.values() for _ in "12"]
+    assert [line["reason"] for line in lines] == [reason for _, reason in REJECTED.values() for _ in "12"]
     logged = captured.out + captured.err + caplog.text
     for authorization in sent.values():
         token = authorization.partition(" ")[2] or authorization
@@ -490,7 +488,7 @@ def test_all_others_get_one_and_the_same_answer_publish_nothing_and_are_logged_b
         assert claim not in logged
 
 
-def test_nothing_of_a_refused_body_is_read(settings: dict[str, str]) -> None:
+def test_the_body_of_a_rejected_request_is_not_read(settings: dict[str, str]) -> None:
     read: list[bytes] = []
 
     async def body() -> AsyncIterator[bytes]:
@@ -500,51 +498,52 @@ def test_nothing_of_a_refused_body_is_read(settings: dict[str, str]) -> None:
 
     assert post("predict_event", settings, "/", content=body()).status_code == 401
     assert read == []
-    headers = authorized(f"Bearer {key(1).sign()}")
+    headers = authorization_header(f"Bearer {key(1).sign()}")
     assert post("predict_event", settings, "/", content=body(), headers=headers).status_code == 200
     assert len(read) == 2
 
 
-def test_health_is_for_everybody(settings: dict[str, str], google: KeyServer) -> None:
+def test_health_needs_no_token(settings: dict[str, str], google: KeyServer) -> None:
     answer = call("predict_event", settings, lambda client: client.get("/health"))
     assert answer.json()["status"] == "ok"
     assert google.fetches == 0
 
 
-def test_without_keys_an_event_is_delivered_again(settings: dict[str, str], google: KeyServer) -> None:
-    headers = authorized(f"Bearer {key(1).sign()}")
+def test_without_keys_an_event_is_redelivered(settings: dict[str, str], google: KeyServer) -> None:
+    headers = authorization_header(f"Bearer {key(1).sign()}")
 
-    async def story(client: httpx.AsyncClient) -> list[int]:
+    async def scenario(client: httpx.AsyncClient) -> list[int]:
         google.status = 503
-        down = await client.post("/", json=pushed(EVENT), headers=headers)
+        down = await client.post("/", json=push_body(EVENT), headers=headers)
         assert published(settings) == (0, 0)
         google.status = 200
         await asyncio.sleep(authentication.RETRY_SECONDS)
-        return [down.status_code, (await client.post("/", json=pushed(EVENT), headers=headers)).status_code]
+        recovered = await client.post("/", json=push_body(EVENT), headers=headers)
+        return [down.status_code, recovered.status_code]
 
-    assert call("predict_event", settings, story) == [503, 200]
+    assert call("predict_event", settings, scenario) == [503, 200]
     assert published(settings) == (1, 0)
 
 
-def test_half_of_the_settings_lets_nobody_pass(settings: dict[str, str]) -> None:
+def test_either_setting_alone_rejects_all_events(settings: dict[str, str]) -> None:
     for name in ("PUSH_AUDIENCE", "PUSH_SERVICE_ACCOUNT"):
-        answer = post("predict_event", settings | {name: ""}, "/", json=pushed(EVENT))
+        answer = post("predict_event", settings | {name: ""}, "/", json=push_body(EVENT))
         assert answer.status_code == 503
         assert f"{name} is not set" in answer.json()["detail"]
     assert published(settings) == (0, 0)
 
 
-def test_without_the_settings_every_delivery_is_taken(settings: dict[str, str]) -> None:
+def test_without_the_settings_every_delivery_is_accepted(settings: dict[str, str]) -> None:
     for name in ("PUSH_AUDIENCE", "PUSH_SERVICE_ACCOUNT"):
         settings[name] = ""
-    assert post("predict_event", settings, "/", json=pushed(EVENT)).status_code == 200
+    assert post("predict_event", settings, "/", json=push_body(EVENT)).status_code == 200
     assert published(settings) == (1, 0)
 
 
-# What never stands in a log, whatever becomes of the request.
+# What must never be logged, whatever the request's outcome.
 
 SECRET = "s3cret-of-a-rider"
-ODD_BODIES: dict[str, bytes] = {
+UNUSUAL_BODIES: dict[str, bytes] = {
     "good": json.dumps(RIDE | {"card": SECRET}).encode(),
     "text for a zone": json.dumps(RIDE | {"PULocationID": SECRET}).encode(),
     "text for a time": json.dumps(RIDE | {"pickup_datetime": SECRET}).encode(),
@@ -561,12 +560,12 @@ ODD_BODIES: dict[str, bytes] = {
     "inputs": json.dumps({"inputs": {SECRET: [SECRET]}}).encode(),
     "calls": json.dumps({"calls": [[SECRET, SECRET, SECRET]]}).encode(),
 }
-ODD_DELIVERIES = {
+UNUSUAL_DELIVERIES = {
     "odd message": json.dumps({"message": SECRET}).encode(),
     "odd data": json.dumps({"message": {"data": SECRET + "!"}}).encode(),
     "odd data's type": json.dumps({"message": {"data": [SECRET]}}).encode(),
-    "odd attributes": json.dumps(pushed(EVENT, attributes={SECRET: [SECRET], "a": SECRET})).encode(),
-    "odd trace": json.dumps(pushed(EVENT, attributes={"traceparent": SECRET})).encode(),
+    "odd attributes": json.dumps(push_body(EVENT, attributes={SECRET: [SECRET], "a": SECRET})).encode(),
+    "odd trace": json.dumps(push_body(EVENT, attributes={"traceparent": SECRET})).encode(),
 }
 
 
@@ -576,7 +575,7 @@ def crash(*_: Any) -> None:
 
 @pytest.mark.parametrize("crashing", [False, True])
 @pytest.mark.parametrize("target", ["predict", "predict_event"])
-def test_no_log_line_holds_a_body_or_an_authorization(
+def test_no_log_line_contains_a_body_or_a_token(
     settings: dict[str, str],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -586,23 +585,23 @@ def test_no_log_line_holds_a_body_or_an_authorization(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     token = key(1).sign()
-    bodies = dict(ODD_BODIES)
+    bodies = dict(UNUSUAL_BODIES)
     if target == "predict_event":
-        bodies |= {f"{name} as data": json.dumps(pushed(body)).encode() for name, body in bodies.items()}
-        bodies |= ODD_DELIVERIES
+        bodies |= {f"{name} as data": json.dumps(push_body(body)).encode() for name, body in bodies.items()}
+        bodies |= UNUSUAL_DELIVERIES
     if crashing:
-        monkeypatch.setattr("functions.predict_endpoint.read_rides", crash)
-        monkeypatch.setattr("functions.event_handler.read_message", crash)
+        monkeypatch.setattr("functions.predict_endpoint.decode_request", crash)
+        monkeypatch.setattr("functions.event_handler.decode_push", crash)
 
-    async def story(client: httpx.AsyncClient) -> set[int]:
+    async def scenario(client: httpx.AsyncClient) -> set[int]:
         statuses = set()
         for body in bodies.values():
             for kind in ("application/json", "text/csv", "application/cloudevents+json"):
-                headers = authorized(f"Bearer {token}") | {"content-type": kind}
+                headers = authorization_header(f"Bearer {token}") | {"content-type": kind}
                 statuses.add((await client.post("/", content=body, headers=headers)).status_code)
         return statuses
 
-    statuses = call(target, settings, story)
+    statuses = call(target, settings, scenario)
     if crashing:
         assert statuses == {500}
     else:

@@ -6,24 +6,24 @@ from typing import cast
 import pytest
 
 from functions import batching
-from functions.batching import Batching
+from functions.batching import Batcher
 from functions.errors import ImplausiblePrediction, Problem
 from functions.model import Model, load_model
 from functions.resolver import resolve
 from functions.rides import Prediction, Ride
 
-FAULTY = 265
+INVALID_ZONE = 265
 
 
-class Counting:
-    """A model that notes how many rides each call has, and refuses those to zone 265."""
+class CountingModel:
+    """A model that records the size of each call and rejects rides to `INVALID_ZONE`."""
 
     def __init__(self) -> None:
         self.calls: list[int] = []
 
     def predict_rides(self, rides: Sequence[Ride]) -> list[Prediction]:
         self.calls.append(len(rides))
-        if any(ride.DOLocationID == FAULTY for ride in rides):
+        if any(ride.DOLocationID == INVALID_ZONE for ride in rides):
             raise ImplausiblePrediction(Problem("#", f"{len(rides)} rides"))
         return [Prediction(float(ride.DOLocationID), "ride_duration", "1") for ride in rides]
 
@@ -32,24 +32,24 @@ def rides(*zones: int) -> list[Ride]:
     return [Ride(1, zone, 1.0) for zone in zones]
 
 
-def together(*asked: tuple[Counting, list[Ride]]) -> list[list[float] | Exception]:
-    """What each of several requests gets that come in one turn."""
+def predict_concurrently(*requests: tuple[CountingModel, list[Ride]]) -> list[list[float] | Exception]:
+    """The predictions or the error of each of several concurrent requests."""
 
-    async def story() -> list[list[Prediction] | BaseException]:
-        batched = Batching()
-        predict = cast(Callable[[object, list[Ride]], Awaitable[list[Prediction]]], batched.predict)
-        return await asyncio.gather(*(predict(model, one) for model, one in asked), return_exceptions=True)
+    async def scenario() -> list[list[Prediction] | BaseException]:
+        batcher = Batcher()
+        predict = cast(Callable[[object, list[Ride]], Awaitable[list[Prediction]]], batcher.predict)
+        return await asyncio.gather(*(predict(model, one) for model, one in requests), return_exceptions=True)
 
-    answers = asyncio.run(story())
+    results = asyncio.run(scenario())
     return [
-        answer if isinstance(answer, Exception) else [one.value for one in cast(list[Prediction], answer)]
-        for answer in answers
+        result if isinstance(result, Exception) else [one.value for one in cast(list[Prediction], result)]
+        for result in results
     ]
 
 
-def test_what_comes_in_one_turn_is_one_call_and_each_gets_its_own() -> None:
-    model = Counting()
-    assert together((model, rides(1)), (model, rides(2, 3)), (model, []), (model, rides(4))) == [
+def test_concurrent_requests_share_one_call_and_each_gets_its_own_predictions() -> None:
+    model = CountingModel()
+    assert predict_concurrently((model, rides(1)), (model, rides(2, 3)), (model, []), (model, rides(4))) == [
         [1],
         [2, 3],
         [],
@@ -58,51 +58,51 @@ def test_what_comes_in_one_turn_is_one_call_and_each_gets_its_own() -> None:
     assert model.calls == [4]
 
 
-def test_one_that_fails_does_not_fail_its_neighbours() -> None:
-    model = Counting()
-    first, second, third = together((model, rides(1)), (model, rides(2, FAULTY)), (model, rides(3)))
+def test_one_failing_request_does_not_fail_the_others() -> None:
+    model = CountingModel()
+    batch = [rides(1), rides(2, INVALID_ZONE), rides(3)]
+    first, second, third = predict_concurrently(*((model, one) for one in batch))
     assert (first, third) == ([1], [3])
     assert isinstance(second, ImplausiblePrediction)
     assert "2 rides" in str(second)
 
 
-def test_each_is_answered_by_the_model_it_was_given() -> None:
-    old, new = Counting(), Counting()
-    assert together((old, rides(1)), (new, rides(2)), (new, rides(3))) == [[1], [2], [3]]
+def test_each_request_is_predicted_by_its_own_model() -> None:
+    old, new = CountingModel(), CountingModel()
+    assert predict_concurrently((old, rides(1)), (new, rides(2)), (new, rides(3))) == [[1], [2], [3]]
     assert (old.calls, new.calls) == ([1], [2])
 
 
-def test_no_call_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batching, "MOST_RIDES", 3)
-    model = Counting()
+def test_batches_are_limited_in_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batching, "MAX_BATCH_RIDES", 3)
+    model = CountingModel()
     many = [rides(1, 2), rides(3), rides(4), rides(5, 6, 7, 8), rides(9)]
-    assert together(*((model, one) for one in many)) == [[ride.DOLocationID for ride in one] for one in many]
+    results = predict_concurrently(*((model, one) for one in many))
+    assert results == [[ride.DOLocationID for ride in one] for one in many]
     assert model.calls == [3, 1, 4, 1]
 
 
-def test_who_has_gone_is_not_predicted_for() -> None:
-    model = Counting()
+def test_cancelled_requests_are_dropped_from_the_batch() -> None:
+    model = CountingModel()
 
-    async def story() -> None:
-        batched = Batching()
-        waiting = [
-            asyncio.create_task(batched.predict(cast(Model, model), rides(zone))) for zone in (1, 2, 3)
-        ]
+    async def scenario() -> None:
+        batcher = Batcher()
+        tasks = [asyncio.create_task(batcher.predict(cast(Model, model), rides(zone))) for zone in (1, 2, 3)]
         await asyncio.sleep(0)
-        waiting[1].cancel()
-        await asyncio.wait(waiting)
-        assert [task.cancelled() for task in waiting] == [False, True, False]
+        tasks[1].cancel()
+        await asyncio.wait(tasks)
+        assert [task.cancelled() for task in tasks] == [False, True, False]
 
-    asyncio.run(story())
+    asyncio.run(scenario())
     assert model.calls == [2]
 
 
-def test_together_and_alone_have_the_same_bits(onnx_folder: Path) -> None:
+def test_batching_does_not_change_a_bit(onnx_folder: Path) -> None:
     model = load_model(resolve(str(onnx_folder)))
     some = [Ride(1 + n % 263, 1 + n * 7 % 263, n / 10) for n in range(200)]
 
-    async def story() -> list[list[Prediction]]:
-        batched = Batching()
-        return await asyncio.gather(*(batched.predict(model, [ride]) for ride in some))
+    async def scenario() -> list[list[Prediction]]:
+        batcher = Batcher()
+        return await asyncio.gather(*(batcher.predict(model, [ride]) for ride in some))
 
-    assert asyncio.run(story()) == [model.predict_rides([ride]) for ride in some]
+    assert asyncio.run(scenario()) == [model.predict_rides([ride]) for ride in some]

@@ -10,164 +10,164 @@ import pytest
 from functions.errors import ModelUnavailable
 from functions.features import ride_columns
 from functions.model import Model, load_model
-from functions.model_manager import RETRY_SECONDS, Predictor
+from functions.model_manager import RETRY_SECONDS, ModelManager
 from functions.releases import Release, encode_release
 from functions.resolver import resolve
 from functions.rides import Ride
 from functions.telemetry import logger
-from jobs.registry.model_store import take_stock
+from jobs.registry.model_store import build_manifest
 
 RIDE = ride_columns([Ride(130, 205, 3.66)])
 
 
-class Pointer:
-    """A release pointer that the test moves."""
+class MutableSource:
+    """A source of releases that a test can change."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.looks = 0
+        self.calls = 0
 
     def resolve(self) -> Release:
-        self.looks += 1
+        self.calls += 1
         return resolve(str(self.folder))
 
 
-async def settled(predictor: Predictor) -> Model:
-    """Asks until no look is under way, as later requests would."""
-    model = await predictor.model()
+async def refreshed(models: ModelManager) -> Model:
+    """The model after the current refresh, as later requests get it."""
+    model = await models.model()
     await asyncio.sleep(0.3)
-    return await predictor.model() or model
+    return await models.model() or model
 
 
 def test_the_first_request_waits_for_the_model(onnx_folder: Path) -> None:
-    async def story() -> None:
-        pointer = Pointer(onnx_folder)
-        predictor = Predictor(pointer.resolve, load_model, refresh_seconds=0)
-        assert predictor.version == ""
-        models = await asyncio.gather(*(predictor.model() for _ in range(20)))
-        assert {id(model) for model in models} == {id(models[0])}
-        assert pointer.looks == 1
-        assert predictor.version == "onnx"
+    async def scenario() -> None:
+        pointer = MutableSource(onnx_folder)
+        models = ModelManager(pointer.resolve, load_model, refresh_seconds=0)
+        assert models.version == ""
+        loaded = await asyncio.gather(*(models.model() for _ in range(20)))
+        assert {id(model) for model in loaded} == {id(loaded[0])}
+        assert pointer.calls == 1
+        assert models.version == "onnx"
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
-def test_a_moved_release_is_swapped_in(onnx_folder: Path, other_onnx_folder: Path) -> None:
-    async def story() -> None:
-        pointer = Pointer(onnx_folder)
-        predictor = Predictor(pointer.resolve, load_model, refresh_seconds=0.01)
-        before = (await predictor.model()).predict(RIDE).item()
+def test_a_new_release_is_swapped_in(onnx_folder: Path, other_onnx_folder: Path) -> None:
+    async def scenario() -> None:
+        pointer = MutableSource(onnx_folder)
+        models = ModelManager(pointer.resolve, load_model, refresh_seconds=0.01)
+        before = (await models.model()).predict(RIDE).item()
         pointer.folder = other_onnx_folder
         await asyncio.sleep(0.02)
-        after = (await settled(predictor)).predict(RIDE).item()
+        after = (await refreshed(models)).predict(RIDE).item()
         assert after == pytest.approx(before + 5, abs=0.5)
-        assert predictor.version == "other"
+        assert models.version == "other"
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
 def test_a_refresh_delays_no_request(onnx_folder: Path, other_onnx_folder: Path) -> None:
-    release_it = threading.Event()
+    may_load = threading.Event()
 
     def load(release: Release) -> Model:
         if release.name == "other":
-            release_it.wait(10)
+            may_load.wait(10)
         return load_model(release)
 
-    async def story() -> None:
-        pointer = Pointer(onnx_folder)
-        predictor = Predictor(pointer.resolve, load, refresh_seconds=0.01)
-        await predictor.model()
+    async def scenario() -> None:
+        pointer = MutableSource(onnx_folder)
+        models = ModelManager(pointer.resolve, load, refresh_seconds=0.01)
+        await models.model()
         pointer.folder = other_onnx_folder
         await asyncio.sleep(0.02)
         began = time.monotonic()
-        versions = {(await predictor.model()).version for _ in range(50)}
+        versions = {(await models.model()).version for _ in range(50)}
         assert time.monotonic() - began < 0.1
         assert versions == {"onnx"}
-        release_it.set()
-        assert (await settled(predictor)).version == "other"
+        may_load.set()
+        assert (await refreshed(models)).version == "other"
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
-def test_what_else_is_needed_is_begun_while_the_model_is_being_loaded(onnx_folder: Path) -> None:
-    begun = threading.Event()
+def test_the_warm_up_runs_while_the_model_loads(onnx_folder: Path) -> None:
+    started = threading.Event()
 
     def load(release: Release) -> Model:
-        assert begun.wait(10)
+        assert started.wait(10)
         return load_model(release)
 
-    async def begin() -> None:
-        begun.set()
+    async def warm_up() -> None:
+        started.set()
 
-    async def story() -> None:
-        predictor = Predictor(Pointer(onnx_folder).resolve, load, 0, begin)
-        assert (await predictor.model()).version == "onnx"
+    async def scenario() -> None:
+        models = ModelManager(MutableSource(onnx_folder).resolve, load, 0, warm_up)
+        assert (await models.model()).version == "onnx"
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
-def test_a_model_comes_into_service_though_nothing_else_gets_ready(
+def test_a_failing_warm_up_is_logged_and_does_not_stop_a_model(
     onnx_folder: Path,
     other_onnx_folder: Path,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # Another test's function may have configured the log.
+    # A function in another test may have configured logging.
     monkeypatch.setattr(logger, "handlers", [caplog.handler])
     monkeypatch.setattr(logger, "propagate", False)
 
     async def fail() -> None:
         raise RuntimeError("no client")
 
-    async def story() -> None:
-        pointer = Pointer(onnx_folder)
-        predictor = Predictor(pointer.resolve, load_model, 0.01, fail)
-        assert (await predictor.model()).version == "onnx"
+    async def scenario() -> None:
+        pointer = MutableSource(onnx_folder)
+        models = ModelManager(pointer.resolve, load_model, 0.01, fail)
+        assert (await models.model()).version == "onnx"
         pointer.folder = other_onnx_folder
         await asyncio.sleep(0.02)
-        assert (await settled(predictor)).version == "other"
+        assert (await refreshed(models)).version == "other"
 
-    asyncio.run(story())
+    asyncio.run(scenario())
     reasons = [str(record.exc_info[1]) for record in caplog.records if record.exc_info]
-    assert reasons == ["no client"] * 2, "it is begun with each model, and each failure is told"
+    assert reasons == ["no client"] * 2, "it is started with each model, and each failure is logged"
 
 
-def test_what_is_getting_ready_is_not_begun_again(onnx_folder: Path, other_onnx_folder: Path) -> None:
-    begun = 0
+def test_a_running_warm_up_is_not_started_again(onnx_folder: Path, other_onnx_folder: Path) -> None:
+    started = 0
 
     async def hang() -> None:
-        nonlocal begun
-        begun += 1
+        nonlocal started
+        started += 1
         await asyncio.Event().wait()
 
-    async def story() -> None:
-        pointer = Pointer(onnx_folder)
-        predictor = Predictor(pointer.resolve, load_model, 0.01, hang)
-        assert (await predictor.model()).version == "onnx"
+    async def scenario() -> None:
+        pointer = MutableSource(onnx_folder)
+        models = ModelManager(pointer.resolve, load_model, 0.01, hang)
+        assert (await models.model()).version == "onnx"
         pointer.folder = other_onnx_folder
         await asyncio.sleep(0.02)
-        assert (await settled(predictor)).version == "other"
+        assert (await refreshed(models)).version == "other"
 
-    asyncio.run(story())
-    assert begun == 1
+    asyncio.run(scenario())
+    assert started == 1
 
 
-def test_a_bad_release_is_refused_and_the_last_good_one_stays(
+def test_an_invalid_release_is_rejected_and_the_current_model_stays(
     onnx_folder: Path, other_onnx_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async def story() -> None:
-        pointer = Pointer(onnx_folder)
-        predictor = Predictor(pointer.resolve, load_model, refresh_seconds=0.01)
-        await predictor.model()
+    async def scenario() -> None:
+        pointer = MutableSource(onnx_folder)
+        models = ModelManager(pointer.resolve, load_model, refresh_seconds=0.01)
+        await models.model()
         pointer.folder = tmp_path
         await asyncio.sleep(0.02)
-        assert (await settled(predictor)).version == "onnx"
+        assert (await refreshed(models)).version == "onnx"
         pointer.folder = other_onnx_folder
         await asyncio.sleep(0.02)
-        assert (await settled(predictor)).version == "other"
+        assert (await refreshed(models)).version == "other"
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
 def _cut(folder: Path) -> None:
@@ -186,18 +186,18 @@ def _swap_model_and_example(folder: Path) -> None:
     (folder / "model.onnx").write_bytes((folder / "input_example.json").read_bytes())
 
 
-def _describe_otherwise(folder: Path) -> None:
-    described = folder / "MLmodel"
-    described.write_bytes(described.read_bytes().replace(b"maximum: 180.0", b"maximum: 999.0"))
+def _change_description(folder: Path) -> None:
+    mlmodel = folder / "MLmodel"
+    mlmodel.write_bytes(mlmodel.read_bytes().replace(b"maximum: 180.0", b"maximum: 999.0"))
 
 
 @pytest.mark.parametrize(
-    ("tamper", "repoint"),
+    ("tamper", "change_pointer"),
     [
         (_cut, None),
         (_flip_a_bit, None),
         (_swap_model_and_example, None),
-        (_describe_otherwise, None),
+        (_change_description, None),
         (None, lambda pointer: pointer[: len(pointer) // 2]),
         (None, lambda pointer: pointer[: pointer.index(b'"files"')] + b'"files": []}'),
         (None, lambda pointer: pointer.replace(b'"model.onnx"', b'"../onnx/model.onnx"')),
@@ -205,79 +205,77 @@ def _describe_otherwise(folder: Path) -> None:
         (None, lambda _: b""),
     ],
 )
-def test_a_release_that_is_not_as_promoted_never_comes_into_service(
+def test_a_tampered_release_is_never_served(
     onnx_folder: Path,
     other_onnx_folder: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     tamper: Callable[[Path], None] | None,
-    repoint: Callable[[bytes], bytes] | None,
+    change_pointer: Callable[[bytes], bytes] | None,
 ) -> None:
-    """Each damage alone; and the release comes into service as soon as it is as promoted."""
+    """A tampered release is not served, but is as soon as it is restored."""
     first, second = (
         shutil.copytree(onnx_folder, tmp_path / "1"),
         shutil.copytree(other_onnx_folder, tmp_path / "2"),
     )
-    promoted = {
+    pointers = {
         folder.name: encode_release(
-            Release(name="m", version=folder.name, location=str(folder), files=take_stock(str(folder)))
+            Release(name="m", version=folder.name, location=str(folder), files=build_manifest(str(folder)))
         )
         for folder in (first, second)
     }
-    pointer = Pointer(tmp_path / "champion.json")
-    pointer.folder.write_bytes(promoted["1"])
+    pointer = MutableSource(tmp_path / "champion.json")
+    pointer.folder.write_bytes(pointers["1"])
 
-    async def story() -> None:
-        predictor = Predictor(pointer.resolve, load_model, refresh_seconds=0.01)
-        before = (await predictor.model()).predict(RIDE)
+    async def scenario() -> None:
+        models = ModelManager(pointer.resolve, load_model, refresh_seconds=0.01)
+        before = (await models.model()).predict(RIDE)
         if tamper:
             tamper(second)
-        pointer.folder.write_bytes(repoint(promoted["2"]) if repoint else promoted["2"])
+        pointer.folder.write_bytes(change_pointer(pointers["2"]) if change_pointer else pointers["2"])
         await asyncio.sleep(0.02)
-        looks = pointer.looks
-        kept = await settled(predictor)
-        assert pointer.looks > looks
+        calls = pointer.calls
+        kept = await refreshed(models)
+        assert pointer.calls > calls
         assert kept.version == "1"
         assert kept.predict(RIDE) == before
         shutil.copytree(other_onnx_folder, second, dirs_exist_ok=True)
-        pointer.folder.write_bytes(promoted["2"])
-        await settled(predictor)
-        assert (await settled(predictor)).version == "2"
+        pointer.folder.write_bytes(pointers["2"])
+        await refreshed(models)
+        assert (await refreshed(models)).version == "2"
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
-def test_without_a_model_the_reason_is_given_and_the_next_try_may_succeed(
-    onnx_folder: Path, tmp_path: Path
-) -> None:
-    async def story() -> None:
-        pointer = Pointer(tmp_path)
-        predictor = Predictor(pointer.resolve, load_model, refresh_seconds=60)
+def test_a_missing_model_is_reported_and_retried_once_a_second(onnx_folder: Path, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        pointer = MutableSource(tmp_path)
+        models = ModelManager(pointer.resolve, load_model, refresh_seconds=60)
         for _ in range(5):
             with pytest.raises(ModelUnavailable, match="MLmodel"):
-                await predictor.model()
-        assert pointer.looks == 1, "a missing model is not asked for at every request"
+                await models.model()
+        assert pointer.calls == 1, "a missing model is not resolved again for each request"
         pointer.folder = onnx_folder
         await asyncio.sleep(RETRY_SECONDS)
-        assert (await predictor.model()).version == "onnx"
+        assert (await models.model()).version == "onnx"
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
-def test_whatever_a_model_throws_while_loading_is_survived(onnx_folder: Path) -> None:
+def test_any_exception_while_loading_keeps_the_current_model(onnx_folder: Path) -> None:
     tries: Iterator[int] = iter(range(10))
 
     def load(release: Release) -> Model:
         if next(tries):
-            raise RuntimeError("a bug in a foreign library")
+            raise RuntimeError("a bug in a third-party library")
         return load_model(release)
 
-    async def story() -> None:
-        pointer = Pointer(onnx_folder)
-        predictor = Predictor(pointer.resolve, load, refresh_seconds=0.01)
-        await predictor.model()
+    async def scenario() -> None:
+        pointer = MutableSource(onnx_folder)
+        models = ModelManager(pointer.resolve, load, refresh_seconds=0.01)
+        await models.model()
         pointer.folder = onnx_folder / ".." / "onnx"
         await asyncio.sleep(0.02)
-        assert (await settled(predictor)).version == "onnx"
+        assert (await refreshed(models)).version == "onnx"
 
-    asyncio.run(story())
+    asyncio.run(scenario())

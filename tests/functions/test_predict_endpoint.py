@@ -1,5 +1,6 @@
 import asyncio
 import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -7,11 +8,12 @@ import httpx
 import jsonschema
 import pytest
 
+from functions import __version__
 from tests.models import save_bounded
 from tests.serving import call, post
 
 RIDE = {"PULocationID": 130, "DOLocationID": 205, "trip_distance": 3.66}
-DESCRIPTION = json.loads(Path("functions/openapi.json").read_text())
+OPENAPI = json.loads(Path("functions/openapi.json").read_text())
 
 
 @pytest.fixture
@@ -19,14 +21,14 @@ def settings(onnx_folder: Path) -> dict[str, str]:
     return {"MODEL_URI": str(onnx_folder)}
 
 
-def test_a_ride_has_a_duration(settings: dict[str, str]) -> None:
+def test_a_ride_gets_a_duration(settings: dict[str, str]) -> None:
     response = post("predict", settings, "/predict", json=RIDE)
     assert response.status_code == 200
     assert response.headers["content-type"] == "application/json"
     assert set(response.json()) == {"duration", "model_version"}
 
 
-def test_every_form_gives_the_same_number(settings: dict[str, str]) -> None:
+def test_every_format_gives_the_same_prediction(settings: dict[str, str]) -> None:
     bodies: list[dict[str, Any]] = [
         {"json": RIDE},
         {"json": {"ride": RIDE, "ride_id": 1}},
@@ -40,15 +42,15 @@ def test_every_form_gives_the_same_number(settings: dict[str, str]) -> None:
         },
     ]
 
-    async def story(client: httpx.AsyncClient) -> set[str]:
+    async def scenario(client: httpx.AsyncClient) -> set[str]:
         answers = [(await client.post("/", **body)).json() for body in bodies]
         return {repr(number) for answer in answers for number in numbers(answer)}
 
-    assert len(call("predict", settings, story)) == 1
+    assert len(call("predict", settings, scenario)) == 1
 
 
 def numbers(answer: Any) -> list[float]:
-    """All floats in an answer."""
+    """All floats in a response body."""
     if isinstance(answer, float):
         return [answer]
     values = answer.values() if isinstance(answer, dict) else answer if isinstance(answer, list) else []
@@ -64,7 +66,7 @@ def numbers(answer: Any) -> list[float]:
         (b" " * ((1 << 20) + 1), 413, "#"),
     ],
 )
-def test_an_error_is_problem_json_for_every_kind_of_client(
+def test_errors_are_problem_json_for_every_client(
     settings: dict[str, str], body: bytes, status: int, pointer: str
 ) -> None:
     response = post("predict", settings, "/predict", content=body)
@@ -76,7 +78,7 @@ def test_an_error_is_problem_json_for_every_kind_of_client(
     assert pointer in document["error"]
 
 
-def test_a_body_may_be_as_large_as_the_settings_say(settings: dict[str, str]) -> None:
+def test_max_body_bytes_limits_the_body(settings: dict[str, str]) -> None:
     content = json.dumps(RIDE)
     fitting = settings | {"MAX_BODY_BYTES": str(len(content))}
     assert post("predict", fitting, "/predict", content=content).status_code == 200
@@ -84,13 +86,14 @@ def test_a_body_may_be_as_large_as_the_settings_say(settings: dict[str, str]) ->
 
 
 @pytest.mark.parametrize("path", ["/health", "/ping", "/ready"])
-def test_health_names_the_version(settings: dict[str, str], path: str) -> None:
+def test_health_has_the_versions_of_model_and_service(settings: dict[str, str], path: str) -> None:
     response = call("predict", settings | {"AIP_HEALTH_ROUTE": "/ready"}, lambda client: client.get(path))
-    assert response.json() == {"status": "ok", "model": "onnx", "model_version": "onnx"}
+    versions = {"model_version": "onnx", "ridecast": __version__}
+    assert response.json() == {"status": "ok", "model": "onnx", **versions}
 
 
 @pytest.mark.parametrize("path", ["/", "/predict", "/invocations", "/v1/models/any:predict", "/vertex"])
-def test_the_paths_that_predict(settings: dict[str, str], path: str) -> None:
+def test_prediction_paths(settings: dict[str, str], path: str) -> None:
     assert post("predict", settings | {"AIP_PREDICT_ROUTE": "/vertex"}, path, json=RIDE).status_code == 200
 
 
@@ -105,7 +108,7 @@ def test_the_paths_that_predict(settings: dict[str, str], path: str) -> None:
         ("HEAD", "/health", 200, None),
     ],
 )
-def test_other_methods_and_paths(
+def test_unsupported_methods_and_paths(
     settings: dict[str, str], method: str, path: str, status: int, allow: str | None
 ) -> None:
     response = call("predict", settings, lambda client: client.request(method, path))
@@ -113,10 +116,10 @@ def test_other_methods_and_paths(
     assert response.headers.get("allow") == allow
 
 
-def test_a_large_body_does_not_hold_up_other_requests(settings: dict[str, str]) -> None:
+def test_a_large_body_does_not_block_other_requests(settings: dict[str, str]) -> None:
     lines = b"PULocationID,DOLocationID,trip_distance\n" + b"1,2,3\n" * 150_000
 
-    async def story(client: httpx.AsyncClient) -> int:
+    async def scenario(client: httpx.AsyncClient) -> int:
         await client.get("/health")
         large = asyncio.create_task(
             client.post("/invocations", content=lines, headers={"content-type": "text/csv"})
@@ -125,49 +128,56 @@ def test_a_large_body_does_not_hold_up_other_requests(settings: dict[str, str]) 
         while not large.done():
             assert (await client.get("/health")).status_code == 200
             answers += 1
-            await asyncio.sleep(0.001)  # without a socket nothing else would let the others go on
+            await asyncio.sleep(0.001)  # without sockets, nothing else yields to the other tasks
         assert len((await large).json()["predictions"]) == 150_000
         return answers
 
-    assert call("predict", settings, story) > 10
+    assert call("predict", settings, scenario) > 10
 
 
-def test_an_implausible_number_is_422_and_says_so(tmp_path: Path) -> None:
+def test_an_implausible_prediction_is_422(tmp_path: Path) -> None:
     settings = {"MODEL_URI": str(save_bounded(tmp_path / "model"))}
     response = post("predict", settings, "/predict", json=RIDE | {"trip_distance": 19.0})
     assert response.status_code == 422
-    assert "which cannot be" in response.json()["error"]
+    assert "which is implausible" in response.json()["error"]
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999", "9" * 400])
-def test_a_number_that_json_does_not_know_has_a_pointer(settings: dict[str, str], number: str) -> None:
+def test_numbers_outside_json_are_reported_with_a_pointer(settings: dict[str, str], number: str) -> None:
     response = post("predict", settings, "/predict", content=json.dumps(RIDE).replace("3.66", number))
     assert response.status_code == 422
     assert response.json()["errors"][0]["pointer"] == "#/trip_distance"
 
 
-def test_without_a_model_it_is_503_and_the_reason_is_in_the_log(
+def test_without_a_model_it_is_503_with_the_reason_in_the_log_only(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     response = post("predict", {"MODEL_URI": str(tmp_path)}, "/predict", json=RIDE)
     assert response.status_code == 503
     assert response.headers["retry-after"] == "1"
-    assert str(tmp_path) not in response.text, "buckets are nobody's business on the open internet"
+    assert str(tmp_path) not in response.text, "locations of models are not disclosed to clients"
     assert str(tmp_path) in capsys.readouterr().out
 
 
-def test_missing_settings_are_named_in_the_answer() -> None:
+def test_missing_settings_are_named_in_the_response() -> None:
     assert "MODEL_URI is not set" in post("predict", {}, "/predict", json=RIDE).json()["detail"]
 
 
-def test_the_description_is_served() -> None:
-    settings = {"MODEL_URI": "nowhere"}
-    assert call("predict", settings, lambda client: client.get("/openapi.json")).json() == DESCRIPTION
+def test_the_version_is_the_same_everywhere() -> None:
+    project = tomllib.loads(Path("pyproject.toml").read_text())
+    assert project["project"]["dynamic"] == ["version"]
+    assert project["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "functions.__version__"}
+    assert OPENAPI["info"]["version"] == __version__
+
+
+def test_the_openapi_document_is_served() -> None:
+    settings = {"MODEL_URI": "no-such-model"}
+    assert call("predict", settings, lambda client: client.get("/openapi.json")).json() == OPENAPI
 
 
 EXAMPLES = [
     pytest.param(path, kind, name, id=f"{path} {name}")
-    for path, operations in DESCRIPTION["paths"].items()
+    for path, operations in OPENAPI["paths"].items()
     if "post" in operations
     for kind, content in operations["post"]["requestBody"]["content"].items()
     for name in content["examples"]
@@ -175,15 +185,15 @@ EXAMPLES = [
 
 
 def schema(name: str) -> dict[str, Any]:
-    return {"$ref": f"#/components/schemas/{name}", "components": DESCRIPTION["components"]}
+    return {"$ref": f"#/components/schemas/{name}", "components": OPENAPI["components"]}
 
 
-def shape(value: Any) -> Any:
-    """A value without what differs from model to model: its numbers and its version."""
+def masked(value: Any) -> Any:
+    """A value with its model-specific parts, numbers and versions, masked."""
     if isinstance(value, dict):
-        return {k: "…" if k.endswith("version") else shape(v) for k, v in value.items()}
+        return {k: "…" if k.endswith("version") else masked(v) for k, v in value.items()}
     return (
-        [shape(item) for item in value]
+        [masked(item) for item in value]
         if isinstance(value, list)
         else "…"
         if isinstance(value, float)
@@ -192,10 +202,10 @@ def shape(value: Any) -> Any:
 
 
 @pytest.mark.parametrize(("path", "kind", "name"), EXAMPLES)
-def test_every_example_of_the_description_is_answered_as_it_says(
+def test_every_example_in_the_openapi_document_is_correct(
     settings: dict[str, str], path: str, kind: str, name: str
 ) -> None:
-    operation = DESCRIPTION["paths"][path]["post"]
+    operation = OPENAPI["paths"][path]["post"]
     question = operation["requestBody"]["content"][kind]["examples"][name]["value"]
     content = question if isinstance(question, str) else json.dumps(question)
     response = post(
@@ -203,13 +213,13 @@ def test_every_example_of_the_description_is_answered_as_it_says(
     )
     assert response.status_code == 200
     if kind == "application/json":
-        jsonschema.validate(question, schema("Question"))
-    jsonschema.validate(response.json(), schema("Answer"))
+        jsonschema.validate(question, schema("PredictionRequest"))
+    jsonschema.validate(response.json(), schema("PredictionResponse"))
     expected = operation["responses"]["200"]["content"]["application/json"]["examples"][name]["value"]
-    assert shape(response.json()) == shape(expected)
+    assert masked(response.json()) == masked(expected)
 
 
-def test_errors_and_health_are_as_described(settings: dict[str, str]) -> None:
+def test_errors_and_health_match_the_openapi_document(settings: dict[str, str]) -> None:
     jsonschema.validate(post("predict", settings, "/", content=b"{").json(), schema("Problem"))
     health = call("predict", settings, lambda client: client.get("/health"))
     jsonschema.validate(health.json(), schema("Health"))

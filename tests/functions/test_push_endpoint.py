@@ -11,7 +11,7 @@ from tests.conftest import EVENTS
 from tests.models import save_bounded
 from tests.serving import call, post
 
-COURSE = {"ride": {"PULocationID": 130, "DOLocationID": 205, "trip_distance": 3.66}, "ride_id": 256}
+EVENT = {"ride": {"PULocationID": 130, "DOLocationID": 205, "trip_distance": 3.66}, "ride_id": 256}
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
@@ -20,33 +20,33 @@ def settings(event_settings: dict[str, str]) -> dict[str, str]:
     return event_settings
 
 
-def out(settings: dict[str, str], topic: str) -> list[dict[str, Any]]:
+def published(settings: dict[str, str], topic: str) -> list[dict[str, Any]]:
     path = Path(settings[topic])
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def push(event: Any, attributes: dict[str, str] | None = None, **more: Any) -> dict[str, Any]:
+def push_body(event: Any, attributes: dict[str, str] | None = None, **more: Any) -> dict[str, Any]:
     data = event if isinstance(event, bytes) else json.dumps(event).encode()
     message = {"data": base64.b64encode(data).decode(), "attributes": attributes or {}, "messageId": "7"}
     return {"message": message, "subscription": "projects/p/subscriptions/s", **more}
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in EVENTS.glob("ride_*.json")))
-def test_every_recorded_event_becomes_the_courses_prediction(settings: dict[str, str], name: str) -> None:
+def test_every_recorded_event_gives_the_courses_prediction_event(settings: dict[str, str], name: str) -> None:
     record = json.loads((EVENTS / name).read_text())
     response = post("predict_event", settings, "/", json=record["body"], headers=record["headers"])
     assert response.status_code == 200
-    (line,) = out(settings, "PREDICTIONS_TOPIC")
+    (line,) = published(settings, "PREDICTIONS_TOPIC")
     assert line["data"]["model"] == "ride_duration_prediction_model"
     assert line["data"]["version"] == "onnx"
     assert line["data"]["prediction"]["ride_id"] == 256
     assert set(line["data"]["prediction"]) == {"ride_duration", "ride_id"}
-    assert out(settings, "DEAD_LETTER_TOPIC") == []
+    assert published(settings, "DEAD_LETTER_TOPIC") == []
 
 
-def test_attributes_tell_who_said_what_and_where_it_belongs(settings: dict[str, str]) -> None:
-    post("predict_event", settings, "/", json=push(COURSE, {"traceparent": PARENT}))
-    attributes = out(settings, "PREDICTIONS_TOPIC")[0]["attributes"]
+def test_the_attributes_of_a_prediction_event(settings: dict[str, str]) -> None:
+    post("predict_event", settings, "/", json=push_body(EVENT, {"traceparent": PARENT}))
+    attributes = published(settings, "PREDICTIONS_TOPIC")[0]["attributes"]
     assert attributes["ride_id"] == "256"
     assert attributes["model"] == "ride_duration_prediction_model"
     assert attributes["version"] == "onnx"
@@ -56,27 +56,28 @@ def test_attributes_tell_who_said_what_and_where_it_belongs(settings: dict[str, 
     assert attributes["traceparent"] == PARENT
 
 
-def test_a_redelivered_event_gives_the_same_bytes_under_the_same_identity(settings: dict[str, str]) -> None:
+def test_a_redelivered_event_gives_the_same_bytes_and_id(settings: dict[str, str]) -> None:
     for attempt in (1, 2):
-        post("predict_event", settings, "/", json=push(COURSE, deliveryAttempt=attempt))
-    first, second = out(settings, "PREDICTIONS_TOPIC")
+        post("predict_event", settings, "/", json=push_body(EVENT, deliveryAttempt=attempt))
+    first, second = published(settings, "PREDICTIONS_TOPIC")
     assert first == second
-    post("predict_event", settings, "/", json=push(COURSE | {"ride_id": 257}))
-    assert out(settings, "PREDICTIONS_TOPIC")[2]["attributes"]["event_id"] != first["attributes"]["event_id"]
+    post("predict_event", settings, "/", json=push_body(EVENT | {"ride_id": 257}))
+    third = published(settings, "PREDICTIONS_TOPIC")[2]
+    assert third["attributes"]["event_id"] != first["attributes"]["event_id"]
 
 
-def test_the_number_is_the_http_functions(settings: dict[str, str]) -> None:
-    post("predict_event", settings, "/", json=push(COURSE))
-    answer = post("predict", settings, "/predict", json=COURSE["ride"]).json()
-    (line,) = out(settings, "PREDICTIONS_TOPIC")
+def test_both_functions_give_the_same_prediction(settings: dict[str, str]) -> None:
+    post("predict_event", settings, "/", json=push_body(EVENT))
+    answer = post("predict", settings, "/predict", json=EVENT["ride"]).json()
+    (line,) = published(settings, "PREDICTIONS_TOPIC")
     assert line["data"]["prediction"]["ride_duration"] == answer["duration"]
 
 
-def test_a_dead_letter_is_the_event_as_it_came_with_its_story(settings: dict[str, str]) -> None:
+def test_a_dead_letter_is_the_unchanged_event_with_reason_attributes(settings: dict[str, str]) -> None:
     event = b'{"ride": {"PULocationID": 999, "DOLocationID": 205, "trip_distance": 1}, "ride_id": 1}'
-    body = push(event, {"source": "till", "googclient_x": "y"}, deliveryAttempt=3)
+    body = push_body(event, {"source": "till", "googclient_x": "y"}, deliveryAttempt=3)
     assert post("predict_event", settings, "/", json=body).status_code == 200
-    (line,) = out(settings, "DEAD_LETTER_TOPIC")
+    (line,) = published(settings, "DEAD_LETTER_TOPIC")
     assert line["data"] == json.loads(event)
     assert line["attributes"] == {
         "source": "till",
@@ -87,17 +88,17 @@ def test_a_dead_letter_is_the_event_as_it_came_with_its_story(settings: dict[str
         "dead_letter_message_id": "7",
         "dead_letter_delivery_attempt": "3",
     }
-    assert out(settings, "PREDICTIONS_TOPIC") == []
+    assert published(settings, "PREDICTIONS_TOPIC") == []
 
 
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (json.dumps(push(b"not json")).encode(), "unreadable_body"),
-        (json.dumps(push(b"\xff")).encode(), "unreadable_body"),
-        (json.dumps(push(b"")).encode(), "unreadable_body"),
-        (json.dumps(push([COURSE])).encode(), "invalid_ride"),
-        (json.dumps(push(COURSE["ride"])).encode(), "invalid_ride"),
+        (json.dumps(push_body(b"not json")).encode(), "unreadable_body"),
+        (json.dumps(push_body(b"\xff")).encode(), "unreadable_body"),
+        (json.dumps(push_body(b"")).encode(), "unreadable_body"),
+        (json.dumps(push_body([EVENT])).encode(), "invalid_ride"),
+        (json.dumps(push_body(EVENT["ride"])).encode(), "invalid_ride"),
         (b"nope", "unreadable_body"),
         (b"", "unreadable_body"),
         (b"\xff\x00", "unreadable_body"),
@@ -105,66 +106,64 @@ def test_a_dead_letter_is_the_event_as_it_came_with_its_story(settings: dict[str
     ],
     ids=lambda value: repr(value[:24]) if isinstance(value, bytes) else value,
 )
-def test_nothing_unreadable_is_lost_or_delivered_again(
-    settings: dict[str, str], content: bytes, reason: str
-) -> None:
+def test_unreadable_events_become_dead_letters(settings: dict[str, str], content: bytes, reason: str) -> None:
     assert post("predict_event", settings, "/", content=content).status_code == 200
-    (line,) = out(settings, "DEAD_LETTER_TOPIC")
+    (line,) = published(settings, "DEAD_LETTER_TOPIC")
     assert line["attributes"]["dead_letter_reason"] == reason
 
 
-def test_an_event_too_big_to_copy_is_cut_and_its_digest_kept(settings: dict[str, str]) -> None:
+def test_an_oversized_event_is_truncated_and_its_hash_kept(settings: dict[str, str]) -> None:
     event = b"x" * 9_900_000
-    assert post("predict_event", settings, "/", json=push(event)).status_code == 200
-    (line,) = out(settings, "DEAD_LETTER_TOPIC")
+    assert post("predict_event", settings, "/", json=push_body(event)).status_code == 200
+    (line,) = published(settings, "DEAD_LETTER_TOPIC")
     assert len(base64.b64decode(line["data_base64"])) == 9_000_000
     assert line["attributes"]["dead_letter_full_size"] == "9900000"
     assert line["attributes"]["dead_letter_full_sha256"] == hashlib.sha256(event).hexdigest()
 
 
-def test_more_attributes_than_a_message_may_have_are_cut(settings: dict[str, str]) -> None:
+def test_excess_attributes_are_dropped(settings: dict[str, str]) -> None:
     many = {f"a{number}": "x" for number in range(100)}
-    post("predict_event", settings, "/", json=push(b"bad", many))
-    (line,) = out(settings, "DEAD_LETTER_TOPIC")
+    post("predict_event", settings, "/", json=push_body(b"bad", many))
+    (line,) = published(settings, "DEAD_LETTER_TOPIC")
     assert len(line["attributes"]) <= 100
     assert line["attributes"]["dead_letter_reason"] == "unreadable_body"
 
 
-def test_without_a_model_a_good_event_is_delivered_again_and_a_bad_one_is_done(
+def test_without_a_model_valid_events_are_redelivered_and_invalid_ones_are_not(
     settings: dict[str, str], tmp_path: Path
 ) -> None:
     settings = settings | {"MODEL_URI": str(tmp_path)}
-    assert post("predict_event", settings, "/", json=push(COURSE)).status_code == 503
-    assert out(settings, "PREDICTIONS_TOPIC") == []
-    assert post("predict_event", settings, "/", json=push(b"bad")).status_code == 200
-    assert len(out(settings, "DEAD_LETTER_TOPIC")) == 1
+    assert post("predict_event", settings, "/", json=push_body(EVENT)).status_code == 503
+    assert published(settings, "PREDICTIONS_TOPIC") == []
+    assert post("predict_event", settings, "/", json=push_body(b"bad")).status_code == 200
+    assert len(published(settings, "DEAD_LETTER_TOPIC")) == 1
 
 
-@pytest.mark.parametrize(("topic", "event"), [("PREDICTIONS_TOPIC", COURSE), ("DEAD_LETTER_TOPIC", b"bad")])
-def test_what_cannot_be_published_is_delivered_again(
+@pytest.mark.parametrize(("topic", "event"), [("PREDICTIONS_TOPIC", EVENT), ("DEAD_LETTER_TOPIC", b"bad")])
+def test_an_event_is_redelivered_if_its_result_cannot_be_published(
     settings: dict[str, str], tmp_path: Path, topic: str, event: Any
 ) -> None:
     unwritable = settings | {topic: str(tmp_path / "no folder" / "topic")}
-    assert post("predict_event", unwritable, "/", json=push(event)).status_code == 503
+    assert post("predict_event", unwritable, "/", json=push_body(event)).status_code == 503
 
 
 def test_all_missing_settings_are_named_at_once() -> None:
-    response = post("predict_event", {}, "/", json=push(COURSE))
+    response = post("predict_event", {}, "/", json=push_body(EVENT))
     assert response.status_code == 503
     for name in ("MODEL_URI", "PREDICTIONS_TOPIC", "DEAD_LETTER_TOPIC"):
         assert name in response.json()["detail"]
 
 
-def test_one_line_an_event_is_logged_with_its_trace(
+def test_one_log_line_per_event_with_its_trace(
     settings: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async def story(client: httpx.AsyncClient) -> None:
+    async def scenario(client: httpx.AsyncClient) -> None:
         await client.get("/health")
         capsys.readouterr()
-        await client.post("/", json=push(COURSE, {"traceparent": PARENT}))
-        await client.post("/", json=push(b"bad"))
+        await client.post("/", json=push_body(EVENT, {"traceparent": PARENT}))
+        await client.post("/", json=push_body(b"bad"))
 
-    call("predict_event", settings, story)
+    call("predict_event", settings, scenario)
     predicted, dead = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     assert predicted["outcome"] == "predicted"
     assert predicted["ride_id"] == 256
@@ -177,10 +176,10 @@ def test_one_line_an_event_is_logged_with_its_trace(
     assert "logging.googleapis.com/trace" not in dead
 
 
-def test_one_line_an_event_is_logged_when_it_is_to_come_again(
+def test_one_log_line_per_event_that_is_redelivered(
     settings: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    post("predict_event", settings | {"MODEL_URI": str(tmp_path)}, "/", json=push(COURSE))
+    post("predict_event", settings | {"MODEL_URI": str(tmp_path)}, "/", json=push_body(EVENT))
     line = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert line["severity"] == "ERROR"
     assert line["outcome"] == "again"
@@ -189,22 +188,20 @@ def test_one_line_an_event_is_logged_when_it_is_to_come_again(
     assert line["latency_ms"] > 0
 
 
-def test_an_implausible_number_is_a_dead_letter_and_not_delivered_for_ever(
-    settings: dict[str, str], tmp_path: Path
-) -> None:
+def test_an_implausible_prediction_is_a_dead_letter(settings: dict[str, str], tmp_path: Path) -> None:
     settings = settings | {"MODEL_URI": str(save_bounded(tmp_path / "model"))}
-    far = {"ride": COURSE["ride"] | {"trip_distance": 19.0}, "ride_id": "far"}
-    assert post("predict_event", settings, "/", json=push(far)).status_code == 200
-    (line,) = out(settings, "DEAD_LETTER_TOPIC")
+    far = {"ride": EVENT["ride"] | {"trip_distance": 19.0}, "ride_id": "far"}
+    assert post("predict_event", settings, "/", json=push_body(far)).status_code == 200
+    (line,) = published(settings, "DEAD_LETTER_TOPIC")
     assert line["attributes"]["dead_letter_reason"] == "implausible_prediction"
     assert line["attributes"]["dead_letter_model_version"] == "model"
 
 
-def test_a_number_that_json_does_not_know_is_told_by_its_pointer(settings: dict[str, str]) -> None:
+def test_numbers_outside_json_are_dead_letters_with_a_pointer(settings: dict[str, str]) -> None:
     for number in (b"NaN", b"-Infinity", b"1e999", b"9" * 400):
-        event = json.dumps(COURSE).encode().replace(b"3.66", number)
-        assert post("predict_event", settings, "/", json=push(event)).status_code == 200
-    letters = out(settings, "DEAD_LETTER_TOPIC")
+        event = json.dumps(EVENT).encode().replace(b"3.66", number)
+        assert post("predict_event", settings, "/", json=push_body(event)).status_code == 200
+    letters = published(settings, "DEAD_LETTER_TOPIC")
     assert {line["attributes"]["dead_letter_pointer"] for line in letters} == {"#/ride/trip_distance"}
     assert len(letters) == 4
 
@@ -213,8 +210,8 @@ def test_a_number_that_json_does_not_know_is_told_by_its_pointer(settings: dict[
     "topic",
     ["ride-predictions", "project/p/topics/t", "pubsub://p/t", "gs://b/t", "projects/p/t", "topics/t"],
 )
-def test_a_mistyped_topic_is_refused(settings: dict[str, str], topic: str) -> None:
-    response = post("predict_event", settings | {"PREDICTIONS_TOPIC": topic}, "/", json=push(COURSE))
+def test_a_mistyped_topic_is_rejected(settings: dict[str, str], topic: str) -> None:
+    response = post("predict_event", settings | {"PREDICTIONS_TOPIC": topic}, "/", json=push_body(EVENT))
     assert response.status_code == 503
     assert "projects/PROJECT/topics/TOPIC" in response.json()["detail"]
 
@@ -225,9 +222,9 @@ def test_health_and_other_methods(settings: dict[str, str]) -> None:
     assert call("predict_event", settings, lambda client: client.delete("/")).status_code == 405
 
 
-def test_stdout_takes_messages_where_there_is_no_pubsub(
+def test_messages_can_be_published_to_stdout(
     settings: dict[str, str], capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    post("predict_event", settings | {"PREDICTIONS_TOPIC": "stdout:"}, "/", json=push(COURSE))
+    post("predict_event", settings | {"PREDICTIONS_TOPIC": "stdout:"}, "/", json=push_body(EVENT))
     lines = [json.loads(line) for line in capfdbinary.readouterr().out.splitlines()]
     assert [line["data"]["prediction"]["ride_id"] for line in lines if "data" in line] == [256]

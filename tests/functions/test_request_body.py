@@ -10,85 +10,85 @@ import pytest
 from starlette.requests import Request
 
 from functions.errors import Overloaded, TooLarge
-from functions.push_endpoint import LARGEST_DELIVERY
-from functions.push_envelope import read_message
-from functions.request_body import MOST_BYTES, Bodies, NotWhole
+from functions.push_endpoint import MAX_DELIVERY_BYTES
+from functions.push_envelope import decode_push
+from functions.request_body import MAX_TOTAL_BYTES, BodyReader, IncompleteBody
 from tests.serving import call, post
 
 RIDE = {"PULocationID": 130, "DOLocationID": 205, "trip_distance": 3.66}
 
 
 def request(chunks: list[bytes], pause: float = 0.0) -> Request:
-    """A POST whose body comes in these chunks."""
-    left = list(chunks)
+    """A POST request whose body arrives in these chunks."""
+    remaining = list(chunks)
 
     async def receive() -> dict[str, Any]:
         await asyncio.sleep(pause)
-        return {"type": "http.request", "body": left.pop(0), "more_body": bool(left)}
+        return {"type": "http.request", "body": remaining.pop(0), "more_body": bool(remaining)}
 
     return Request({"type": "http", "method": "POST", "headers": []}, receive)
 
 
-def soon(seconds: float = 5.0) -> float:
+def deadline_in(seconds: float = 5.0) -> float:
     return asyncio.get_running_loop().time() + seconds
 
 
-def read(chunks: list[bytes], largest: int, *, pause: float = 0.0, seconds: float = 5.0) -> bytes:
-    async def story() -> bytes:
-        async with Bodies(largest).read(request(chunks, pause), soon(seconds)) as body:
+def read(chunks: list[bytes], max_bytes: int, *, pause: float = 0.0, seconds: float = 5.0) -> bytes:
+    async def scenario() -> bytes:
+        async with BodyReader(max_bytes).read(request(chunks, pause), deadline_in(seconds)) as body:
             return bytes(body)
 
-    return asyncio.run(story())
+    return asyncio.run(scenario())
 
 
-def test_a_body_that_drips_is_given_up() -> None:
-    with pytest.raises(NotWhole, match="in time"):
+def test_a_trickling_body_times_out() -> None:
+    with pytest.raises(IncompleteBody, match="in time"):
         read([b"x"] * 100, 1000, pause=0.02, seconds=0.1)
 
 
-def test_the_largest_body_is_read_and_one_byte_more_is_not() -> None:
+def test_the_size_limit_is_exact() -> None:
     assert read([b"ab", b"cd"], 4) == b"abcd"
     with pytest.raises(TooLarge, match="at most 4 bytes"):
         read([b"ab", b"cde"], 4)
 
 
-def test_all_bodies_together_have_a_limit_and_their_room_is_given_back() -> None:
-    async def story() -> None:
-        bodies = Bodies(largest=6, most=10)
-        async with bodies.read(request([b"123456"]), soon()):
+def test_the_total_limit_is_enforced_and_memory_is_released() -> None:
+    async def scenario() -> None:
+        bodies = BodyReader(max_bytes=6, max_total_bytes=10)
+        async with bodies.read(request([b"123456"]), deadline_in()):
             with pytest.raises(Overloaded, match="bytes"):
-                async with bodies.read(request([b"123", b"45"]), soon()):
+                async with bodies.read(request([b"123", b"45"]), deadline_in()):
                     pass
-            with pytest.raises(NotWhole):
-                async with bodies.read(request([b"1234", b"5"], pause=0.05), soon(0.07)):
+            with pytest.raises(IncompleteBody):
+                async with bodies.read(request([b"1234", b"5"], pause=0.05), deadline_in(0.07)):
                     pass
-            async with bodies.read(request([b"1234"]), soon()) as last:
+            async with bodies.read(request([b"1234"]), deadline_in()) as last:
                 assert last == b"1234"
-        async with bodies.read(request([b"123456"]), soon()):
+        async with bodies.read(request([b"123456"]), deadline_in()):
             pass
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
-def test_the_largest_event_is_in_memory_once_as_it_came_and_once_as_it_is_meant() -> None:
+def test_the_largest_event_is_in_memory_once_encoded_and_once_decoded() -> None:
     data = b"x" * 10_000_000
     body = b'{"message":{"data":"%b"}}' % base64.b64encode(data)
     chunks = [body[start : start + 65536] for start in range(0, len(body), 65536)]
 
-    async def story() -> int:
+    async def scenario() -> int:
         tracemalloc.start()
-        async with Bodies(LARGEST_DELIVERY).read(request(chunks), soon()) as come:
-            assert len(read_message({}, come).data) == len(data)
+        async with BodyReader(MAX_DELIVERY_BYTES).read(request(chunks), deadline_in()) as encoded:
+            assert len(decode_push({}, encoded).data) == len(data)
         return tracemalloc.get_traced_memory()[1]
 
     try:
-        peak = asyncio.run(story())
+        peak = asyncio.run(scenario())
     finally:
         tracemalloc.stop()
-    assert peak < 1.15 * len(body) + len(data) + 1_000_000, "a list that grows has an eighth to spare"
+    assert peak < 1.15 * len(body) + len(data) + 1_000_000, "a growing bytearray over-allocates by an eighth"
 
 
-def test_an_event_that_pubsub_could_not_have_brought_is_a_dead_letter_cut_to_what_it_takes(
+def test_an_event_larger_than_pubsub_allows_becomes_a_truncated_dead_letter(
     event_settings: dict[str, str],
 ) -> None:
     data = json.dumps({"ride": RIDE, "ride_id": 1}).encode().ljust(10_000_001)
@@ -101,7 +101,7 @@ def test_an_event_that_pubsub_could_not_have_brought_is_a_dead_letter_cut_to_wha
     assert not Path(event_settings["PREDICTIONS_TOPIC"]).exists()
 
 
-def test_many_large_bodies_at_once_are_refused_and_a_small_one_passes_again_later(
+def test_too_many_large_bodies_are_rejected_and_the_service_recovers(
     event_settings: dict[str, str],
 ) -> None:
     async def half_sent() -> Any:
@@ -110,13 +110,13 @@ def test_many_large_bodies_at_once_are_refused_and_a_small_one_passes_again_late
         await asyncio.sleep(1)
         yield b"x"
 
-    async def story(client: httpx.AsyncClient) -> list[int]:
-        senders = MOST_BYTES // 19_000_000 + 3
-        answers = await asyncio.gather(*(client.post("/", content=half_sent()) for _ in range(senders)))
+    async def scenario(client: httpx.AsyncClient) -> list[int]:
+        senders = MAX_TOTAL_BYTES // 19_000_000 + 3
+        responses = await asyncio.gather(*(client.post("/", content=half_sent()) for _ in range(senders)))
         after = await client.post("/", json={"message": {"data": "e30="}})
         assert after.status_code == 200
-        return [answer.status_code for answer in answers]
+        return [response.status_code for response in responses]
 
-    codes = call("predict_event", event_settings, story)
+    codes = call("predict_event", event_settings, scenario)
     assert set(codes) == {200, 503}
     assert codes.count(503) >= 3

@@ -42,50 +42,50 @@ def test_a_release_pointer_is_a_release(tmp_path: Path) -> None:
         b'{"x": ' + b"[" * 100_000,
     ],
 )
-def test_what_is_no_pointer_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_an_invalid_pointer_is_rejected(tmp_path: Path, content: bytes) -> None:
     pointer = tmp_path / "champion.json"
     pointer.write_bytes(content)
     with pytest.raises(ModelUnavailable, match="is not a release pointer"):
         resolve(str(pointer))
 
 
-def test_a_folder_is_a_release_without_a_number(tmp_path: Path) -> None:
+def test_a_folder_is_a_release_without_a_version(tmp_path: Path) -> None:
     assert resolve(f"{tmp_path}/model/") == Release(name="model", version="", location=f"{tmp_path}/model")
 
 
 @pytest.mark.parametrize("uri", ["models:/", "models:/m", "models:/m@", "models:/m/latest", "models:/m@a/b"])
-def test_a_registry_address_has_a_form(uri: str) -> None:
+def test_a_malformed_registry_uri_is_rejected(uri: str) -> None:
     with pytest.raises(ModelUnavailable, match="must look like"):
         resolve(uri, "http://127.0.0.1:1")
 
 
-def test_the_registry_is_asked_by_http_only() -> None:
+def test_the_registry_must_be_http() -> None:
     with pytest.raises(ModelUnavailable, match="must be http"):
         resolve("models:/m@champion", "sqlite:///mlflow.db")
 
 
-def test_a_registry_that_is_down_is_named() -> None:
-    with pytest.raises(ModelUnavailable, match="gave no answer"):
+def test_an_unreachable_registry_is_reported() -> None:
+    with pytest.raises(ModelUnavailable, match="gave no valid response"):
         resolve("models:/m@champion", "http://127.0.0.1:1")
 
 
-def test_a_pointer_that_lists_no_files_is_refused(tmp_path: Path) -> None:
+def test_a_pointer_without_files_is_rejected(tmp_path: Path) -> None:
     pointer = tmp_path / "champion.json"
     for nothing in ('"files": [],', ""):
         pointer.write_text(f'{{"name": "m", {nothing} "version": "1", "location": "gs://models/m"}}')
-        with pytest.raises(ModelUnavailable, match="lists no files, so nothing it names can be verified"):
+        with pytest.raises(ModelUnavailable, match="lists no files, so the model cannot be verified"):
             resolve(str(pointer))
 
 
-def test_a_pointer_may_lie_in_the_folder_one_is_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pointer_may_be_in_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "champion.json").write_bytes(encode_release(RELEASE))
     monkeypatch.chdir(tmp_path)
     assert resolve("champion.json") == RELEASE
 
 
 @contextmanager
-def serving(answer: Callable[[socket.socket], None]) -> Iterator[str]:
-    """Address of a server that takes one request a connection and leaves the rest to `answer`."""
+def serving(respond: Callable[[socket.socket], None]) -> Iterator[str]:
+    """URL of a server that accepts one connection at a time and responds with `respond`."""
 
     def serve() -> None:
         while True:
@@ -96,8 +96,8 @@ def serving(answer: Callable[[socket.socket], None]) -> Iterator[str]:
             with connection:
                 connection.recv(10_000)
                 try:
-                    answer(connection)
-                except OSError:  # the other side has had enough
+                    respond(connection)
+                except OSError:  # the client disconnected
                     continue
 
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -114,7 +114,7 @@ def http(content: bytes) -> bytes:
     return b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(content), content)
 
 
-PLACES = ("gs://models/", "gs://more/")
+ALLOWED_PREFIXES = ("gs://models/", "gs://more/")
 
 
 @pytest.mark.parametrize(
@@ -128,75 +128,75 @@ PLACES = ("gs://models/", "gs://more/")
         "champion.json",
     ],
 )
-def test_a_model_elsewhere_is_not_asked_for(uri: str) -> None:
+def test_a_model_outside_the_allowed_buckets_is_rejected(uri: str) -> None:
     with pytest.raises(
         ModelUnavailable, match=r"not in gs://models/ or gs://more/.*add its bucket to MODEL_BUCKETS"
     ):
-        resolve(uri, places=PLACES)
+        resolve(uri, allowed_prefixes=ALLOWED_PREFIXES)
 
 
 @pytest.mark.parametrize("location", ["gs://other/m", "gs://models.evil/m", "/models/m", "file:///models/m"])
-def test_a_pointer_or_registry_that_names_another_bucket_is_not_followed(
+def test_locations_in_pointers_and_registries_must_be_allowed(
     location: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def answers(place: str) -> Callable[[socket.socket], None]:
-        pointer = encode_release(msgspec.structs.replace(RELEASE, location=place))
+    def registry_and_bucket(uri: str) -> Callable[[socket.socket], None]:
+        pointer = encode_release(msgspec.structs.replace(RELEASE, location=uri))
         version = {"version": "7", "run_id": "ab12"}
-        found = {"model_version": version, "artifact_uri": place, **json.loads(pointer)}
+        found = {"model_version": version, "artifact_uri": uri, **json.loads(pointer)}
         return lambda connection: connection.sendall(http(json.dumps(found).encode()))
 
-    for place in (RELEASE.location, location):
-        with serving(answers(place)) as address:
-            monkeypatch.setenv("STORAGE_EMULATOR_HOST", address)
+    for artifact_uri in (RELEASE.location, location):
+        with serving(registry_and_bucket(artifact_uri)) as url:
+            monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
             storage_client.cache_clear()
             for uri in ("gs://more/champion.json", "models:/ride-duration@champion"):
-                if place == RELEASE.location:
-                    assert resolve(uri, address, places=PLACES).location == place
+                if artifact_uri == RELEASE.location:
+                    assert resolve(uri, url, allowed_prefixes=ALLOWED_PREFIXES).location == artifact_uri
                     continue
-                assert resolve(uri, address).location == place
-                with pytest.raises(ModelUnavailable, match=f"'{place}' is not in gs://models/"):
-                    resolve(uri, address, places=PLACES)
+                assert resolve(uri, url).location == artifact_uri
+                with pytest.raises(ModelUnavailable, match=f"'{artifact_uri}' is not in gs://models/"):
+                    resolve(uri, url, allowed_prefixes=ALLOWED_PREFIXES)
             storage_client().close()
             storage_client.cache_clear()
 
 
-def drip(whole: bytes) -> Callable[[socket.socket], None]:
-    def answer(connection: socket.socket) -> None:
-        for byte in whole:
+def trickle(response: bytes) -> Callable[[socket.socket], None]:
+    def respond(connection: socket.socket) -> None:
+        for byte in response:
             connection.sendall(bytes([byte]))
             time.sleep(0.1)
 
-    return answer
+    return respond
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "respond",
     [
-        drip(http(b" " * 1000)),
-        drip(b"HTTP/1.1 404 Not Found\r\nX-Slow: " + b"x" * 1000),
-        lambda connection: (connection.sendall(b"HTTP/1.1 404 No\r\n\r\n"), drip(b"x" * 1000)(connection)),
-        lambda connection: (connection.sendall(http(b"x" * 1000)[:-999]), drip(b" " * 999)(connection)),
+        trickle(http(b" " * 1000)),
+        trickle(b"HTTP/1.1 404 Not Found\r\nX-Slow: " + b"x" * 1000),
+        lambda connection: (connection.sendall(b"HTTP/1.1 404 No\r\n\r\n"), trickle(b"x" * 1000)(connection)),
+        lambda connection: (connection.sendall(http(b"x" * 1000)[:-999]), trickle(b" " * 999)(connection)),
         lambda connection: connection.recv(1),
     ],
     ids=["status line", "headers", "error", "body", "silence"],
 )
-def test_a_registry_that_drips_is_left(
-    answer: Callable[[socket.socket], None], monkeypatch: pytest.MonkeyPatch
+def test_a_trickling_registry_times_out(
+    respond: Callable[[socket.socket], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("functions.resolver.ANSWER_SECONDS", 1)
+    monkeypatch.setattr("functions.resolver.TIMEOUT_SECONDS", 1)
     began = time.monotonic()
-    with serving(answer) as address:
-        with pytest.raises(ModelUnavailable, match=r"gave no answer in 1 s|answered 404"):
-            resolve("models:/m@champion", address)
+    with serving(respond) as url:
+        with pytest.raises(ModelUnavailable, match=r"gave no valid response within 1 s|responded with 404"):
+            resolve("models:/m@champion", url)
         assert time.monotonic() - began < 3
 
 
 @pytest.mark.parametrize(
     "content", [b"", b"SSH-2.0\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}", http(b"[" * 100_000)]
 )
-def test_a_registry_that_talks_nonsense_is_told(content: bytes) -> None:
+def test_an_invalid_response_of_the_registry_is_reported(content: bytes) -> None:
     with (
-        serving(lambda connection: connection.sendall(content)) as address,
-        pytest.raises(ModelUnavailable, match=r"gave no answer|did not answer like"),
+        serving(lambda connection: connection.sendall(content)) as url,
+        pytest.raises(ModelUnavailable, match=r"gave no valid response|did not respond like"),
     ):
-        resolve("models:/m@champion", address)
+        resolve("models:/m@champion", url)

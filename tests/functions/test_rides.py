@@ -16,7 +16,7 @@ def problems(document: Any, read: Any = parse_ride) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("zone", [130, 130.0, "130", "130.0", " 130 ", "0130"])
-def test_a_zone_is_the_same_as_int_float_or_text(zone: Any) -> None:
+def test_a_zone_may_be_an_integer_float_or_string(zone: Any) -> None:
     assert parse_ride(RIDE | {"PULocationID": zone}) == Ride(130, 205, 3.66)
 
 
@@ -24,12 +24,12 @@ def test_a_zone_is_the_same_as_int_float_or_text(zone: Any) -> None:
     "zone",
     [0, -1, 266, 10**30, 130.5, float("nan"), float("inf"), "", "130_205", "1e2", "٣", "x", True, [], {}],
 )
-def test_what_is_no_zone_is_refused(zone: Any) -> None:
+def test_an_invalid_zone_is_rejected(zone: Any) -> None:
     assert "taxi zone, 1 to 265" in problems(RIDE | {"DOLocationID": zone})["#/DOLocationID"]
 
 
 @pytest.mark.parametrize("distance", [0, 0.01, 100, 100.0])
-def test_distances_up_to_a_hundred_miles_are_taken(distance: float) -> None:
+def test_distances_up_to_100_miles_are_accepted(distance: float) -> None:
     assert parse_ride(RIDE | {"trip_distance": distance}).trip_distance == distance
 
 
@@ -37,12 +37,12 @@ def test_distances_up_to_a_hundred_miles_are_taken(distance: float) -> None:
     "distance",
     [-0.01, 100.01, 244152, 10**400, float("nan"), float("inf"), float("-inf"), "3.66", True, [], {}],
 )
-def test_what_is_no_distance_is_refused(distance: Any) -> None:
+def test_an_invalid_distance_is_rejected(distance: Any) -> None:
     assert list(problems(RIDE | {"trip_distance": distance})) == ["#/trip_distance"]
 
 
 @pytest.mark.parametrize(
-    ("text", "clock"),
+    ("text", "expected"),
     [
         ("2021-03-01T08:30:00", datetime(2021, 3, 1, 8, 30)),
         ("2021-03-01 08:30", datetime(2021, 3, 1, 8, 30)),
@@ -52,18 +52,18 @@ def test_what_is_no_distance_is_refused(distance: Any) -> None:
         (None, None),
     ],
 )
-def test_a_pickup_time_is_read_on_new_yorks_clock(text: str | None, clock: datetime | None) -> None:
-    assert parse_ride(RIDE | {"pickup_datetime": text}).pickup_datetime == clock
+def test_a_pickup_time_is_converted_to_new_york_time(text: str | None, expected: datetime | None) -> None:
+    assert parse_ride(RIDE | {"pickup_datetime": text}).pickup_datetime == expected
 
 
 @pytest.mark.parametrize(
     "text", ["", "yesterday", "2021-03-01", "2021-13-01T00:00:00", "0001-01-01T00:00:00Z", 1614587400, True]
 )
-def test_what_is_no_time_is_refused(text: Any) -> None:
+def test_an_invalid_time_is_rejected(text: Any) -> None:
     assert "ISO 8601" in problems(RIDE | {"pickup_datetime": text})["#/pickup_datetime"]
 
 
-def test_one_error_names_every_wrong_field() -> None:
+def test_one_error_lists_every_invalid_field() -> None:
     assert problems({"trip_distance": -1}) == {
         "#/PULocationID": "is missing; it must be a taxi zone, 1 to 265",
         "#/DOLocationID": "is missing; it must be a taxi zone, 1 to 265",
@@ -72,23 +72,23 @@ def test_one_error_names_every_wrong_field() -> None:
 
 
 @pytest.mark.parametrize("document", [None, 1, "ride", [], True, 1.5])
-def test_a_ride_is_an_object(document: Any) -> None:
+def test_a_ride_must_be_an_object(document: Any) -> None:
     assert "must be an object" in problems(document)["#"]
 
 
 @pytest.mark.parametrize("ride_id", [256, "256", "", "Żółć", 0, -5, 2**63 - 1])
-def test_a_ride_id_is_kept_as_it_came(ride_id: Any) -> None:
-    kept = parse_ride_event({"ride": RIDE, "ride_id": ride_id}).ride_id
-    assert kept == ride_id
-    assert type(kept) is type(ride_id)
+def test_a_ride_id_is_returned_unchanged(ride_id: Any) -> None:
+    parsed = parse_ride_event({"ride": RIDE, "ride_id": ride_id}).ride_id
+    assert parsed == ride_id
+    assert type(parsed) is type(ride_id)
 
 
 @pytest.mark.parametrize("ride_id", [None, 1.5, True, [], {}, 2**63, "x" * 1025, "\ud800"])
-def test_what_is_no_ride_id_is_refused(ride_id: Any) -> None:
+def test_an_invalid_ride_id_is_rejected(ride_id: Any) -> None:
     assert list(problems({"ride": RIDE, "ride_id": ride_id}, parse_ride_event)) == ["#/ride_id"]
 
 
-def test_an_events_error_points_into_its_ride() -> None:
+def test_errors_of_an_event_point_into_its_ride() -> None:
     assert list(problems({"ride": RIDE | {"trip_distance": None}}, parse_ride_event)) == [
         "#/ride/trip_distance",
         "#/ride_id",

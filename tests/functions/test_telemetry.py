@@ -4,7 +4,7 @@ import logging
 import pytest
 
 from functions import telemetry
-from functions.telemetry import Trace, fields, logger, read_trace, use_trace
+from functions.telemetry import Trace, fields, logger, read_trace, set_trace
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -30,21 +30,21 @@ PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
         ({}, None),
     ],
 )
-def test_which_trace_a_request_belongs_to(headers: dict[str, str], trace: Trace | None) -> None:
+def test_which_trace_is_read_from_the_headers(headers: dict[str, str], trace: Trace | None) -> None:
     assert read_trace(headers) == trace
 
 
-def logged(capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
+def read_log_line(capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
     line: dict[str, object] = json.loads(capsys.readouterr().out)
     return line
 
 
-def test_a_line_is_cloud_loggings_json(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_log_line_is_in_cloud_loggings_format(capsys: pytest.CaptureFixture[str]) -> None:
     telemetry.configure("INFO", "my-project")
-    use_trace(read_trace({"traceparent": PARENT}))
+    set_trace(read_trace({"traceparent": PARENT}))
     logger.info("prediction", extra=fields(ride_id=256, latency_ms=1.25))
-    use_trace(None)
-    assert logged(capsys) == {
+    set_trace(None)
+    assert read_log_line(capsys) == {
         "severity": "INFO",
         "message": "prediction",
         "logging.googleapis.com/trace": "projects/my-project/traces/0af7651916cd43dd8448eb211c80319c",
@@ -54,18 +54,18 @@ def test_a_line_is_cloud_loggings_json(capsys: pytest.CaptureFixture[str]) -> No
     }
 
 
-def test_an_error_brings_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_exception_is_logged_with_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     telemetry.configure()
     try:
-        raise RuntimeError("boom")
+        raise RuntimeError("bug")
     except RuntimeError:
         logger.exception("it failed")
-    line = logged(capsys)
+    line = read_log_line(capsys)
     assert line["severity"] == "ERROR"
-    assert "RuntimeError: boom" in str(line["message"])
+    assert "RuntimeError: bug" in str(line["message"])
 
 
-def test_what_is_below_the_level_is_not_logged(capsys: pytest.CaptureFixture[str]) -> None:
+def test_messages_below_the_level_are_not_logged(capsys: pytest.CaptureFixture[str]) -> None:
     telemetry.configure("WARNING")
     logger.info("prediction")
     assert capsys.readouterr().out == ""

@@ -1,50 +1,50 @@
-"""Policies about who may do what, and what nobody may see; each says what does not hold."""
+"""Policies about access and secrets; each yields its violations."""
 
 import re
 from collections.abc import Iterator
 
 from tests.infra.expected import GRANTS
 from tests.infra.grants import grants
-from tests.infra.module import Made, strings
+from tests.infra.module import AppliedState, strings
 
 
-def granted_is_what_is_needed(made: Made) -> Iterator[str]:
-    found = grants(made)
+def grants_are_exactly_those_needed(state: AppliedState) -> Iterator[str]:
+    found = grants(state)
     yield from (f"not needed: {grant}" for grant in sorted(found - GRANTS))
     yield from (f"not granted: {grant}" for grant in sorted(GRANTS - found))
 
 
-def nothing_is_public(made: Made) -> Iterator[str]:
-    for each in made.resources:
+def nothing_is_public(state: AppliedState) -> Iterator[str]:
+    for each in state.resources:
         if {"allUsers", "allAuthenticatedUsers", "0.0.0.0/0"} & set(strings(each.values)):
-            yield f"{each.type}.{each.name} is for everybody"
+            yield f"{each.type}.{each.name} is public"
         if each.values.get("invoker_iam_disabled"):
-            yield f"{each.type}.{each.name} does not ask who calls"
+            yield f"{each.type}.{each.name} does not check the caller's identity"
 
 
-def policies_are_added_to_not_replaced(made: Made) -> Iterator[str]:
-    for each in made.resources:
+def no_iam_policy_is_replaced(state: AppliedState) -> Iterator[str]:
+    for each in state.resources:
         if each.type.endswith(("_iam_binding", "_iam_policy")):
-            yield f"{each.type}.{each.name} would take away what others granted"
+            yield f"{each.type}.{each.name} would remove grants made elsewhere"
 
 
-def each_program_has_its_own_account(made: Made) -> Iterator[str]:
-    functions = made.of("google_cloudfunctions2_function")
+def each_workload_has_its_own_account(state: AppliedState) -> Iterator[str]:
+    functions = state.of("google_cloudfunctions2_function")
     used = [each["service_config"][0]["service_account_email"] for each in functions.values()]
     if len(set(used)) < len(used):
         yield "two functions share an account"
-    for account in made.all("google_service_account"):
+    for account in state.all("google_service_account"):
         if not any(
             text in (account.values["email"], account.values["id"])
-            for resource in made.resources
+            for resource in state.resources
             if not resource.type.endswith(("_iam_member", "google_service_account"))
             for text in strings(resource.values)
         ):
             yield f"nothing runs as {account.key}"
 
 
-def no_secret_is_written_down(made: Made) -> Iterator[str]:
-    for each in made.resources:
+def no_secret_is_in_the_state(state: AppliedState) -> Iterator[str]:
+    for each in state.resources:
         if each.type in ("google_secret_manager_secret_version", "google_service_account_key"):
             yield f"{each.type} would be in the state"
         if each.values.get("password") or each.values.get("root_password"):
@@ -69,9 +69,9 @@ def _variables(values: object) -> Iterator[dict[str, str]]:
 
 
 ACCESS = (
-    granted_is_what_is_needed,
+    grants_are_exactly_those_needed,
     nothing_is_public,
-    policies_are_added_to_not_replaced,
-    each_program_has_its_own_account,
-    no_secret_is_written_down,
+    no_iam_policy_is_replaced,
+    each_workload_has_its_own_account,
+    no_secret_is_in_the_state,
 )

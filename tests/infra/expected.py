@@ -1,22 +1,22 @@
-"""Who may do what, as somebody wrote it who looked at what the code does; and what functions are not told."""
+"""The grants that the code needs, written by hand, and the environment variables left unset."""
 
 from itertools import product
 
 from tests.infra.grants import Grant
 
-LEFT_ALONE = {
-    "PUSH_AUDIENCE": "Cloud Run itself checks who pushes, and takes the token's signature away",
+UNSET = {
+    "PUSH_AUDIENCE": "Cloud Run itself checks the sender, and strips the token's signature",
     "PUSH_SERVICE_ACCOUNT": "goes with PUSH_AUDIENCE",
     "MLFLOW_TRACKING_URI": "a release pointer needs no registry",
     "MLFLOW_TRACKING_TOKEN": "goes with MLFLOW_TRACKING_URI",
-    "PUBSUB_EMULATOR_HOST": "there is Google's Pub/Sub",
-    "ALLOW_PICKLE": "no model may run its code",
-    "MODEL_REFRESH_SECONDS": "its default, a minute, is meant",
-    "MAX_BODY_BYTES": "its default, 1 MiB, is meant",
-    "AIP_PREDICT_ROUTE": "Vertex AI sets it, where that runs the container",
+    "PUBSUB_EMULATOR_HOST": "Google's Pub/Sub is used",
+    "ALLOW_PICKLE": "no model may run code of its own",
+    "MODEL_REFRESH_SECONDS": "the default of a minute is right",
+    "MAX_BODY_BYTES": "the default of 1 MiB is right",
+    "AIP_PREDICT_ROUTE": "Vertex AI sets it if it runs the container",
     "AIP_HEALTH_ROUTE": "likewise",
 }
-"""Variables that a function knows and Terraform does not set."""
+"""Variables that a function reads and Terraform does not set, with the reason."""
 
 MODELS = ("ride-duration", "ride-fare")
 _EACH_MODEL = {
@@ -31,7 +31,7 @@ _EACH_MODEL = {
     ("ridecast-scheduler", "run.invoker", "service sync-{model}"),
     ("group:apps@example.com", "run.invoker", "service {model}-predict"),
 }
-_ONCE = {
+_SHARED = {
     ("Pub/Sub", "pubsub.publisher", "topic ride-events-dead-letter"),
     ("Pub/Sub", "pubsub.publisher", "topic bigquery-dead-letter"),
     ("Pub/Sub", "pubsub.subscriber", "subscription predictions-bigquery"),
@@ -49,7 +49,7 @@ _ONCE = {
     ("ridecast-score", "storage.objectUser", "bucket predictions"),
     ("ridecast-scheduler", "run.invoker", "service score-ride-duration-green"),
     ("ridecast-scheduler", "run.invoker", "service score-ride-duration-yellow"),
-    # asks MLflow for the alias, takes stock of the model's files; for the pointer see below
+    # asks MLflow for the alias, lists the model's files; for the pointer see below
     ("ridecast-sync", "storage.objectViewer", "bucket models"),
     ("ridecast-sync", "run.invoker", "service ridecast-mlflow"),
     ("ridecast-mlflow", "cloudsql.client", "project"),
@@ -73,7 +73,7 @@ _ONCE = {
     ("ridecast-deploy", "storage.objectUser", "bucket ridecast-state"),
     ("ridecast-deploy", "iam.serviceAccountOpenIdTokenCreator", "account ridecast-deploy"),
 }
-_WITHIN = {
+_CONDITIONAL = {
     Grant("ridecast-sync", "roles/storage.objectUser", "bucket models", "release pointers"),
     Grant("ridecast-build", "roles/storage.objectViewer", "project", "Cloud Functions sources"),
     Grant("ridecast-deploy", "roles/resourcemanager.projectIamAdmin", "project", "narrow roles only"),
@@ -97,14 +97,14 @@ _ACCOUNTS = (
 )
 
 GRANTS = {
-    *(Grant(who, f"roles/{role}", on) for who, role, on in _ONCE),
+    *(Grant(member, f"roles/{role}", resource) for member, role, resource in _SHARED),
     *(
-        Grant(who.format(model=model), f"roles/{role}", on.format(model=model))
-        for model, (who, role, on) in product(MODELS, _EACH_MODEL)
+        Grant(member.format(model=model), f"roles/{role}", resource.format(model=model))
+        for model, (member, role, resource) in product(MODELS, _EACH_MODEL)
     ),
-    *_WITHIN,
+    *_CONDITIONAL,
     *(Grant("ridecast-plan", f"roles/{role}", "project") for role in _PLANNER.split()),
     *(Grant("ridecast-deploy", f"roles/{role}", "project") for role in _DEPLOYER.split()),
     *(Grant("ridecast-deploy", "roles/iam.serviceAccountUser", f"account {name}") for name in _ACCOUNTS),
 }
-"""Of the configuration in infra/tests/everything.tftest.hcl."""
+"""The grants expected from the configuration in infra/tests/everything.tftest.hcl."""

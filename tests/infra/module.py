@@ -1,4 +1,4 @@
-"""infra/ as Terraform takes it: a copy that is initialised, tried, and read as what it would make."""
+"""Runs Terraform on a copy of infra/, and reads back the resources that a test run state."""
 
 import json
 import os
@@ -11,57 +11,57 @@ from typing import Any, NamedTuple
 
 INFRA = Path("infra")
 OFFLINE = Path(__file__).parents[3] / "shared" / "terraform" / "setup"
-"""Prints a configuration with a provider that knows the schema alone, where the registry is out of reach."""
+"""Prints the path of a CLI configuration with an offline provider, for machines without the registry."""
 
 Values = dict[str, Any]
 
 
 class Resource(NamedTuple):
-    """One thing that Terraform makes."""
+    """A resource that Terraform manages."""
 
     type: str
     name: str
-    """As the configuration calls it."""
+    """Its name in the configuration."""
     key: str
-    """Of `for_each`; empty where there is none."""
+    """Key of `for_each`; empty without one."""
     values: Values
 
 
-class Made(NamedTuple):
-    """Everything that one apply makes."""
+class AppliedState(NamedTuple):
+    """The state after an apply."""
 
     resources: list[Resource]
     outputs: dict[str, Any]
 
     def of(self, kind: str, name: str = "main") -> dict[str, Values]:
-        """By key, all of one block."""
+        """All instances of one resource block, by key."""
         return {each.key: each.values for each in self.resources if (each.type, each.name) == (kind, name)}
 
     def all(self, kind: str) -> list[Resource]:
         return [each for each in self.resources if each.type == kind]
 
 
-class Tried(NamedTuple):
-    """How a run of Terraform's own tests ended."""
+class TerraformRun(NamedTuple):
+    """Result of a run of `terraform test`."""
 
     passed: bool
-    said: str
-    made: Made | None
+    messages: str
+    state: AppliedState | None
 
 
 def environment() -> dict[str, str]:
-    """For terraform, without a person's own settings; with the offline provider where there is one."""
+    """Environment for Terraform without the user's settings, with the offline provider if there is one."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("TF_", "GOOGLE_"))}
     if OFFLINE.exists():
-        told = subprocess.run([OFFLINE], capture_output=True, text=True, check=True)
-        clean["TF_CLI_CONFIG_FILE"] = told.stdout.strip()
+        setup = subprocess.run([OFFLINE], capture_output=True, text=True, check=True)
+        clean["TF_CLI_CONFIG_FILE"] = setup.stdout.strip()
     return clean
 
 
-def terraform(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Runs it there, whatever comes of it."""
+def terraform(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
+    """Runs Terraform in a folder, without checking the exit code."""
     return subprocess.run(
-        ["terraform", f"-chdir={folder}", *words],
+        ["terraform", f"-chdir={folder}", *args],
         capture_output=True,
         text=True,
         check=False,
@@ -74,10 +74,10 @@ _ENVIRONMENT = environment()
 
 
 def copy_to(folder: Path, initialised: Path | None = None) -> Path:
-    """A copy of infra/ without its lock file: the provider that init finds here may not be the one it names.
+    """Copies infra/ without its lock file, which may name another provider version than `init` finds here.
 
     Args:
-        initialised: another copy, whose providers are taken over.
+        initialised: another copy, whose installed providers are reused.
     """
     shutil.copytree(INFRA, folder, ignore=shutil.ignore_patterns(".terraform*"))
     zipfile.ZipFile(folder / "tests" / "source.zip", "w").close()
@@ -87,27 +87,27 @@ def copy_to(folder: Path, initialised: Path | None = None) -> Path:
     return folder
 
 
-def try_tests(folder: Path, file: str) -> Tried:
+def run_tests(folder: Path, file: str) -> TerraformRun:
     """Runs one file of `terraform test`."""
-    done = terraform(folder, "test", "-json", "-verbose", f"-filter=tests/{file}.tftest.hcl")
-    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    made = next((_made(line["test_state"]) for line in lines if line["type"] == "test_state"), None)
-    said = [line["diagnostic"] for line in lines if line["type"] == "diagnostic"]
-    text = "\n".join(f"{each['summary']}: {each.get('detail', '')}" for each in said)
-    return Tried(done.returncode == 0, text + done.stderr, made)
+    process = terraform(folder, "test", "-json", "-verbose", f"-filter=tests/{file}.tftest.hcl")
+    lines = [json.loads(line) for line in process.stdout.splitlines() if line.startswith("{")]
+    state = next((_read_state(line["test_state"]) for line in lines if line["type"] == "test_state"), None)
+    diagnostics = [line["diagnostic"] for line in lines if line["type"] == "diagnostic"]
+    text = "\n".join(f"{each['summary']}: {each.get('detail', '')}" for each in diagnostics)
+    return TerraformRun(process.returncode == 0, text + process.stderr, state)
 
 
-def _made(state: dict[str, Any]) -> Made:
+def _read_state(state: dict[str, Any]) -> AppliedState:
     resources = [
         Resource(each["type"], each["name"], str(each.get("index", "")), each["values"])
         for each in state["root_module"]["resources"]
         if each["mode"] == "managed"
     ]
-    return Made(resources, {name: each["value"] for name, each in state.get("outputs", {}).items()})
+    return AppliedState(resources, {name: each["value"] for name, each in state.get("outputs", {}).items()})
 
 
 def strings(value: object) -> Iterator[str]:
-    """All texts in a value."""
+    """All strings in a nested value."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):

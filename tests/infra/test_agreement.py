@@ -1,4 +1,4 @@
-"""What infra/ says and what the code does are one thing."""
+"""infra/ and the code agree."""
 
 import json
 import re
@@ -16,11 +16,11 @@ from functions.releases import Release
 from jobs.commands.score import command as score
 from jobs.commands.sync import command as sync
 from jobs.events.smoke_test import SMOKE_PREFIX
-from jobs.scoring.layout import output_of
+from jobs.scoring.layout import output_files
 from jobs.settings import Settings
-from jobs.trips.download import TLC
+from jobs.trips.download import TLC_URL
 from jobs.trips.synthetic import write_month
-from tests.infra.module import Made, strings
+from tests.infra.module import AppliedState, strings
 
 RELEASE = Release(name="ride-duration", version="1", location="gs://b/m")
 BIGQUERY = {
@@ -31,13 +31,13 @@ BIGQUERY = {
 }
 
 
-def test_functions_follow_the_pointer_that_jobs_write(made: Made) -> None:
+def test_functions_follow_the_pointer_that_jobs_write(state: AppliedState) -> None:
     jobs = Settings("", "gs://ridecast-test-models")
-    for name, function in made.of("google_cloudfunctions2_function").items():
-        told = function["service_config"][0]["environment_variables"]
-        assert told["MODEL_URI"] == jobs.pointer(name.partition("-predict")[0])
-        assert told["MODEL_URI"].startswith(f"gs://{told['MODEL_BUCKETS']}/")
-    (condition,) = made.of("google_storage_bucket_iam_member", "sync")[""]["condition"]
+    for name, function in state.of("google_cloudfunctions2_function").items():
+        variables = function["service_config"][0]["environment_variables"]
+        assert variables["MODEL_URI"] == jobs.pointer(name.partition("-predict")[0])
+        assert variables["MODEL_URI"].startswith(f"gs://{variables['MODEL_BUCKETS']}/")
+    (condition,) = state.of("google_storage_bucket_iam_member", "sync")[""]["condition"]
     allowed = re.fullmatch(r'resource\.name\.startsWith\("projects/_/(.+)"\)', condition["expression"])
     assert allowed
     written = "buckets/ridecast-test-models/objects/" + jobs.pointer("m").removeprefix(
@@ -47,19 +47,19 @@ def test_functions_follow_the_pointer_that_jobs_write(made: Made) -> None:
 
 
 @pytest.mark.parametrize("model", ["ride-duration", "ride-fare"])
-def test_jobs_are_commands_with_options_that_there_are(made: Made, model: str) -> None:
+def test_jobs_use_existing_commands_and_options(state: AppliedState, model: str) -> None:
     started = {
         name: job["template"][0]["template"][0]["containers"][0]
-        for name, job in made.of("google_cloud_run_v2_job").items()
+        for name, job in state.of("google_cloud_run_v2_job").items()
     }
     for name, container in started.items():
-        command, *words = container["args"]
+        command, *args = container["args"]
         parser: click.Command = {"score": score, "sync": sync}[command]
-        asked = parser.make_context(command, list(words)).params
+        params = parser.make_context(command, list(args)).params
         if command == "score":
-            assert asked["model"] == "gs://ridecast-test-models/releases/ride-duration/champion.json"
-            assert asked["taxi"] in name
-            assert asked["months_back"] >= 1
+            assert params["model"] == "gs://ridecast-test-models/releases/ride-duration/champion.json"
+            assert params["taxi"] in name
+            assert params["months_back"] >= 1
         variables = {each["name"]: each["value"] for each in container["env"]}
         assert set(variables) == ({"MODEL_BUCKET", "MLFLOW_TRACKING_URI"} if command == "sync" else set())
         if variables:
@@ -69,7 +69,7 @@ def test_jobs_are_commands_with_options_that_there_are(made: Made, model: str) -
 
 @pytest.mark.parametrize("taxi", ["green", "yellow"])
 def test_bigquery_reads_the_columns_that_score_writes(
-    made: Made, tmp_path: Path, onnx_folder: Path, taxi: str
+    state: AppliedState, tmp_path: Path, onnx_folder: Path, taxi: str
 ) -> None:
     trips = tmp_path / f"{taxi}_2021-03.parquet"
     write_month(date(2021, 3, 1), trips, 300)
@@ -78,48 +78,50 @@ def test_bigquery_reads_the_columns_that_score_writes(
         pq.write_table(
             table.rename_columns([re.sub("^lpep", "tpep", name) for name in table.column_names]), trips
         )
-    place = tmp_path / "predictions"
-    score(["--trips", str(trips), "--output", str(place), "--model", str(onnx_folder)], standalone_mode=False)
-    (file,) = place.glob("taxi_type=*/**/*.parquet")
+    output = tmp_path / "predictions"
+    score(
+        ["--trips", str(trips), "--output", str(output), "--model", str(onnx_folder)], standalone_mode=False
+    )
+    (file,) = output.glob("taxi_type=*/**/*.parquet")
     written = {field.name: BIGQUERY[field.type] for field in pq.read_schema(file)}
-    scores = made.of("google_bigquery_table", "scores")["ride-duration"]
+    scores = state.of("google_bigquery_table", "scores")["ride-duration"]
     read = {column["name"]: column["type"] for column in json.loads(scores["schema"])}
     (external,) = scores["external_data_configuration"]
-    assert external["connection_id"], "or Terraform's provider takes no columns for Parquet"
+    assert external["connection_id"], "without it, Terraform's provider accepts no columns for Parquet"
     other = {"green": "tpep_pickup_datetime", "yellow": "lpep_pickup_datetime"}[taxi]
     assert written == {name: kind for name, kind in read.items() if name != other}
     assert list(written) == [name for name in read if name != other], "in this order"
 
 
 def test_the_monthly_job_looks_where_tlc_publishes() -> None:
-    (place,) = re.findall(r'default += "(https://\S+)"', Path("infra/variables.tf").read_text())
-    assert place == TLC + "{taxi_type}_tripdata_{year:04d}-{month:02d}.parquet"
+    (uri,) = re.findall(r'default += "(https://\S+)"', Path("infra/variables.tf").read_text())
+    assert uri == TLC_URL + "{taxi_type}_tripdata_{year:04d}-{month:02d}.parquet"
 
 
-def test_bigquery_reads_predictions_and_nothing_that_lies_beside(made: Made) -> None:
-    external = made.of("google_bigquery_table", "scores")["ride-duration"]["external_data_configuration"][0]
-    job = made.of("google_cloud_run_v2_job")["score-ride-duration-green"]["template"][0]["template"][0]
+def test_bigquery_reads_predictions_and_nothing_else(state: AppliedState) -> None:
+    external = state.of("google_bigquery_table", "scores")["ride-duration"]["external_data_configuration"][0]
+    job = state.of("google_cloud_run_v2_job")["score-ride-duration-green"]["template"][0]["template"][0]
     args = job["containers"][0]["args"]
     output = args[args.index("--output") + 1]
-    found = output_of(output, ("taxi_type=green", "year=2021", "month=03"), RELEASE)
-    beginning = external["source_uris"][0].removesuffix("*")
-    assert found.predictions.startswith(beginning)
-    assert not found.rejected.startswith(beginning)
-    assert not output_of(output, ("input=customers",), RELEASE).predictions.startswith(beginning)
+    found = output_files(output, ("taxi_type=green", "year=2021", "month=03"), RELEASE)
+    prefix = external["source_uris"][0].removesuffix("*")
+    assert found.predictions.startswith(prefix)
+    assert not found.rejected.startswith(prefix)
+    assert not output_files(output, ("input=customers",), RELEASE).predictions.startswith(prefix)
     folders = found.predictions.removeprefix(f"{output}/").split("/")[:-1]
-    prefix = external["hive_partitioning_options"][0]["source_uri_prefix"].removeprefix(f"{output}/")
-    assert [re.sub(r"=.*", "", each) for each in folders] == re.findall(r"{(\w+):\w+}", prefix)
+    hive_prefix = external["hive_partitioning_options"][0]["source_uri_prefix"].removeprefix(f"{output}/")
+    assert [re.sub(r"=.*", "", each) for each in folders] == re.findall(r"{(\w+):\w+}", hive_prefix)
 
 
-def test_the_remote_function_takes_what_the_function_reads(made: Made) -> None:
-    routine = made.of("google_bigquery_routine", "predict")["ride-duration"]
+def test_the_remote_function_takes_what_the_function_reads(state: AppliedState) -> None:
+    routine = state.of("google_bigquery_routine", "predict")["ride-duration"]
     assert tuple(each["name"] for each in routine["arguments"]) == RIDE_FIELDS
     assert routine["routine_id"] == "predict_duration"
 
 
-def test_metrics_count_lines_that_the_functions_write(made: Made) -> None:
+def test_metrics_count_lines_that_the_functions_write(state: AppliedState) -> None:
     code = "\n".join(path.read_text() for path in Path("functions").glob("*.py"))
-    for metric in made.of("google_logging_metric").values():
+    for metric in state.of("google_logging_metric").values():
         messages = re.findall(r'jsonPayload\.message[:=]"([^"]+)"', metric["filter"])
         assert messages
         assert all(f'"{message}"' in code for message in messages), metric["filter"]
@@ -128,30 +130,30 @@ def test_metrics_count_lines_that_the_functions_write(made: Made) -> None:
         assert not [field for field in fields if not re.search(rf'"{field}"|\b{field}=', code)]
 
 
-def test_cloud_build_asks_for_outputs_and_accounts_that_there_are(made: Made) -> None:
+def test_cloud_build_uses_existing_outputs_and_variables(state: AppliedState) -> None:
     build = Path("cloudbuild.yaml").read_text()
-    assert not set(re.findall(r"output -raw (\w+)", build)) - set(made.outputs)
+    assert not set(re.findall(r"output -raw (\w+)", build)) - set(state.outputs)
     document = yaml.safe_load(build)
     variables = Path("infra/variables.tf").read_text()
-    told = re.findall(r'-var="(\w+)=', build)
-    assert told
-    assert not [name for name in told if f'variable "{name}"' not in variables]
-    for trigger in made.of("google_cloudbuild_trigger").values():
+    names = re.findall(r'-var="(\w+)=', build)
+    assert names
+    assert not [name for name in names if f'variable "{name}"' not in variables]
+    for trigger in state.of("google_cloudbuild_trigger").values():
         assert set(trigger["substitutions"]) <= set(document["substitutions"])
     (pattern,) = set(re.findall(r'metadata\.name ~ "(\S+?)"', build))
-    services = {function["name"] for function in made.of("google_cloudfunctions2_function").values()}
-    others = {each.values["name"] for each in made.all("google_cloud_run_v2_service")}
+    services = {function["name"] for function in state.of("google_cloudfunctions2_function").values()}
+    others = {each.values["name"] for each in state.all("google_cloud_run_v2_service")}
     assert all(re.search(pattern, name) for name in services)
     assert not [name for name in others if re.search(pattern, name)]
 
 
-def test_the_smoke_test_hears_of_its_own_rides_alone(made: Made) -> None:
-    subscription = made.of("google_pubsub_subscription", "pull")["predictions-smoke"]
+def test_the_smoke_test_receives_only_its_own_rides(state: AppliedState) -> None:
+    subscription = state.of("google_pubsub_subscription", "pull")["predictions-smoke"]
     assert subscription["filter"] == f'hasPrefix(attributes.ride_id, "{SMOKE_PREFIX}")'
 
 
-def test_each_output_says_something(made: Made) -> None:
-    assert not [name for name, value in made.outputs.items() if not list(strings(value))]
-    assert made.outputs["model_bucket"] == "ridecast-test-models"
-    assert made.outputs["bigquery_dataset"] == "ridecast-test.ridecast"
-    assert len(set(made.outputs["function_urls"].values())) == 4
+def test_no_output_is_empty(state: AppliedState) -> None:
+    assert not [name for name, value in state.outputs.items() if not list(strings(value))]
+    assert state.outputs["model_bucket"] == "ridecast-test-models"
+    assert state.outputs["bigquery_dataset"] == "ridecast-test.ridecast"
+    assert len(set(state.outputs["function_urls"].values())) == 4

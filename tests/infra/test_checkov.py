@@ -1,4 +1,4 @@
-"""checkov finds nothing but what infra/.checkov.yaml excuses, each with its reason."""
+"""checkov reports only the policies that infra/.checkov.yaml skips, each with a reason."""
 
 import json
 import os
@@ -13,8 +13,8 @@ from tests.infra.module import INFRA, copy_to
 VERSION = "3.3.30"
 UV = Path(".venv/bin/uv")
 HOME = Path(f".cache/checkov-{VERSION}")
-"""An environment of its own: its dependencies do not agree with ours."""
-EXCUSED = re.compile(r"^  - (CKV\w*_GCP_\d+) +# \S.{9,}$", re.MULTILINE)
+"""A virtual environment of its own, because its dependencies conflict with ours."""
+SKIPPED = re.compile(r"^  - (CKV\w*_GCP_\d+) +# \S.{9,}$", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
@@ -23,20 +23,20 @@ def checkov() -> Path:
     if not program.exists():
         if not UV.exists():
             pytest.skip("needs uv in .venv to install checkov: run `make install`")
-        for words in (
+        for args in (
             ["venv", "-q", HOME],
             ["pip", "install", "-q", "--python", HOME, f"checkov=={VERSION}"],
         ):
-            done = subprocess.run([UV, *words], capture_output=True, text=True, check=False)
-            if done.returncode:
-                pytest.skip(f"needs checkov {VERSION}, which cannot be installed: {done.stderr}")
+            process = subprocess.run([UV, *args], capture_output=True, text=True, check=False)
+            if process.returncode:
+                pytest.skip(f"needs checkov {VERSION}, which cannot be installed: {process.stderr}")
     return program
 
 
-def test_nothing_is_found_that_is_not_excused(checkov: Path, tmp_path: Path) -> None:
+def test_checkov_finds_only_skipped_policies(checkov: Path, tmp_path: Path) -> None:
     folder = copy_to(tmp_path / "infra")
     (folder / ".checkov.yaml").unlink()
-    done = subprocess.run(
+    process = subprocess.run(
         [
             checkov.absolute(),
             "-d",
@@ -55,14 +55,14 @@ def test_nothing_is_found_that_is_not_excused(checkov: Path, tmp_path: Path) -> 
         check=False,
         timeout=120,
     )
-    report = json.loads(done.stdout)
+    report = json.loads(process.stdout)
     found = {each["check_id"] for each in report["results"]["failed_checks"]}
-    excused = set(EXCUSED.findall((INFRA / ".checkov.yaml").read_text()))
-    assert found == excused, "what is excused is found, and nothing else"
+    skipped = set(SKIPPED.findall((INFRA / ".checkov.yaml").read_text()))
+    assert found == skipped, "each skipped policy is violated, and no other"
     assert report["summary"]["passed"] > 30
     assert report["summary"]["parsing_errors"] == 0
 
 
-def test_each_excuse_has_a_reason() -> None:
+def test_each_skipped_policy_has_a_reason() -> None:
     text = (INFRA / ".checkov.yaml").read_text()
-    assert len(EXCUSED.findall(text)) == text.count("  - ")
+    assert len(SKIPPED.findall(text)) == text.count("  - ")

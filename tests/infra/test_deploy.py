@@ -1,4 +1,4 @@
-"""infra/deploy as it is typed, with programs in place of gcloud and terraform that note what is asked."""
+"""Runs infra/deploy with stand-ins for gcloud and terraform that log their calls."""
 
 import os
 import shutil
@@ -22,100 +22,100 @@ EMPTY = {
     "*'sql users create'*": 'cat "${6#--flags-file=}" > $LOG.flags',
     "*'versions add'*": "cat > $LOG.password",
 }
-"""A project in which there is nothing."""
+"""Answers of an empty project."""
 
 
-def deploy(folder: Path, answers: dict[str, str], *words: str) -> tuple[int, list[str], str]:
-    """Its exit code, the commands that it gave, and what it said."""
+def deploy(folder: Path, answers: dict[str, str], *args: str) -> tuple[int, list[str], str]:
+    """Runs the script; returns its exit code, the commands that it ran, and its output."""
     programs = folder / "bin"
     programs.mkdir(exist_ok=True)
     cases = "\n".join(f"  {pattern}) {answer} ;;" for pattern, answer in answers.items())
     for name in ("gcloud", "terraform"):
         (programs / name).write_text(PROGRAM.format(cases=cases))
         (programs / name).chmod(0o755)
-    house = folder / "house"
-    if not house.exists():
-        house.mkdir()
+    root = folder / "root"
+    if not root.exists():
+        root.mkdir()
         for name in ("infra", "jobs", "functions"):
-            shutil.copytree(name, house / name, ignore=shutil.ignore_patterns("__pycache__", ".terraform*"))
+            shutil.copytree(name, root / name, ignore=shutil.ignore_patterns("__pycache__", ".terraform*"))
         for path in Path().iterdir():
             if path.is_file():
-                shutil.copy(path, house)
-        (house / ".venv").symlink_to(Path(sys.prefix))
-        (house / ".cache").mkdir()
+                shutil.copy(path, root)
+        (root / ".venv").symlink_to(Path(sys.prefix))
+        (root / ".cache").mkdir()
     log = folder / "log"
     log.unlink(missing_ok=True)
-    done = subprocess.run(
-        [house / "infra" / "deploy", *words],
+    process = subprocess.run(
+        [root / "infra" / "deploy", *args],
         env={"PATH": f"{programs}:{os.environ['PATH']}", "LOG": str(log), "HOME": str(folder)},
         capture_output=True,
         text=True,
         check=False,
         timeout=60,
     )
-    given = log.read_text().splitlines() if log.exists() else []
-    return done.returncode, given, done.stdout + done.stderr
+    commands = log.read_text().splitlines() if log.exists() else []
+    return process.returncode, commands, process.stdout + process.stderr
 
 
-def having(given: list[str], *parts: str) -> list[int]:
-    """Where in what was given are commands with all parts."""
-    return [place for place, command in enumerate(given) if all(part in command for part in parts)]
+def find(commands: list[str], *parts: str) -> list[int]:
+    """Indices of the commands that contain all parts."""
+    return [index for index, command in enumerate(commands) if all(part in command for part in parts)]
 
 
 def test_an_empty_project_gets_everything_in_order(tmp_path: Path) -> None:
-    code, given, said = deploy(tmp_path, EMPTY, "my-project", "prod", "europe-west1")
-    assert code == 0, said
-    (bucket,) = having(given, "storage buckets create gs://my-project-ridecast-state", "europe-west1")
-    (init,) = having(given, "init", "bucket=my-project-ridecast-state", "prefix=ridecast/prod")
-    first, last = having(given, "apply", "env/prod.tfvars", "project_id=my-project", "region=europe-west1")
-    (build,) = having(given, "builds submit", "_IMAGE=europe-west1-docker.pkg.dev/my-project/ridecast/jobs:")
-    (user,) = having(given, "sql users create mlflow --instance=ridecast-mlflow")
-    (secret,) = having(given, "secrets versions add ridecast-mlflow-database --data-file=-")
+    code, commands, output = deploy(tmp_path, EMPTY, "my-project", "prod", "europe-west1")
+    assert code == 0, output
+    (bucket,) = find(commands, "storage buckets create gs://my-project-ridecast-state", "europe-west1")
+    (init,) = find(commands, "init", "bucket=my-project-ridecast-state", "prefix=ridecast/prod")
+    first, last = find(commands, "apply", "env/prod.tfvars", "project_id=my-project", "region=europe-west1")
+    (build,) = find(commands, "builds submit", "_IMAGE=europe-west1-docker.pkg.dev/my-project/ridecast/jobs:")
+    (user,) = find(commands, "sql users create mlflow --instance=ridecast-mlflow")
+    (secret,) = find(commands, "secrets versions add ridecast-mlflow-database --data-file=-")
     assert bucket < init < first < build < user < secret < last
-    assert "jobs_image" not in given[first]
-    image = given[build].partition("_IMAGE=")[2]
-    assert f"jobs_image={image}" in given[last]
-    assert (tmp_path / "house" / "infra" / given[last].partition("source_archive=")[2].split()[0]).is_file()
+    assert "jobs_image" not in commands[first]
+    image = commands[build].partition("_IMAGE=")[2]
+    assert f"jobs_image={image}" in commands[last]
+    assert (tmp_path / "root" / "infra" / commands[last].partition("source_archive=")[2].split()[0]).is_file()
     password = (tmp_path / "log.password").read_text()
     assert yaml.safe_load((tmp_path / "log.flags").read_text()) == {"--password": password}
-    assert password not in " ".join(given), "who lists the processes would see it"
+    assert password not in " ".join(commands), "other users could see it in the list of processes"
     assert len(password) == 64
-    assert password not in said
-    assert not [command for command in given if "auto-approve" in command], "a person sees the plan"
+    assert password not in output
+    assert not [command for command in commands if "auto-approve" in command], "a person sees the plan"
 
 
-def test_again_it_takes_nothing_away_and_makes_nothing_twice(tmp_path: Path) -> None:
-    there = {"*'state list'*": "echo google_cloud_run_v2_job.main", "*'versions list'*": "echo 1"}
-    code, given, said = deploy(tmp_path, there, "my-project")
-    assert code == 0, said
-    (only,) = having(given, "apply")
-    assert "jobs_image=us-central1-docker.pkg.dev/my-project/ridecast/jobs:" in given[only]
-    assert "env/dev.tfvars" in given[only]
+def test_a_second_run_creates_nothing_twice(tmp_path: Path) -> None:
+    existing = {"*'state list'*": "echo google_cloud_run_v2_job.main", "*'versions list'*": "echo 1"}
+    code, commands, output = deploy(tmp_path, existing, "my-project")
+    assert code == 0, output
+    (only,) = find(commands, "apply")
+    assert "jobs_image=us-central1-docker.pkg.dev/my-project/ridecast/jobs:" in commands[only]
+    assert "env/dev.tfvars" in commands[only]
     for parts in (("buckets create",), ("builds submit",), ("users",), ("versions add",)):
-        assert not having(given, *parts)
+        assert not find(commands, *parts)
 
 
 def test_a_server_that_exists_needs_no_password(tmp_path: Path) -> None:
-    code, given, said = deploy(tmp_path, EMPTY | {"*'secrets describe'*": "exit 1"}, "my-project")
-    assert code == 0, said
-    assert not having(given, "sql users")
+    code, commands, output = deploy(tmp_path, EMPTY | {"*'secrets describe'*": "exit 1"}, "my-project")
+    assert code == 0, output
+    assert not find(commands, "sql users")
 
 
 @pytest.mark.parametrize(
     "step", ["'buckets create'", "'init'", "'apply'", "'builds submit'", "'set-password'"]
 )
-def test_what_fails_ends_it(tmp_path: Path, step: str) -> None:
+def test_a_failing_step_ends_the_script(tmp_path: Path, step: str) -> None:
     failing = {f"*{step}*": "exit 1", "*'users create'*": "exit 1"} | EMPTY
-    code, given, _ = deploy(tmp_path, failing, "my-project")
+    code, commands, _ = deploy(tmp_path, failing, "my-project")
     assert code
-    assert having(given, step.strip("'"))[-1] == len(given) - 1
+    assert find(commands, step.strip("'"))[-1] == len(commands) - 1
 
 
 @pytest.mark.parametrize(
-    ("words", "sentence"), [((), "usage: infra/deploy PROJECT"), (("p", "staging"), "dev or prod?")]
+    ("args", "message"), [((), "usage: infra/deploy PROJECT"), (("p", "staging"), "use dev or prod")]
 )
-def test_what_is_missing_is_said(tmp_path: Path, words: tuple[str, ...], sentence: str) -> None:
-    code, given, said = deploy(tmp_path, {}, *words)
+def test_wrong_arguments_are_reported(tmp_path: Path, args: tuple[str, ...], message: str) -> None:
+    code, commands, output = deploy(tmp_path, {}, *args)
     assert code
-    assert sentence in said
-    assert not given
+    assert message in output
+    assert not commands

@@ -1,4 +1,4 @@
-"""Faults in infra/ are found: each is made in a copy, and named by the check that is meant to see it."""
+"""Mutation tests of infra/: a fault is put into a copy, and the check meant to find it must name it."""
 
 import shutil
 from pathlib import Path
@@ -6,16 +6,16 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.infra.module import terraform, try_tests
+from tests.infra.module import run_tests, terraform
 from tests.infra.policies import POLICIES
 
 
 class Fault(NamedTuple):
     file: str
-    was: str
-    is_now: str
-    said: str
-    """Part of what a check says of it."""
+    old: str
+    new: str
+    message: str
+    """Part of the message that names it."""
 
 
 INVALID = [
@@ -24,7 +24,7 @@ INVALID = [
     Fault("outputs", '.main["models"].name', '.model["models"].name', '"google_storage_bucket" "model"'),
     Fault("monitoring", '"DELTA"', '"DELTAS"', "DELTAS"),
 ]
-"""For `terraform validate`."""
+"""Found by `terraform validate`."""
 
 WRONG = [
     [
@@ -33,7 +33,7 @@ WRONG = [
         Fault("messaging", 'seven_days   = "604800s"', 'seven_days   = "600s"', "waits for seven days"),
         Fault("storage", '"enforced"', '"inherited"', "No bucket can be made public"),
         Fault("functions", '"python313"', '"python39"', "'python39'"),
-        Fault("functions", "MODEL_BUCKETS ", "MODEL_BUCKET ", "is told MODEL_BUCKET, which it does not read"),
+        Fault("functions", "MODEL_BUCKETS ", "MODEL_BUCKET ", "gets MODEL_BUCKET, which it does not read"),
         Fault(
             "functions",
             "local.pointers[each.value.model]",
@@ -63,7 +63,7 @@ WRONG = [
             "monitoring",
             'subscription_id=\\"ride-events-dead-letter\\"',
             'subscription_id=\\"dead-letters\\"',
-            "watches dead-letters, which is not there",
+            "watches dead-letters, which does not exist",
         ),
     ],
     [
@@ -71,7 +71,7 @@ WRONG = [
             "iam",
             '{ bucket = "models", role = "roles/storage.objectViewer", member = local.members[name] }',
             '{ bucket = "models", role = "roles/storage.objectAdmin", member = local.members[name] }',
-            "not needed: Grant(who='ride-duration-predict', role='roles/storage.objectAdmin'",
+            "not needed: Grant(member='ride-duration-predict', role='roles/storage.objectAdmin'",
         ),
         Fault(
             "iam",
@@ -79,14 +79,12 @@ WRONG = [
             '"roles/pubsub.viewer"',
             "Pub/Sub cannot take dead letters out of",
         ),
-        Fault(
-            "iam", 'member = local.members["${model}-push"] }', 'member = "allUsers" }', "is for everybody"
-        ),
+        Fault("iam", 'member = local.members["${model}-push"] }', 'member = "allUsers" }', "is public"),
         Fault(
             "iam",
             'member = local.members["ridecast-sync"] }',
             'member = local.members["ridecast-score"] }',
-            "not granted: Grant(who='ridecast-sync', role='roles/storage.objectViewer'",
+            "not granted: Grant(member='ridecast-sync', role='roles/storage.objectViewer'",
         ),
         Fault(
             "messaging",
@@ -107,7 +105,7 @@ WRONG = [
             "functions",
             "environment = {}",
             'environment = { PUSH_AUDIENCE = "https://example.com" }',
-            "is told PUSH_AUDIENCE: Cloud Run itself",
+            "gets PUSH_AUDIENCE: Cloud Run itself",
         ),
         Fault("mlflow", '"MLFLOW_SERVER_ENABLE_JOB_EXECUTION"', '"DB_PASSWORD"', "DB_PASSWORD is a value"),
         Fault(
@@ -126,33 +124,33 @@ WRONG = [
         ),
     ],
 ]
-"""For Terraform's own tests and for the policies; those that do not hide each other at once."""
+"""Found by Terraform's own tests or the policies; each group holds faults that do not hide each other."""
 
 
-def spoil(initialised: Path, folder: Path, faults: list[Fault]) -> Path:
+def mutate(initialised: Path, folder: Path, faults: list[Fault]) -> Path:
     shutil.copytree(initialised, folder, symlinks=True)
     for fault in faults:
         path = folder / f"{fault.file}.tf"
         text = path.read_text()
-        assert fault.was in text, f"{fault.was!r} is no longer in {path.name}"
-        path.write_text(text.replace(fault.was, fault.is_now, 1))
+        assert fault.old in text, f"{fault.old!r} is no longer in {path.name}"
+        path.write_text(text.replace(fault.old, fault.new, 1))
     return folder
 
 
-def test_what_is_no_configuration_is_invalid(initialised: Path, tmp_path: Path) -> None:
-    done = terraform(spoil(initialised, tmp_path / "infra", INVALID), "validate", "-no-color")
-    said = " ".join(done.stderr.split())
-    assert [fault for fault in INVALID if fault.said not in said] == [], done.stderr
+def test_invalid_configuration_is_rejected(initialised: Path, tmp_path: Path) -> None:
+    process = terraform(mutate(initialised, tmp_path / "infra", INVALID), "validate", "-no-color")
+    output = " ".join(process.stderr.split())
+    assert [fault for fault in INVALID if fault.message not in output] == [], process.stderr
 
 
-@pytest.mark.parametrize("faults", WRONG, ids=["what is made", "who may do what"])
-def test_what_is_wrong_is_named(initialised: Path, tmp_path: Path, faults: list[Fault]) -> None:
-    tried = try_tests(spoil(initialised, tmp_path / "infra", faults), "everything")
-    assert tried.made, tried.said
-    said = [tried.said, *(each for policy in POLICIES for each in policy(tried.made))]
-    missed = [fault for fault in faults if not any(fault.said in each for each in said)]
-    assert missed == [], "\n".join(said)
+@pytest.mark.parametrize("faults", WRONG, ids=["resources", "access"])
+def test_each_fault_is_named(initialised: Path, tmp_path: Path, faults: list[Fault]) -> None:
+    run = run_tests(mutate(initialised, tmp_path / "infra", faults), "everything")
+    assert run.state, run.messages
+    messages = [run.messages, *(each for policy in POLICIES for each in policy(run.state))]
+    missed = [fault for fault in faults if not any(fault.message in each for each in messages)]
+    assert missed == [], "\n".join(messages)
 
 
-def test_nothing_of_that_is_said_of_what_is_right(everything) -> None:  # type: ignore[no-untyped-def]
-    assert everything.said == ""
+def test_the_real_configuration_has_no_diagnostics(everything) -> None:  # type: ignore[no-untyped-def]
+    assert everything.messages == ""

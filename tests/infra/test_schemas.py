@@ -1,4 +1,4 @@
-"""Why no topic has a schema: Avro's JSON cannot say what the course's events say."""
+"""No topic has a schema, because Avro's JSON cannot express the ride events."""
 
 import json
 
@@ -11,7 +11,7 @@ from google.pubsub_v1.services.schema_service import SchemaServiceClient
 from google.pubsub_v1.services.schema_service.transports.grpc import SchemaServiceGrpcTransport
 from google.pubsub_v1.types import Encoding, PubsubMessage, Schema, SchemaSettings, Topic
 
-from jobs.local.emulators import PubSub
+from jobs.local.emulators import PubSubEmulator
 
 RIDE_EVENT = {
     "type": "record",
@@ -34,15 +34,15 @@ RIDE_EVENT = {
 }
 
 
-def test_a_schema_would_refuse_the_course_s_event(pubsub: PubSub) -> None:
+def test_a_schema_would_refuse_the_course_s_event(pubsub: PubSubEmulator) -> None:
     project = "projects/ridecast-schemas"
     with grpc.insecure_channel(pubsub.host) as channel:
         schemas = SchemaServiceClient(transport=SchemaServiceGrpcTransport(channel=channel))
         schema = Schema(type_=Schema.Type.AVRO, definition=json.dumps(RIDE_EVENT))
-        made = schemas.create_schema(parent=project, schema=schema, schema_id="ride-event")
+        created = schemas.create_schema(parent=project, schema=schema, schema_id="ride-event")
         publisher = PublisherClient(transport=PublisherGrpcTransport(channel=channel))
         topic = f"{project}/topics/with-schema"
-        settings = SchemaSettings(schema=made.name, encoding=Encoding.JSON)
+        settings = SchemaSettings(schema=created.name, encoding=Encoding.JSON)
         publisher.create_topic(Topic(name=topic, schema_settings=settings))
 
         def publish(ride_id: object) -> None:
@@ -50,7 +50,7 @@ def test_a_schema_would_refuse_the_course_s_event(pubsub: PubSub) -> None:
             data = json.dumps({"ride": ride, "ride_id": ride_id}).encode()
             publisher.publish(topic=topic, messages=[PubsubMessage(data=data)], timeout=30)
 
-        publish({"long": 256})  # Avro's own way of writing one of two types
+        publish({"long": 256})  # Avro's JSON encoding of a union
         for ride_id in (256, "256"):
             with pytest.raises(InvalidArgument):
                 publish(ride_id)

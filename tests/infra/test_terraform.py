@@ -1,4 +1,4 @@
-"""Terraform's own checks: form, types, and the tests that stand beside the configuration."""
+"""Terraform's own checks: formatting, validation, and the tests in infra/tests/."""
 
 import re
 import shutil
@@ -7,40 +7,40 @@ from pathlib import Path
 
 import pytest
 
-from tests.infra.module import INFRA, Tried, terraform, try_tests
+from tests.infra.module import INFRA, TerraformRun, run_tests, terraform
 
 
-def test_the_form_is_terraform_s(initialised: Path) -> None:
-    done = terraform(INFRA.absolute(), "fmt", "-check", "-recursive", "-diff")
-    assert done.returncode == 0, done.stdout
+def test_the_formatting_is_terraform_s(initialised: Path) -> None:
+    process = terraform(INFRA.absolute(), "fmt", "-check", "-recursive", "-diff")
+    assert process.returncode == 0, process.stdout
 
 
-def test_it_is_valid(initialised: Path) -> None:
-    done = terraform(initialised, "validate", "-no-color")
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_the_configuration_is_valid(initialised: Path) -> None:
+    process = terraform(initialised, "validate", "-no-color")
+    assert process.returncode == 0, process.stdout + process.stderr
 
 
-def test_everything_at_once_is_as_asserted(everything: Tried) -> None:
-    assert everything.passed, everything.said
+def test_everything_enabled_meets_the_asserts(everything: TerraformRun) -> None:
+    assert everything.passed, everything.messages
 
 
-def test_what_variables_leave_out(initialised: Path) -> None:
-    tried = try_tests(initialised, "variants")
-    assert tried.passed, tried.said
+def test_optional_parts_can_be_left_out(initialised: Path) -> None:
+    run = run_tests(initialised, "variants")
+    assert run.passed, run.messages
 
 
-def test_what_variables_refuse(refusals: Tried) -> None:
-    assert refusals.passed, refusals.said
+def test_invalid_variables_are_refused(variable_tests: TerraformRun) -> None:
+    assert variable_tests.passed, variable_tests.messages
 
 
-def test_each_rule_for_a_variable_is_tried() -> None:
+def test_each_validation_rule_is_tested() -> None:
     blocks = re.split(r'^variable "(\w+)"', (INFRA / "variables.tf").read_text(), flags=re.MULTILINE)[1:]
     rules = {name: block.count("validation {") for name, block in zip(blocks[::2], blocks[1::2], strict=True)}
     tests = (INFRA / "tests" / "variables.tftest.hcl").read_text()
     assert Counter(re.findall(r"expect_failures = \[var\.(\w+)\]", tests)) == +Counter(rules)
 
 
-def test_what_runs_as_an_account_waits_for_who_may_say_so() -> None:
+def test_resources_with_an_account_depend_on_the_deployer_s_grant() -> None:
     text = "\n".join(path.read_text() for path in INFRA.glob("*.tf"))
     for kind, name in (
         ("cloudfunctions2_function", "main"),
@@ -55,7 +55,7 @@ def test_what_runs_as_an_account_waits_for_who_may_say_so() -> None:
 
 
 @pytest.mark.parametrize("environment", ["dev", "prod"])
-def test_an_environment_is_its_variables_alone(initialised: Path, tmp_path: Path, environment: str) -> None:
+def test_an_environment_is_only_variables(initialised: Path, tmp_path: Path, environment: str) -> None:
     copy = tmp_path / "infra"
     shutil.copytree(initialised, copy, symlinks=True)
     for file in (copy / "tests").glob("*.hcl"):
@@ -65,5 +65,5 @@ def test_an_environment_is_its_variables_alone(initialised: Path, tmp_path: Path
         'variables {\n  project_id = "ridecast-test"\n  source_archive = "tests/source.zip"\n}\n'
         'run "plan" {\n  command = plan\n}\n'
     )
-    done = terraform(copy, "test", "-no-color", f"-var-file=env/{environment}.tfvars")
-    assert done.returncode == 0, done.stdout + done.stderr
+    process = terraform(copy, "test", "-no-color", f"-var-file=env/{environment}.tfvars")
+    assert process.returncode == 0, process.stdout + process.stderr

@@ -1,4 +1,4 @@
-"""infra/sql: the view that leaves one prediction for each event, translated for DuckDB and tried."""
+"""infra/sql: the view predictions_deduplicated, translated for DuckDB, keeps one prediction per event."""
 
 import json
 import re
@@ -9,22 +9,22 @@ import pytest
 
 from functions.event_handler import prediction_event
 from functions.rides import Prediction, parse_ride_event
-from tests.infra.module import INFRA, Made
+from tests.infra.module import INFRA, AppliedState
 
 VIEWS = sorted((INFRA / "sql").glob("*.sql"))
 
 
-def test_each_file_is_a_view_over_tables_that_there_are(made: Made) -> None:
-    views = made.of("google_bigquery_table", "view")
+def test_each_file_is_a_view_over_existing_tables(state: AppliedState) -> None:
+    views = state.of("google_bigquery_table", "view")
     assert {Path(key).stem for key in views} == {path.stem for path in VIEWS}
-    tables = set(made.of("google_bigquery_table", "stream"))
+    tables = set(state.of("google_bigquery_table", "stream"))
     for view in views.values():
         read = set(re.findall(r"`ridecast-test\.ridecast\.(\w+)`", view["view"][0]["query"]))
         assert read
-        assert read <= tables, "a view of a view would have to wait for it"
+        assert read <= tables, "a view over a view would need depends_on"
 
 
-def test_a_prediction_that_came_twice_is_there_once() -> None:
+def test_a_duplicate_prediction_is_removed() -> None:
     sqlglot = pytest.importorskip("sqlglot", reason="translates BigQuery's SQL")
     sql = (INFRA / "sql" / "predictions_deduplicated.sql").read_text()
     sql = sql.replace("${project}", "p").replace("${dataset}", "d")
@@ -36,8 +36,8 @@ def test_a_prediction_that_came_twice_is_there_once() -> None:
         )
         for second, ride_id, version in ((3, 256, "1"), (1, 256, "1"), (2, 256, "2"), (4, "a", "1")):
             data = {"ride": {"PULocationID": 1, "DOLocationID": 2, "trip_distance": 3}, "ride_id": ride_id}
-            made = Prediction(21.5, "ride_duration", version)
-            event = prediction_event(parse_ride_event(data), made, json.dumps(data).encode(), None)
+            prediction = Prediction(21.5, "ride_duration", version)
+            event = prediction_event(parse_ride_event(data), prediction, json.dumps(data).encode(), None)
             row = (f"2021-03-01 00:00:0{second}", json.dumps(event.attributes), event.data.decode())
             database.execute("insert into p.d.predictions values (?, ?, ?)", row)
         text = '{"prediction": {"ride_duration": "long"}}'

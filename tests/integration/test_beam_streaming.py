@@ -1,4 +1,4 @@
-"""The streaming form on the Pub/Sub emulator: no event is lost whoever is killed; releases move."""
+"""Streaming on the Pub/Sub emulator: no event is lost if a process is killed; new releases are picked up."""
 
 import contextlib
 import itertools
@@ -9,43 +9,43 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from jobs.events.pubsub_clients import publisher_client, subscriber_client
-from jobs.events.subscribers import Arrival, open_outlet
-from jobs.local.emulators import PubSub
+from jobs.events.subscribers import ReceivedMessage, open_subscriber
+from jobs.local.emulators import PubSubEmulator
 from jobs.local.topics import Topics
 from tests.faults.models import Pointer
 from tests.faults.oracle import Event, Verdict, judge
 from tests.faults.stage import bad_event, good_events
-from tests.integration.test_beam_processes import processes_of
+from tests.integration.test_beam_processes import processes_of, wait_for
 
 ACK_SECONDS = 10
-"""The least that Pub/Sub waits until it delivers again."""
+"""The shortest acknowledgement deadline of Pub/Sub."""
 SECONDS = 60.0
 ON_DATAFLOW = """
 import os, sys, time
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
-from functions.settings import Settings
+from functions.settings import FunctionSettings
 from jobs.beam import streaming
-from jobs.beam.handler import Route
+from jobs.beam.handler import StreamTopics
 
 seconds, *names = sys.argv[1:]
-answer = streaming.answer
-streaming.answer = lambda *arguments: (time.sleep(float(seconds)), answer(*arguments))[1]
+handle = streaming.handle_events
+streaming.handle_events = lambda *arguments: (time.sleep(float(seconds)), handle(*arguments))[1]
 options = PipelineOptions(["--runner=BundleBasedDirectRunner", "--streaming"])
 with beam.Pipeline(options=options) as pipeline:
-    streaming.answer_on_dataflow(pipeline, Route(*names), Settings.read(os.environ))
+    streaming.build_dataflow_pipeline(pipeline, StreamTopics(*names), FunctionSettings.read(os.environ))
 """
-"""The form for Dataflow, on this machine: with Beam's own read; answers take some seconds."""
+"""Runs the Dataflow pipeline on this machine, with Beam's own read and delayed predictions."""
 
 
-class Books:
-    """What goes in and comes out, and the command between."""
+class Stream:
+    """Runs the command on topics, and records what is published and received."""
 
     def __init__(self, topics: Topics, environment: dict[str, str]) -> None:
         self.topics = topics
@@ -55,28 +55,31 @@ class Books:
                 name=self.subscription, topic=topics.ride_events, ack_deadline_seconds=ACK_SECONDS
             )
         self.events: list[Event] = []
-        self.predictions: list[Arrival] = []
-        self.letters: list[Arrival] = []
+        self.predictions: list[ReceivedMessage] = []
+        self.letters: list[ReceivedMessage] = []
         self._environment = environment | {"PUBSUB_EMULATOR_HOST": topics.emulator}
         self._runs: list[subprocess.Popen[bytes]] = []
-        self._outlets = [
-            open_outlet(topics.predictions_pull, self.predictions.append, topics.emulator),
-            open_outlet(topics.dead_letters_pull, self.letters.append, topics.emulator),
+        self._subscribers = [
+            open_subscriber(topics.predictions_pull, self.predictions.append, topics.emulator),
+            open_subscriber(topics.dead_letters_pull, self.letters.append, topics.emulator),
         ]
 
-    def start(self, model: Path | str, *more: str, **told: str) -> "subprocess.Popen[bytes]":
-        words = ["-m", "jobs", "beam", "--streaming", f"--events={self.subscription}"]
-        words += [f"--predictions={self.topics.predictions}", f"--dead-letters={self.topics.dead_letters}"]
-        return self.begin([*words, f"--model={model}", *more], **told)
+    def start(self, model: Path | str, *options: str, **environment: str) -> "subprocess.Popen[bytes]":
+        arguments = ["-m", "jobs", "beam", "--streaming", f"--events={self.subscription}"]
+        arguments += [
+            f"--predictions={self.topics.predictions}",
+            f"--dead-letters={self.topics.dead_letters}",
+        ]
+        return self.popen([*arguments, f"--model={model}", *options], **environment)
 
     def start_as_on_dataflow(self, model: Path, seconds: float) -> "subprocess.Popen[bytes]":
         names = self.subscription, self.topics.predictions, self.topics.dead_letters
-        return self.begin(["-c", ON_DATAFLOW, str(seconds), *names], MODEL_URI=str(model))
+        return self.popen(["-c", ON_DATAFLOW, str(seconds), *names], MODEL_URI=str(model))
 
-    def begin(self, words: Sequence[str], **told: str) -> "subprocess.Popen[bytes]":
+    def popen(self, arguments: Sequence[str], **environment: str) -> "subprocess.Popen[bytes]":
         run = subprocess.Popen(
-            [sys.executable, *words],
-            env=self._environment | told,
+            [sys.executable, *arguments],
+            env=self._environment | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
@@ -87,32 +90,32 @@ class Books:
     def publish(self, events: Sequence[Event], pause: float = 0.0) -> None:
         self.events += events
         client = publisher_client(self.topics.emulator)
-        sent = []
+        futures = []
         for event in events:
-            sent.append(client.publish(self.topics.ride_events, event.data))
+            futures.append(client.publish(self.topics.ride_events, event.data))
             time.sleep(pause)
-        for future in sent:
+        for future in futures:
             future.result(30)
         client.stop()
 
     @contextlib.contextmanager
-    def stream(self, events: Sequence[Event], pause: float) -> Iterator[None]:
-        """Publishes beside the body."""
+    def publishing(self, events: Sequence[Event], pause: float) -> Iterator[None]:
+        """Publishes events while the body runs."""
         sending = threading.Thread(target=self.publish, args=[events, pause])
         sending.start()
         yield
         sending.join()
 
     @property
-    def came(self) -> int:
+    def received(self) -> int:
         return len(self.predictions) + len(self.letters)
 
     def verdict(self) -> Verdict:
         return judge(self.events, list(self.predictions), list(self.letters))
 
-    def settle(self) -> Verdict:
+    def wait_for_all(self) -> Verdict:
         wait_for(lambda: not self.verdict().lost)
-        time.sleep(0.5)  # for what comes twice
+        time.sleep(0.5)  # for duplicates
         return self.verdict()
 
     def close(self) -> None:
@@ -120,114 +123,109 @@ class Books:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(run.pid, signal.SIGKILL)
             run.communicate()
-        for outlet in self._outlets:
-            outlet.close()
+        for subscriber in self._subscribers:
+            subscriber.close()
 
 
 @pytest.fixture
-def books(topics: Topics, pubsub: PubSub, plain_environment: dict[str, str]) -> Iterator[Books]:
-    books = Books(topics, plain_environment)
-    yield books
-    books.close()
+def stream(topics: Topics, pubsub: PubSubEmulator, plain_environment: dict[str, str]) -> Iterator[Stream]:
+    stream = Stream(topics, plain_environment)
+    yield stream
+    stream.close()
 
 
-def wait_for(what: Callable[[], bool], seconds: float = SECONDS) -> None:
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-def poisoned(count: int) -> list[Event]:
-    """Good events with a bad one behind each twenty."""
+def with_bad_events(count: int) -> list[Event]:
+    """Good events with a bad one after every twenty."""
     events = good_events(count)
     for number in range(20, count, 20):
         events.insert(number, bad_event(b'{"ride_id": %d}' % number if number % 40 else b"\xff%d" % number))
     return events
 
 
-def test_whoever_is_killed_no_event_is_lost(books: Books, onnx_folder: Path) -> None:
+def test_if_a_process_is_killed_no_event_is_lost(stream: Stream, onnx_folder: Path) -> None:
     two = ("--direct_num_workers=2",)
-    run = books.start(onnx_folder, *two)
-    with books.stream(poisoned(1200), 0.008):
-        wait_for(lambda: books.came > 100)
+    run = stream.start(onnx_folder, *two)
+    with stream.publishing(with_bad_events(1200), 0.008):
+        wait_for(lambda: stream.received > 100)
         workers = processes_of(run)[1:]
         assert len(workers) == 2
         os.kill(workers[0], signal.SIGKILL)  # a worker
-        _, trouble = run.communicate(timeout=SECONDS)
+        _, stderr = run.communicate(timeout=SECONDS)
         assert run.returncode == 1
-        assert b"a worker was lost" in trouble
+        assert b"a worker was lost" in stderr
         wait_for(lambda: not processes_of(run))
 
-        before = books.came
-        run = books.start(onnx_folder, *two)
-        wait_for(lambda: books.came > before + 100)
+        before = stream.received
+        run = stream.start(onnx_folder, *two)
+        wait_for(lambda: stream.received > before + 100)
         os.killpg(run.pid, signal.SIGKILL)  # all at once
-        run = books.start(onnx_folder, *two)
-    verdict = books.settle()
+        run = stream.start(onnx_folder, *two)
+    verdict = stream.wait_for_all()
     assert verdict.kept, verdict
     assert (verdict.predicted, verdict.dead_letters) == (1200, 59)
 
-    # By the last of them, which is now at work whatever those before had done.
-    books.publish(good_events(20, first=1200))
-    assert books.settle().kept
+    # These are predicted by the last run, whatever the earlier ones did.
+    stream.publish(good_events(20, first=1200))
+    assert stream.wait_for_all().kept
     os.killpg(run.pid, signal.SIGINT)
     began = time.monotonic()
-    said, trouble = run.communicate(timeout=SECONDS)
-    assert (run.returncode, trouble) == (0, b"")
+    stdout, stderr = run.communicate(timeout=SECONDS)
+    assert (run.returncode, stderr) == (0, b"")
     assert time.monotonic() - began < 5
-    assert said.count(b"model in service") == 2, "both workers had a model"
+    assert stdout.count(b"model in service") == 2, "both workers loaded a model"
     wait_for(lambda: not processes_of(run))
 
 
-def test_the_form_for_dataflow_answers_alike(books: Books, onnx_folder: Path) -> None:
-    books.publish(poisoned(100))
-    books.start_as_on_dataflow(onnx_folder, 0.0)
-    verdict = books.settle()
+def test_the_dataflow_pipeline_gives_the_same_results(stream: Stream, onnx_folder: Path) -> None:
+    stream.publish(with_bad_events(100))
+    stream.start_as_on_dataflow(onnx_folder, 0.0)
+    verdict = stream.wait_for_all()
     assert verdict.kept, verdict
     assert (verdict.predicted, verdict.dead_letters) == (100, 4)
-    letters = {arrival.attributes["dead_letter_subscription"] for arrival in books.letters}
-    assert letters == {books.subscription}
+    letters = {message.attributes["dead_letter_subscription"] for message in stream.letters}
+    assert letters == {stream.subscription}
 
 
 @pytest.mark.long
-def test_the_oracle_sees_that_beams_own_read_loses_events(books: Books, onnx_folder: Path) -> None:
-    run = books.start_as_on_dataflow(onnx_folder, 0.3)
-    books.publish(good_events(200))
-    wait_for(lambda: books.came > 0)
+def test_the_oracle_sees_that_beams_own_read_loses_events(stream: Stream, onnx_folder: Path) -> None:
+    run = stream.start_as_on_dataflow(onnx_folder, 0.3)
+    stream.publish(good_events(200))
+    wait_for(lambda: stream.received > 0)
     os.killpg(run.pid, signal.SIGKILL)
-    books.start(onnx_folder, "--direct_num_workers=1")
-    last = books.came
+    stream.start(onnx_folder, "--direct_num_workers=1")
+    last = stream.received
     quiet = time.monotonic() + ACK_SECONDS + 3
     while time.monotonic() < quiet:
-        if books.came > last:
-            last, quiet = books.came, time.monotonic() + ACK_SECONDS + 3
+        if stream.received > last:
+            last, quiet = stream.received, time.monotonic() + ACK_SECONDS + 3
         time.sleep(0.05)
-    verdict = books.verdict()
+    verdict = stream.verdict()
     assert verdict.lost
     assert verdict.predicted > 100
 
 
-def test_a_release_moves_meanwhile_and_a_bad_one_is_refused(
-    books: Books, onnx_folder: Path, other_onnx_folder: Path, tmp_path: Path
+def test_a_new_release_is_picked_up_and_a_bad_one_is_refused(
+    stream: Stream, onnx_folder: Path, other_onnx_folder: Path, tmp_path: Path
 ) -> None:
     pointer = Pointer(str(tmp_path / "champion.json"))
     pointer.move("1", onnx_folder)
-    run = books.start(pointer.place, "--direct_num_workers=1", MODEL_REFRESH_SECONDS="0.3")
-    with books.stream(good_events(1200), 0.004):
-        wait_for(lambda: books.came > 100)
+    run = stream.start(pointer.place, "--direct_num_workers=1", MODEL_REFRESH_SECONDS="0.3")
+    stream.publish(good_events(1, first=1200))
+    wait_for(lambda: stream.received > 0)  # no backlog, so that the events below last several refreshes
+    with stream.publishing(good_events(1200), 0.004):
+        wait_for(lambda: stream.received > 100)
         pointer.write(b'{"name": "ride-duration", "version": "9", "location": "/nowhere"}')
-        bad = books.came
-        wait_for(lambda: books.came > bad + 200)
+        bad = stream.received
+        wait_for(lambda: stream.received > bad + 200)
         pointer.move("2", other_onnx_folder)
-    verdict = books.settle()
+    verdict = stream.wait_for_all()
     assert verdict.kept, verdict
-    in_order = sorted(books.predictions, key=lambda arrival: arrival.published)
-    versions = [arrival.attributes["version"] for arrival in in_order]
+    in_order = sorted(stream.predictions, key=lambda message: message.published)
+    versions = [message.attributes["version"] for message in in_order]
     assert [version for version, _ in itertools.groupby(versions)] == ["1", "2"]
-    for arrival in in_order:
-        assert json.loads(arrival.data)["version"] == arrival.attributes["version"]
+    for message in in_order:
+        assert json.loads(message.data)["version"] == message.attributes["version"]
     run.send_signal(signal.SIGTERM)
-    said, _ = run.communicate(timeout=SECONDS)
+    stdout, _ = run.communicate(timeout=SECONDS)
     assert run.returncode == 0
-    assert b"release refused" in said
+    assert b"release refused" in stdout

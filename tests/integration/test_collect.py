@@ -1,4 +1,4 @@
-"""Predictions and ends of rides through the real Pub/Sub emulator into the file, and on into a report."""
+"""`collect` joins events from the real Pub/Sub emulator, and a report reads the result."""
 
 import json
 import signal
@@ -14,11 +14,11 @@ from click.testing import CliRunner
 
 from functions.artifacts import storage_client
 from jobs.commands.collect import command
-from jobs.events.publishers import open_inlet
-from jobs.local.emulators import BUCKET, PubSub
+from jobs.events.publishers import open_publisher
+from jobs.local.emulators import BUCKET, PubSubEmulator
 from jobs.local.topics import Topics
 from jobs.monitoring.stream_source import read_stream
-from jobs.storage.files import blob_at
+from jobs.storage.gcs import blob_at
 
 ALL = "from rides_of_the_stream"
 
@@ -38,13 +38,13 @@ def ended(ride_id, **changes):
 
 def publish(topics: Topics, predictions, ends):
     for topic, bodies in ((topics.predictions, predictions), (topics.ride_ended, ends)):
-        inlet = open_inlet(topic, topics.emulator)
+        publisher = open_publisher(topic, topics.emulator)
         for body in bodies:
-            inlet.send(body)
-        inlet.finish()
+            publisher.send(body)
+        publisher.finish()
 
 
-def words(topics: Topics, file: Path, idle: float) -> list[str]:
+def arguments(topics: Topics, file: Path, idle: float) -> list[str]:
     return [
         *("--predictions", topics.predictions_collect, "--ride-ended", topics.ride_ended_collect),
         *("--database", str(file), "--idle", str(idle)),
@@ -57,16 +57,16 @@ def rows(file: Path, sql: str):
 
 
 @pytest.fixture(autouse=True)
-def _emulator(monkeypatch: pytest.MonkeyPatch, pubsub: PubSub) -> None:
+def _emulator(monkeypatch: pytest.MonkeyPatch, pubsub: PubSubEmulator) -> None:
     monkeypatch.setenv("PUBSUB_EMULATOR_HOST", pubsub.host)
 
 
-def test_what_comes_in_any_order_again_and_spoilt_is_joined_once(topics: Topics, tmp_path: Path) -> None:
+def test_events_out_of_order_duplicated_or_invalid_are_joined_once(topics: Topics, tmp_path: Path) -> None:
     publish(topics, [], [ended(1), ended(2), ended("2"), ended(3, PULocationID=999), b"{"])
     publish(topics, [prediction(1)] * 3 + [prediction(1, "2", 25.0), prediction(4), b"[]"], [ended(1)] * 2)
     file = tmp_path / "stream.duckdb"
 
-    result = CliRunner().invoke(command, words(topics, file, 2))
+    result = CliRunner().invoke(command, arguments(topics, file, 2))
 
     assert result.exit_code == 0, result.output
     assert [line.split(maxsplit=1) for line in result.stdout.splitlines()] == [
@@ -75,8 +75,8 @@ def test_what_comes_in_any_order_again_and_spoilt_is_joined_once(topics: Topics,
         ["1", "without a prediction"],
         ["3", "bad events"],
     ]
-    known = rows(file, f"select ride_id, model_version, predicted_duration {ALL} order by all")
-    assert known == [("1", "1", 20.0), ("1", "2", 25.0), ("2", None, None), ("4", "1", 20.0)]
+    joined = rows(file, f"select ride_id, model_version, predicted_duration {ALL} order by all")
+    assert joined == [("1", "1", 20.0), ("1", "2", 25.0), ("2", None, None), ("4", "1", 20.0)]
     reasons = rows(file, "select kind, reason, data from bad_events order by kind, reason")
     assert {(kind, bytes(data)) for kind, _, data in reasons} >= {
         ("predictions", b"[]"),
@@ -85,57 +85,55 @@ def test_what_comes_in_any_order_again_and_spoilt_is_joined_once(topics: Topics,
     assert any("#/ride/PULocationID: must be a taxi zone, 1 to 265" in reason for _, reason, _ in reasons)
 
 
-def test_killed_in_the_middle_nothing_is_lost_and_nothing_counts_twice(
-    topics: Topics, tmp_path: Path
-) -> None:
+def test_after_a_kill_nothing_is_lost_and_nothing_counts_twice(topics: Topics, tmp_path: Path) -> None:
     count = 1500
     publish(topics, [prediction(each) for each in range(count)], [ended(each) for each in range(count)])
     file = tmp_path / "stream.duckdb"
-    process = start(words(topics, file, 60))
+    process = start(arguments(topics, file, 60))
     try:
-        wait_for(lambda: kept(file) >= 300)
+        wait_for(lambda: count_events(file) >= 300)
     finally:
         process.kill()
         process.communicate()
-    assert kept(file) < 2 * count, "it was killed too late to lose anything"
+    assert count_events(file) < 2 * count, "it was killed too late to lose anything"
 
-    # What was not acknowledged comes again after the subscription's ten seconds.
-    process = start(words(topics, file, 60))
+    # Unacknowledged messages are redelivered after the subscription's ten seconds.
+    process = start(arguments(topics, file, 60))
     try:
-        wait_for(lambda: kept(file) == 2 * count)
+        wait_for(lambda: count_events(file) == 2 * count)
     finally:
         process.send_signal(signal.SIGINT)
-        said, _ = process.communicate(timeout=20)
+        output, _ = process.communicate(timeout=20)
 
     assert process.returncode == 0
-    assert said.splitlines()[0].split() == ["1,500", "joined"]
+    assert output.splitlines()[0].split() == ["1,500", "joined"]
     assert rows(file, f"select count(*), count(distinct ride_id) {ALL}") == [(count, count)]
 
 
-def start(words: list[str]) -> subprocess.Popen[str]:
+def start(args: list[str]) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "jobs", "collect", *words], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "jobs", "collect", *args], stdout=subprocess.PIPE, text=True
     )
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 40
     while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() < deadline, "condition not met in time"
         time.sleep(0.02)
 
 
-def kept(file: Path) -> int:
+def count_events(file: Path) -> int:
     try:
-        counted = "select (select count(*) from predictions) + (select count(*) from ride_ended)"
-        return int(rows(file, counted)[0][0])
-    except duckdb.Error:  # not there yet, or open for writing
+        sql = "select (select count(*) from predictions) + (select count(*) from ride_ended)"
+        return int(rows(file, sql)[0][0])
+    except duckdb.Error:  # does not exist yet, or is open for writing
         return 0
 
 
-def test_what_cannot_be_kept_ends_it_with_a_sentence(topics: Topics, tmp_path: Path) -> None:
+def test_a_store_that_refuses_events_ends_the_command_with_an_error(topics: Topics, tmp_path: Path) -> None:
     file = tmp_path / "stream.duckdb"
-    CliRunner().invoke(command, words(topics, file, 0.2))
+    CliRunner().invoke(command, arguments(topics, file, 0.2))
     with duckdb.connect(file) as connection:
         connection.execute("drop view rides_of_the_stream; drop table predictions")
         connection.execute(
@@ -144,32 +142,32 @@ def test_what_cannot_be_kept_ends_it_with_a_sentence(topics: Topics, tmp_path: P
         )
     publish(topics, [prediction(1)], [])
 
-    result = CliRunner().invoke(command, words(topics, file, 60))
+    result = CliRunner().invoke(command, arguments(topics, file, 60))
 
     assert result.exit_code == 1
-    assert f"{file} cannot be used as a file of events" in result.output
+    assert f"{file} is not a usable file of events" in result.output
 
 
 @pytest.mark.usefixtures("in_cloud")
-def test_a_view_that_was_exported_to_a_bucket_is_read(topics: Topics, tmp_path: Path) -> None:
+def test_a_view_exported_to_a_bucket_can_be_read(topics: Topics, tmp_path: Path) -> None:
     storage_client.cache_clear()
     publish(topics, [prediction(each) for each in range(6)], [ended(each) for each in range(5)])
     file = tmp_path / "stream.duckdb"
-    assert CliRunner().invoke(command, words(topics, file, 1.5)).exit_code == 0
+    assert CliRunner().invoke(command, arguments(topics, file, 1.5)).exit_code == 0
     with duckdb.connect(file) as connection:
         connection.execute(f"copy ({ALL}) to '{tmp_path}/part.parquet'")
     for part in ("000000000000.parquet", "000000000001.parquet"):
         blob_at(f"gs://{BUCKET}/stream/{part}").upload_from_filename(tmp_path / "part.parquet")
-    blob_at(f"gs://{BUCKET}/stream/notes.txt").upload_from_string("none of it")
-    for place in ("stream/*.parquet", "stream", "stream/000000000001.parquet"):
-        rides, _ = read_stream(f"gs://{BUCKET}/{place}", 24)
-        assert len(rides) == 5, "a ride that is in two files is one"
-        assert rides.waiting["predicted rides have not ended"] == 1
+    blob_at(f"gs://{BUCKET}/stream/notes.txt").upload_from_string("not Parquet")
+    for name in ("stream/*.parquet", "stream", "stream/000000000001.parquet"):
+        rides, _ = read_stream(f"gs://{BUCKET}/{name}", 24)
+        assert len(rides) == 5, "a ride in two files counts once"
+        assert rides.unmatched["predicted rides have not ended"] == 1
     storage_client.cache_clear()
 
 
-def test_a_subscription_that_is_not_there_is_named(topics: Topics, tmp_path: Path) -> None:
+def test_a_missing_subscription_is_named(topics: Topics, tmp_path: Path) -> None:
     nowhere = f"projects/{topics.project}/subscriptions/nowhere"
     args = ["--predictions", nowhere, "--ride-ended", topics.ride_ended_collect]
     result = CliRunner().invoke(command, [*args, "--database", str(tmp_path / "s.duckdb"), "--idle", "2"])
-    assert f"{nowhere} gives nothing" in result.output
+    assert f"cannot pull from {nowhere}" in result.output

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from functions.rides import NEW_YORK
-from jobs.local.prefect_client import Flows
-from jobs.local.processes import Program, Programs
+from jobs.local.prefect_client import PrefectApi
+from jobs.local.processes import ManagedProcess, ProcessGroup
 from jobs.trips.months import month_before
 from jobs.trips.synthetic import generate_month, write_month
 from tests.models import save_course_onnx
@@ -33,12 +33,12 @@ from prefect import flow
 from prefect.runtime import flow_run
 
 from jobs.flows.tasks import score_file
-from jobs.scoring.job import Wish
+from jobs.scoring.job import ScoringRequest
 
 
 @flow
 def own():
-    score_file(Wish(*sys.argv[1:]))
+    score_file(ScoringRequest(*sys.argv[1:]))
     return flow_run.id
 
 
@@ -46,11 +46,11 @@ print(own())
 """
 
 
-class Server(Flows):
+class Server(PrefectApi):
     """What the server's API says, in the forms that the tests ask for."""
 
     def run(self, run: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.ask("GET", f"flow_runs/{run}")
+        found: dict[str, Any] = self.request("GET", f"flow_runs/{run}")
         return found
 
     def ended(self, run: str) -> dict[str, Any]:
@@ -60,16 +60,16 @@ class Server(Flows):
 
     def tasks(self, run: str) -> dict[str, dict[str, Any]]:
         """A run's task runs by their names."""
-        found = self.ask("POST", "task_runs/filter", {"flow_runs": {"id": {"any_": [run]}}})
+        found = self.request("POST", "task_runs/filter", {"flow_runs": {"id": {"any_": [run]}}})
         return {each["name"]: each for each in found}
 
     def artifacts(self, run: str) -> dict[str, Any]:
         """What a run left to be seen: key → data."""
-        found = self.ask("POST", "artifacts/filter", {"flow_runs": {"id": {"any_": [run]}}})
+        found = self.request("POST", "artifacts/filter", {"flow_runs": {"id": {"any_": [run]}}})
         return {each["key"]: each["data"] for each in found if each["key"]}
 
 
-Serve = Callable[..., Program]
+Serve = Callable[..., ManagedProcess]
 
 
 def wait_for(condition: Callable[[], Any]) -> None:
@@ -86,12 +86,16 @@ def server(prefect_environment: dict[str, str]) -> Server:
 
 @pytest.fixture
 def serve(
-    programs: Programs, prefect_environment: dict[str, str], server: Server, onnx_folder: Path, tmp_path: Path
+    programs: ProcessGroup,
+    prefect_environment: dict[str, str],
+    server: Server,
+    onnx_folder: Path,
+    tmp_path: Path,
 ) -> Iterator[Serve]:
     """Starts `python -m jobs schedule`, from months in `tmp_path` to `tmp_path/out`."""
     started = []
 
-    def start(*options: str) -> Program:
+    def start(*options: str) -> ManagedProcess:
         pattern = tmp_path / "{taxi_type}_tripdata_{year:04d}-{month:02d}.parquet"
         command = [
             *(sys.executable, "-m", "jobs", "schedule", f"--trips={pattern}", f"--output={tmp_path / 'out'}"),
@@ -100,14 +104,14 @@ def serve(
         program = programs.start("schedule", command, prefect_environment)
         started.append(program)
         # The backfill's deployment is made last.
-        program.wait_until(lambda: server.served("ride-duration-backfill/green"), SECONDS)
+        program.wait_until(lambda: server.is_served("ride-duration-backfill/green"), SECONDS)
         return program
 
     yield start
     for program in started:
         program.signal(signal.SIGINT)  # as Ctrl-C
         wait_for(lambda program=program: not program.running)  # type: ignore[misc]
-        programs.end(program)
+        programs.stop(program)
 
 
 def write(folder: Path, *months: str) -> None:
@@ -132,8 +136,8 @@ def test_a_scheduled_run_fires_by_itself(serve: Serve, server: Server, tmp_path:
 
     of_the_flow = {"flows": {"name": {"any_": ["ride-duration-prediction"]}}, "sort": "START_TIME_ASC"}
     finished = of_the_flow | {"flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}}
-    wait_for(lambda: server.ask("POST", "flow_runs/filter", finished))
-    run = server.ask("POST", "flow_runs/filter", finished)[0]
+    wait_for(lambda: server.request("POST", "flow_runs/filter", finished))
+    run = server.request("POST", "flow_runs/filter", finished)[0]
     assert run["auto_scheduled"]
     ((month, path),) = predictions(tmp_path).items()
     assert month in months
@@ -149,7 +153,7 @@ def test_a_scheduled_run_fires_by_itself(serve: Serve, server: Server, tmp_path:
 
 def test_a_month_that_fails_is_tried_again(serve: Serve, server: Server, tmp_path: Path) -> None:
     serve(f"--cron={NEVER}", "--retry-delay=2", "--retry-delay=4")
-    run = server.start("ride-duration-prediction/green", run_date="2022-01-02")
+    run = server.start_run("ride-duration-prediction/green", run_date="2022-01-02")
 
     def waits() -> bool:
         return [each["state_name"] for each in server.tasks(run).values()] == ["AwaitingRetry"]
@@ -172,7 +176,7 @@ def test_a_backfill_that_was_killed_goes_on_where_it_was(
             file.write_table(long)
     program = serve(f"--cron={NEVER}")
     months = {"first": "2021-01", "last": "2021-03"}
-    server.start("ride-duration-backfill/green", **months, concurrency=1)
+    server.start_run("ride-duration-backfill/green", **months, concurrency=1)
     wait_for(lambda: list(tmp_path.glob("out/taxi_type=green/year=2021/month=02/.*.part")))
     program.signal(signal.SIGKILL)
     wait_for(program.gone)
@@ -181,7 +185,7 @@ def test_a_backfill_that_was_killed_goes_on_where_it_was(
     before = finished.stat(), finished.read_bytes()
 
     serve(f"--cron={NEVER}")
-    run = server.start("ride-duration-backfill/green", **months)
+    run = server.start_run("ride-duration-backfill/green", **months)
     assert server.ended(run)["state_type"] == "COMPLETED"
     assert list(predictions(tmp_path)) == ["2021-01", "2021-02", "2021-03"]
     assert (finished.stat().st_mtime_ns, finished.stat().st_ino) == (before[0].st_mtime_ns, before[0].st_ino)
@@ -201,7 +205,7 @@ def test_a_backfill_keeps_to_its_limit_and_a_failure_stops_no_other_month(
     write(tmp_path, "2020-12", "2021-01", "2021-02", "2021-03")
     pq.write_table(pa.table({"no": ["trips"]}), tmp_path / "green_tripdata_2021-04.parquet")
     serve(f"--cron={NEVER}", "--retry-delay=0.1")
-    run = server.start("ride-duration-backfill/green", first="2020-12", last="2021-04", concurrency=2)
+    run = server.start_run("ride-duration-backfill/green", first="2020-12", last="2021-04", concurrency=2)
     ended = server.ended(run)
     assert ended["name"] == "green 2020-12 to 2021-04"
     assert ended["state_type"] == "FAILED"

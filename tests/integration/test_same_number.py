@@ -1,4 +1,4 @@
-"""The same ride gets the same number, to the last bit, through every door: 1,000 real rides."""
+"""1,000 real rides get bit-identical predictions through every interface."""
 
 import base64
 import json
@@ -14,7 +14,7 @@ import pytest
 from functions.model import load_model
 from functions.resolver import resolve
 from jobs.events.replay import sample_rides
-from jobs.trips.records import columns_of
+from jobs.trips.records import to_ride_columns
 from jobs.trips.synthetic import write_month
 from tests.conftest import find_real_months
 from tests.serving import call
@@ -25,14 +25,14 @@ FIELDS = ("PULocationID", "DOLocationID", "trip_distance", "pickup_datetime")
 
 @pytest.fixture(scope="module")
 def rides(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """Real ones where there are any, else generated; every third without its pick-up time."""
+    """Real rides if available, else synthetic ones; every third without its pick-up time."""
     real = find_real_months()
     if "2021-02" in real:
-        place = real["2021-02"]
+        month = real["2021-02"]
     else:
-        place = tmp_path_factory.mktemp("city") / "month.parquet"
-        write_month(date(2021, 2, 1), place, 6000)
-    rides = [recorded.ride for recorded in sample_rides([str(place)], RIDES)]
+        month = tmp_path_factory.mktemp("trips") / "month.parquet"
+        write_month(date(2021, 2, 1), month, 6000)
+    rides = [recorded.ride for recorded in sample_rides([str(month)], RIDES)]
     for ride in rides[::3]:
         del ride["pickup_datetime"]
     assert len(rides) == RIDES
@@ -40,13 +40,13 @@ def rides(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def numbers(rides: list[dict[str, Any]], onnx_folder: Path) -> list[float]:
-    """What the model's batch call gives for them as one table."""
+def expected(rides: list[dict[str, Any]], onnx_folder: Path) -> list[float]:
+    """The model's predictions for all rides as one table."""
     table = pd.DataFrame(rides, columns=list(FIELDS))
     table["pickup_datetime"] = pd.to_datetime(table["pickup_datetime"])
-    numbers: list[float] = load_model(resolve(str(onnx_folder))).predict(columns_of(table)).tolist()
-    assert len(set(numbers)) > RIDES / 10, "a model that gives everybody the same number proves nothing"
-    return numbers
+    expected: list[float] = load_model(resolve(str(onnx_folder))).predict(to_ride_columns(table)).tolist()
+    assert len(set(expected)) > RIDES / 10, "a model that always predicts the same proves nothing"
+    return expected
 
 
 def row(ride: dict[str, Any]) -> list[Any]:
@@ -60,42 +60,42 @@ def csv(rides: list[dict[str, Any]]) -> bytes:
 
 
 BATCHES: dict[str, tuple[str, Callable[[list[dict[str, Any]]], Any], Callable[[Any], list[float]]]] = {
-    "a plain list": ("/predict", lambda rides: rides, lambda answer: [one["duration"] for one in answer]),
+    "a plain list": ("/predict", lambda rides: rides, lambda body: [one["duration"] for one in body]),
     "events": (
         "/predict",
         lambda rides: [{"ride": ride, "ride_id": n} for n, ride in enumerate(rides)],
-        lambda answer: [one["prediction"]["ride_duration"] for one in answer],
+        lambda body: [one["prediction"]["ride_duration"] for one in body],
     ),
     "instances": (
         "/v1/models/ride-duration:predict",
         lambda rides: {"instances": rides},
-        lambda answer: answer["predictions"],
+        lambda body: body["predictions"],
     ),
     "dataframe_records": (
         "/invocations",
         lambda rides: {"dataframe_records": rides},
-        lambda answer: answer["predictions"],
+        lambda body: body["predictions"],
     ),
     "dataframe_split": (
         "/invocations",
         lambda rides: {"dataframe_split": {"columns": list(FIELDS), "data": [row(ride) for ride in rides]}},
-        lambda answer: answer["predictions"],
+        lambda body: body["predictions"],
     ),
     "inputs": (
         "/invocations",
         lambda rides: {"inputs": {name: [ride.get(name) for ride in rides] for name in FIELDS}},
-        lambda answer: answer["predictions"],
+        lambda body: body["predictions"],
     ),
-    "text/csv": ("/invocations", csv, lambda answer: answer["predictions"]),
-    "calls": ("/", lambda rides: {"calls": [row(ride) for ride in rides]}, lambda answer: answer["replies"]),
+    "text/csv": ("/invocations", csv, lambda body: body["predictions"]),
+    "calls": ("/", lambda rides: {"calls": [row(ride) for ride in rides]}, lambda body: body["replies"]),
 }
 
 
-@pytest.mark.parametrize("dialect", BATCHES)
+@pytest.mark.parametrize("encoding", BATCHES)
 def test_a_batch_over_http(
-    dialect: str, rides: list[dict[str, Any]], numbers: list[float], onnx_folder: Path
+    encoding: str, rides: list[dict[str, Any]], expected: list[float], onnx_folder: Path
 ) -> None:
-    path, write, read = BATCHES[dialect]
+    path, write, read = BATCHES[encoding]
     body = write(rides)
     content, kind = (body, "text/csv") if isinstance(body, bytes) else (json.dumps(body), "application/json")
     response = call(
@@ -104,18 +104,18 @@ def test_a_batch_over_http(
         lambda client: client.post(path, content=content, headers={"content-type": kind}),
     )
     assert response.status_code == 200, response.text
-    assert read(response.json()) == numbers
+    assert read(response.json()) == expected
 
 
-def test_one_by_one_over_http(rides: list[dict[str, Any]], numbers: list[float], onnx_folder: Path) -> None:
-    async def story(client: httpx.AsyncClient) -> list[float]:
+def test_one_by_one_over_http(rides: list[dict[str, Any]], expected: list[float], onnx_folder: Path) -> None:
+    async def requests(client: httpx.AsyncClient) -> list[float]:
         return [(await client.post("/predict", json=ride)).json()["duration"] for ride in rides]
 
-    assert call("predict", {"MODEL_URI": str(onnx_folder)}, story) == numbers
+    assert call("predict", {"MODEL_URI": str(onnx_folder)}, requests) == expected
 
 
 def test_one_by_one_through_pubsub(
-    rides: list[dict[str, Any]], numbers: list[float], onnx_folder: Path, tmp_path: Path
+    rides: list[dict[str, Any]], expected: list[float], onnx_folder: Path, tmp_path: Path
 ) -> None:
     settings = {
         "MODEL_URI": str(onnx_folder),
@@ -124,13 +124,13 @@ def test_one_by_one_through_pubsub(
         "LOG_LEVEL": "WARNING",
     }
 
-    async def story(client: httpx.AsyncClient) -> None:
+    async def requests(client: httpx.AsyncClient) -> None:
         for number, ride in enumerate(rides):
             data = base64.b64encode(json.dumps({"ride": ride, "ride_id": number}).encode()).decode()
             await client.post("/", json={"message": {"data": data}, "subscription": "s"})
 
-    call("predict_event", settings, story)
+    call("predict_event", settings, requests)
     lines = (tmp_path / "predictions").read_text().splitlines()
-    made = [json.loads(line)["data"]["prediction"] for line in lines]
-    assert [one["ride_duration"] for one in made] == numbers
-    assert [one["ride_id"] for one in made] == list(range(RIDES))
+    predictions = [json.loads(line)["data"]["prediction"] for line in lines]
+    assert [one["ride_duration"] for one in predictions] == expected
+    assert [one["ride_id"] for one in predictions] == list(range(RIDES))

@@ -1,4 +1,4 @@
-"""A run that is killed, whenever, leaves what was there before, and the next one finishes."""
+"""A run that is killed at any moment leaves earlier output unchanged, and the next run finishes."""
 
 import os
 import signal
@@ -13,12 +13,13 @@ import pytest
 
 from functions.artifacts import storage_client
 from jobs.local.emulators import BUCKET
-from jobs.storage.files import STEP_BYTES, exists, reading
+from jobs.storage.files import exists, open_read
+from jobs.storage.gcs import CHUNK_BYTES
 from tests.jobs.scoring.conftest import write_trips
 
 ROWS = 2_000_000
 MOMENTS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 0.97)
-"""Parts of the output that are written when the run is killed."""
+"""Fractions of the output that are written when the run is killed."""
 LAYOUT = "taxi_type=green/year=2021/month=03/onnx.parquet"
 SECONDS = 60
 
@@ -45,7 +46,7 @@ def start(month: Path, onnx_folder: Path, plain_environment: dict[str, str]) -> 
 
 
 def kill_when(run: "subprocess.Popen[bytes]", reached: Callable[[], bool]) -> bool:
-    """Whether it was killed at that moment, and had not ended before."""
+    """Kills the run at that moment; false if it had ended before."""
     deadline = time.monotonic() + SECONDS
     while run.poll() is None and not reached():
         assert time.monotonic() < deadline
@@ -72,14 +73,14 @@ def test_in_a_folder(start: Start, tmp_path: Path) -> None:
     assert sum(killed) >= len(MOMENTS) - 1, "the last may just have been finished"
     for path in out.rglob("*.parquet"):
         assert path.read_bytes() == (tmp_path / "whole" / path.relative_to(out)).read_bytes(), path
-    assert len(list(file.parent.glob(".*.part"))) <= 1, "each run removes what the one before left"
+    assert len(list(file.parent.glob(".*.part"))) <= 1, "each run removes the files of the one before"
 
     finish(start(str(out)))
     assert file.read_bytes() == whole
     assert [path.name for path in file.parent.iterdir()] == ["onnx.parquet"]
 
     assert kill_when(start(str(out)), lambda: written(0.5))
-    assert file.read_bytes() == whole, "a rerun that is killed leaves what was there"
+    assert file.read_bytes() == whole, "a rerun that is killed leaves the output unchanged"
     assert pq.read_metadata(file).num_rows == ROWS
 
 
@@ -98,20 +99,20 @@ def test_ctrl_c_leaves_nothing_at_all(start: Start, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("in_cloud")
 def test_in_a_bucket(start: Start, storage: str, folder: Path, tmp_path: Path) -> None:
     storage_client.cache_clear()
-    place = f"gs://{BUCKET}/killed"
+    uri = f"gs://{BUCKET}/killed"
     uploads = folder / "storage" / ".cloudstorage" / "_resumable"
 
     def uploaded(steps: int) -> bool:
-        """Whether the emulator holds so many steps of an upload that is not finished."""
+        """Whether the emulator holds `steps` steps of an unfinished upload."""
         sizes = [path.stat().st_size for path in uploads.glob("*") if path.exists()]
-        return max(sizes, default=0) >= steps * STEP_BYTES
+        return max(sizes, default=0) >= steps * CHUNK_BYTES
 
     for steps in (1, 2):
         for left in uploads.glob("*"):
             left.unlink()
-        assert kill_when(start(place, STORAGE_EMULATOR_HOST=storage), lambda steps=steps: uploaded(steps))
-        assert not exists(f"{place}/{LAYOUT}")
-    finish(start(place, STORAGE_EMULATOR_HOST=storage))
+        assert kill_when(start(uri, STORAGE_EMULATOR_HOST=storage), lambda steps=steps: uploaded(steps))
+        assert not exists(f"{uri}/{LAYOUT}")
+    finish(start(uri, STORAGE_EMULATOR_HOST=storage))
     finish(start(str(tmp_path)))
-    with reading(f"{place}/{LAYOUT}") as file:
+    with open_read(f"{uri}/{LAYOUT}") as file:
         assert file.read() == (tmp_path / LAYOUT).read_bytes()

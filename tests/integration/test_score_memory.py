@@ -1,4 +1,4 @@
-"""How much memory a month takes does not depend on how long it is."""
+"""The memory that scoring takes does not depend on the length of the month."""
 
 import subprocess
 import sys
@@ -13,25 +13,25 @@ from jobs.trips.synthetic import generate_month
 
 MEGABYTES = 400
 GROWTH_MEGABYTES = 80
-"""Footers, and what the allocator keeps."""
+"""Footers, and memory that the allocator does not return."""
 MILLION = 1_000_000
 
 
 def peak_mb(trips: Path, model: Path, environment: dict[str, str]) -> float:
-    """The most memory of `score`, as Linux counts it."""
+    """Peak memory of `score` in MB, as Linux counts it."""
     output = trips.with_suffix(".out.parquet")
-    # By a small program: a child is charged with its parent's memory, and here that is a test session's.
-    words = [*(sys.executable, "-m", "benchmarks.timed"), *(sys.executable, "-m", "jobs", "score")]
-    words += [f"--trips={trips}", f"--output={output}", f"--model={model}"]
-    said = subprocess.run(words, env=environment, stdout=subprocess.PIPE, check=True).stdout
-    took = msgspec.json.decode(said.splitlines()[-1], type=dict[str, float])
-    return took["peak_mb"]
+    # Started by a small program, because Linux charges a child with its parent's memory: here, pytest's.
+    command = [*(sys.executable, "-m", "benchmarks.timed"), *(sys.executable, "-m", "jobs", "score")]
+    command += [f"--trips={trips}", f"--output={output}", f"--model={model}"]
+    printed = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True).stdout
+    measured = msgspec.json.decode(printed.splitlines()[-1], type=dict[str, float])
+    return measured["peak_mb"]
 
 
 def test_twenty_million_rows_fit(
     request: pytest.FixtureRequest, tmp_path: Path, onnx_folder: Path, plain_environment: dict[str, str]
 ) -> None:
-    """With --full; otherwise two million, which a job that keeps its rows would not survive either."""
+    """Twenty million with --full, else two million: too many for a job that keeps its rows in memory."""
     millions = 20 if request.config.getoption("--full") else 2
     month = generate_month(date(2021, 3, 1), MILLION)
     few, many = tmp_path / "few-2021-03.parquet", tmp_path / "many-2021-03.parquet"

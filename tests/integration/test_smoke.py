@@ -1,4 +1,4 @@
-"""`python -m jobs smoke` against a deployment on the emulators, whole and broken."""
+"""`python -m jobs smoke` against working and broken deployments on the emulator."""
 
 import json
 import shutil
@@ -15,25 +15,25 @@ from click.testing import CliRunner, Result
 from jobs.commands.smoke import command
 from jobs.events.pubsub_clients import publisher_client, subscriber_client
 from jobs.events.smoke_test import SMOKE_PREFIX
-from jobs.local.emulators import PubSub
+from jobs.local.emulators import PubSubEmulator
 from jobs.local.processes import free_port
 from jobs.local.topics import Topics
 from tests.cloud import Starter
 
 
 @pytest.fixture(scope="module")
-def topics(pubsub: PubSub) -> Iterator[Topics]:
-    """With the subscription of the smoke test; shared by this module's tests."""
+def topics(pubsub: PubSubEmulator) -> Iterator[Topics]:
+    """Topics with the smoke test's subscription, shared by the tests of this module."""
     topics = Topics(pubsub.host, f"ridecast-{uuid.uuid4().hex[:8]}")
     topics.create()
-    topics.watch_smoke()
+    topics.create_smoke_subscription()
     yield topics
     topics.delete()
 
 
 @pytest.fixture(scope="module")
 def connected(topics: Topics, start_function: Starter, onnx_folder: Path) -> Topics:
-    """With the Pub/Sub function behind them."""
+    """The topics with the Pub/Sub function subscribed."""
     address = start_function(
         "predict_event",
         MODEL_URI=str(onnx_folder),
@@ -50,18 +50,18 @@ def predict(start_function: Starter, onnx_folder: Path) -> str:
     return start_function("predict", MODEL_URI=str(onnx_folder))
 
 
-def smoke(topics: Topics, url: str, *more: str, **other: str) -> Result:
-    """The command, told where things are as `make up` and Terraform tell it."""
-    places = {
+def smoke(topics: Topics, url: str, *arguments: str, **overrides: str) -> Result:
+    """Runs the command with the environment variables that `make up` and Terraform provide."""
+    environment = {
         "PUBSUB_EMULATOR_HOST": topics.emulator,
         "PREDICT_URL": url,
         "RIDE_EVENTS_TOPIC": topics.ride_events,
         "SMOKE_SUBSCRIPTION": topics.predictions_smoke,
     }
-    return CliRunner().invoke(command, more, env=places | other)
+    return CliRunner().invoke(command, arguments, env=environment | overrides)
 
 
-def test_a_deployment_that_is_whole(connected: Topics, predict: str) -> None:
+def test_a_working_deployment(connected: Topics, predict: str) -> None:
     result = smoke(connected, predict)
 
     assert result.exit_code == 0, result.output
@@ -71,8 +71,8 @@ def test_a_deployment_that_is_whole(connected: Topics, predict: str) -> None:
     assert verdict.strip() == "equal to the last bit"
 
 
-def test_a_bad_ride_and_what_is_not_ours(connected: Topics, predict: str) -> None:
-    """A dead letter comes, and those of others are still there afterwards."""
+def test_an_unpredictable_ride_and_messages_of_others(connected: Topics, predict: str) -> None:
+    """A dead letter is received, and those of others are still available afterwards."""
     publisher = publisher_client(connected.emulator)
     others = [b"a letter for somebody else", b"and one more"]
     for data in others:
@@ -83,7 +83,7 @@ def test_a_bad_ride_and_what_is_not_ours(connected: Topics, predict: str) -> Non
     result = smoke(connected, predict, "--dead-letter-subscription", connected.dead_letters_pull)
 
     assert result.exit_code == 0, result.output
-    assert result.output.splitlines()[-1] == "A ride from nowhere: dead letter, invalid_ride"
+    assert result.output.splitlines()[-1] == "Unpredictable ride: dead letter, invalid_ride"
     with subscriber_client(connected.emulator) as subscriber:
         pulled = subscriber.pull(subscription=connected.dead_letters_pull, max_messages=10, timeout=10)
         assert sorted(each.message.data for each in pulled.received_messages) == sorted(others)
@@ -97,7 +97,7 @@ def test_a_function_that_is_down(connected: Topics) -> None:
     assert "Look at the log of predict" in result.output
 
 
-def test_another_number_by_the_same_version(
+def test_a_different_prediction_by_the_same_version(
     connected: Topics, start_function: Starter, other_onnx_folder: Path, tmp_path: Path
 ) -> None:
     same_name = shutil.copytree(other_onnx_folder, tmp_path / "onnx")
@@ -112,57 +112,57 @@ def test_another_version(connected: Topics, start_function: Starter, other_onnx_
 
     assert result.exit_code == 1
     assert "once more" in result.output
-    assert "events are predicted by version onnx, HTTP by version other, and that stays so" in result.output
+    assert "events are predicted by version onnx, HTTP requests by version other" in result.output
 
 
-def test_an_event_that_nobody_predicts(pubsub: PubSub, predict: str) -> None:
+def test_an_event_without_a_prediction(pubsub: PubSubEmulator, predict: str) -> None:
     alone = Topics(pubsub.host, f"ridecast-{uuid.uuid4().hex[:8]}")
     alone.create()
-    alone.watch_smoke()
+    alone.create_smoke_subscription()
     try:
         result = smoke(alone, predict, "--timeout", "1.5")
     finally:
         alone.delete()
 
     assert result.exit_code == 1
-    assert f"took an event, but nothing came out of {alone.predictions_smoke} within " in result.output
+    assert f"accepted an event, but nothing came out of {alone.predictions_smoke} within " in result.output
     assert "look at predict_event's log" in result.output
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "problem"),
     [
-        ("RIDE_EVENTS_TOPIC", "did not confirm an event: 404"),
-        ("SMOKE_SUBSCRIPTION", "gives nothing: Subscription does not exist"),
+        ("RIDE_EVENTS_TOPIC", " did not confirm an event: 404"),
+        ("SMOKE_SUBSCRIPTION", ": Subscription does not exist"),
     ],
 )
-def test_a_place_that_is_not_there(connected: Topics, predict: str, name: str, said: str) -> None:
+def test_a_missing_topic_or_subscription(connected: Topics, predict: str, name: str, problem: str) -> None:
     kind = "topics" if name.endswith("TOPIC") else "subscriptions"
-    place = f"projects/{connected.project}/{kind}/nowhere"
-    result = smoke(connected, predict, "--timeout", "2", **{name: place})
+    uri = f"projects/{connected.project}/{kind}/nowhere"
+    result = smoke(connected, predict, "--timeout", "2", **{name: uri})
 
     assert result.exit_code == 1
-    assert f"{place} {said}" in result.output
+    assert f"{uri}{problem}" in result.output
 
 
-class Door(ThreadingHTTPServer):
-    """Before the HTTP function: first answers with statuses of its own, then as another version."""
+class Proxy(ThreadingHTTPServer):
+    """A proxy of the HTTP function that first returns error statuses, then another version."""
 
-    def __init__(self, behind: str, *statuses: int) -> None:
-        self.statuses, self.tokens, self.old = list(statuses), [], 0
-        door = self
+    def __init__(self, backend: str, *statuses: int) -> None:
+        self.statuses, self.tokens, self.old_versions = list(statuses), [], 0
+        proxy = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                door.tokens.append(self.headers["Authorization"])
+                proxy.tokens.append(self.headers["Authorization"])
                 status, content = 200, b"not for you"
-                if door.statuses:
-                    status = door.statuses.pop(0)
+                if proxy.statuses:
+                    status = proxy.statuses.pop(0)
                 else:
-                    content = requests.post(f"{behind}{self.path}", body, timeout=10).content
-                    if door.old:
-                        door.old -= 1
+                    content = requests.post(f"{backend}{self.path}", body, timeout=10).content
+                    if proxy.old_versions:
+                        proxy.old_versions -= 1
                         content = content.replace(b'"version":"onnx"', b'"version":"before"')
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(content)))
@@ -175,7 +175,7 @@ class Door(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server_port}"
 
-    def __enter__(self) -> "Door":
+    def __enter__(self) -> "Proxy":
         self._thread = threading.Thread(target=self.serve_forever)
         self._thread.start()
         return self
@@ -186,10 +186,10 @@ class Door(ThreadingHTTPServer):
         self.server_close()
 
 
-def test_a_release_that_takes_over_meanwhile_is_waited_for(connected: Topics, predict: str) -> None:
-    with Door(predict) as door:
-        door.old = 1
-        result = smoke(connected, door.url)
+def test_a_release_switch_in_progress_is_waited_for(connected: Topics, predict: str) -> None:
+    with Proxy(predict) as proxy:
+        proxy.old_versions = 1
+        result = smoke(connected, proxy.url)
 
     assert result.exit_code == 0, result.output
     assert "HTTP:    version before" in result.output
@@ -197,22 +197,22 @@ def test_a_release_that_takes_over_meanwhile_is_waited_for(connected: Topics, pr
     assert result.output.splitlines()[-1].strip() == "equal to the last bit"
 
 
-def test_who_we_are_is_said_until_it_is_believed(connected: Topics, predict: str) -> None:
-    """A permission that was given a minute ago, and a service that starts."""
-    with Door(predict, 403, 503) as door:
-        result = smoke(connected, door.url, PREDICT_TOKEN="who-we-are")
+def test_the_identity_token_is_sent_until_it_is_accepted(connected: Topics, predict: str) -> None:
+    """As with a permission that was granted a minute ago, and a service that is starting."""
+    with Proxy(predict, 403, 503) as proxy:
+        result = smoke(connected, proxy.url, PREDICT_TOKEN="who-we-are")
 
     assert result.exit_code == 0, result.output
-    assert door.tokens == ["Bearer who-we-are"] * 3
+    assert proxy.tokens == ["Bearer who-we-are"] * 3
 
 
-def test_what_time_does_not_heal_is_said_at_once(connected: Topics, predict: str) -> None:
-    with Door(predict, 404) as door:
-        result = smoke(connected, door.url, PREDICT_TOKEN="")
+def test_a_permanent_error_is_reported_at_once(connected: Topics, predict: str) -> None:
+    with Proxy(predict, 404) as proxy:
+        result = smoke(connected, proxy.url, PREDICT_TOKEN="")
 
     assert result.exit_code == 1
     assert "/predict answers 404: not for you" in result.output
-    assert door.tokens == [None]
+    assert proxy.tokens == [None]
 
 
 def test_without_pubsub(start_function: Starter, predict: str, onnx_folder: Path, tmp_path: Path) -> None:
@@ -223,19 +223,21 @@ def test_without_pubsub(start_function: Starter, predict: str, onnx_folder: Path
         PREDICTIONS_TOPIC=str(predictions),
         DEAD_LETTER_TOPIC=str(tmp_path / "dead"),
     )
-    places = {
+    environment = {
         "PREDICT_URL": predict,
         "RIDE_EVENTS_TOPIC": address,
         "SMOKE_SUBSCRIPTION": str(predictions),
     }
-    result = CliRunner().invoke(command, ["--dead-letter-subscription", str(tmp_path / "dead")], env=places)
+    result = CliRunner().invoke(
+        command, ["--dead-letter-subscription", str(tmp_path / "dead")], env=environment
+    )
 
     assert result.exit_code == 0, result.output
     assert "dead letter, invalid_ride" in result.output
     assert SMOKE_PREFIX in predictions.read_text()
 
 
-def test_another_models_prediction_of_the_same_ride_is_not_ours(
+def test_another_models_prediction_of_the_same_ride_is_ignored(
     start_function: Starter, predict: str, onnx_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ours = uuid.UUID(int=7)
@@ -251,16 +253,20 @@ def test_another_models_prediction_of_the_same_ride_is_not_ours(
         PREDICTIONS_TOPIC=str(predictions),
         DEAD_LETTER_TOPIC=str(tmp_path / "dead"),
     )
-    places = {"PREDICT_URL": predict, "RIDE_EVENTS_TOPIC": address, "SMOKE_SUBSCRIPTION": str(predictions)}
-    result = CliRunner().invoke(command, [], env=places)
+    environment = {
+        "PREDICT_URL": predict,
+        "RIDE_EVENTS_TOPIC": address,
+        "SMOKE_SUBSCRIPTION": str(predictions),
+    }
+    result = CliRunner().invoke(command, [], env=environment)
 
     assert result.exit_code == 0, result.output
     assert "ride_fare" not in result.output
 
 
-def test_an_address_that_is_none() -> None:
-    places = {"RIDE_EVENTS_TOPIC": "t", "SMOKE_SUBSCRIPTION": "s"}
-    result = CliRunner().invoke(command, ["--predict-url", "predict.example"], env=places)
+def test_an_invalid_address() -> None:
+    environment = {"RIDE_EVENTS_TOPIC": "t", "SMOKE_SUBSCRIPTION": "s"}
+    result = CliRunner().invoke(command, ["--predict-url", "predict.example"], env=environment)
 
     assert result.exit_code == 2
-    assert "no http:// or https:// address" in result.output
+    assert "is not an http:// or https:// URL" in result.output

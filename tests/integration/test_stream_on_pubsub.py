@@ -1,4 +1,4 @@
-"""Ride events through the real emulator and a real function process to predictions and dead letters."""
+"""Ride events become predictions and dead letters on the real emulator, by a real function process."""
 
 import asyncio
 import base64
@@ -14,11 +14,11 @@ import pytest
 from google.cloud import pubsub_v1
 
 from functions.errors import PublishFailed
-from functions.publisher import MOST_BYTES, TopicPublisher
-from functions.pubsub_message import OutMessage
+from functions.publisher import MAX_BATCH_BYTES, TopicPublisher
+from functions.pubsub_message import OutgoingMessage
 from jobs.events.pubsub_clients import publisher_client
-from jobs.events.subscribers import Arrival, open_outlet
-from jobs.local.emulators import PubSub
+from jobs.events.subscribers import ReceivedMessage, open_subscriber
+from jobs.local.emulators import PubSubEmulator
 from jobs.local.topics import Topics
 from tests.cloud import Starter
 
@@ -26,39 +26,39 @@ pytestmark = pytest.mark.usefixtures("in_cloud")
 
 
 class Collected:
-    """What came out of a subscription so far."""
+    """The messages received from a subscription so far."""
 
     def __init__(self) -> None:
-        self.messages: list[Arrival] = []
+        self.messages: list[ReceivedMessage] = []
         self._changed = threading.Condition()
 
-    def take(self, arrival: Arrival) -> None:
+    def add(self, message: ReceivedMessage) -> None:
         with self._changed:
-            self.messages.append(arrival)
+            self.messages.append(message)
             self._changed.notify_all()
 
-    def wait_for(self, count: int, seconds: float = 30) -> list[Arrival]:
+    def wait_for(self, count: int, seconds: float = 30) -> list[ReceivedMessage]:
         with self._changed:
             assert self._changed.wait_for(lambda: len(self.messages) >= count, seconds), self.messages
         return self.messages
 
 
 @pytest.fixture
-def collect(pubsub: PubSub) -> Iterator[Callable[[str], Collected]]:
-    outlets = []
+def collect(pubsub: PubSubEmulator) -> Iterator[Callable[[str], Collected]]:
+    subscribers = []
 
     def start(subscription: str) -> Collected:
         collected = Collected()
-        outlets.append(open_outlet(subscription, collected.take, pubsub.host))
+        subscribers.append(open_subscriber(subscription, collected.add, pubsub.host))
         return collected
 
     yield start
-    for outlet in outlets:
-        outlet.close()
+    for subscriber in subscribers:
+        subscriber.close()
 
 
 @pytest.fixture
-def publisher(pubsub: PubSub) -> Iterator[pubsub_v1.PublisherClient]:
+def publisher(pubsub: PubSubEmulator) -> Iterator[pubsub_v1.PublisherClient]:
     client = publisher_client(pubsub.host)
     yield client
     client.stop()
@@ -69,7 +69,7 @@ def event(ride_id: Any, **changes: Any) -> bytes:
     return json.dumps({"ride": ride, "ride_id": ride_id}).encode()
 
 
-def function(start_function: Starter, topics: Topics, pubsub: PubSub, folder: Path) -> str:
+def function(start_function: Starter, topics: Topics, pubsub: PubSubEmulator, folder: Path) -> str:
     return start_function(
         "predict_event",
         MODEL_URI=str(folder),
@@ -82,7 +82,7 @@ def function(start_function: Starter, topics: Topics, pubsub: PubSub, folder: Pa
 def test_events_become_predictions_and_bad_ones_dead_letters(
     start_function: Starter,
     topics: Topics,
-    pubsub: PubSub,
+    pubsub: PubSubEmulator,
     onnx_folder: Path,
     publisher: pubsub_v1.PublisherClient,
     collect: Callable[[str], Collected],
@@ -97,9 +97,9 @@ def test_events_become_predictions_and_bad_ones_dead_letters(
     for future in good + bad:
         future.result(10)
 
-    made = predictions.wait_for(60)
-    assert sorted(json.loads(each.data)["prediction"]["ride_id"] for each in made) == list(range(60))
-    assert {each.attributes["version"] for each in made} == {"onnx"}
+    predicted = predictions.wait_for(60)
+    assert sorted(json.loads(each.data)["prediction"]["ride_id"] for each in predicted) == list(range(60))
+    assert {each.attributes["version"] for each in predicted} == {"onnx"}
     letters = dead_letters.wait_for(4)
     assert sorted(each.data for each in letters) == sorted(
         [b"poison", b"\xff", event("far", trip_distance=1e9), event("nowhere", PULocationID=0)]
@@ -108,10 +108,10 @@ def test_events_become_predictions_and_bad_ones_dead_letters(
     assert {each.attributes["dead_letter_reason"] for each in letters} == {"invalid_ride", "unreadable_body"}
 
 
-def test_a_missing_topic_is_not_acknowledged_until_it_is_there(
+def test_an_event_is_not_acknowledged_until_its_topic_exists(
     start_function: Starter,
     topics: Topics,
-    pubsub: PubSub,
+    pubsub: PubSubEmulator,
     onnx_folder: Path,
     collect: Callable[[str], Collected],
 ) -> None:
@@ -130,27 +130,27 @@ def test_messages_published_at_once_share_calls_and_are_all_confirmed(
 ) -> None:
     collected = collect(topics.predictions_pull)
 
-    async def story() -> None:
+    async def publish() -> None:
         publisher = TopicPublisher(topics.predictions, topics.emulator)
         await publisher.open()
-        await asyncio.gather(*(publisher.publish(OutMessage(b"%d" % n, {})) for n in range(2500)))
+        await asyncio.gather(*(publisher.publish(OutgoingMessage(b"%d" % n, {})) for n in range(2500)))
 
     began = time.monotonic()
-    asyncio.run(story())
+    asyncio.run(publish())
     assert time.monotonic() - began < 10, "one call a message would take longer"
     assert sorted(int(each.data) for each in collected.wait_for(2500)) == list(range(2500))
 
 
-def test_large_messages_go_out_in_calls_that_pubsub_takes(topics: Topics) -> None:
-    # Three do not fit into one call; one fits into what the client takes from the emulator.
+def test_large_messages_are_split_into_calls_within_the_limit_of_pubsub(topics: Topics) -> None:
+    # Three exceed one call; one is within the limit of what the client receives from the emulator.
     large = 4_000_000
-    assert 3 * large > MOST_BYTES
+    assert 3 * large > MAX_BATCH_BYTES
 
-    async def story() -> None:
+    async def publish() -> None:
         publisher = TopicPublisher(topics.predictions, topics.emulator)
-        await asyncio.gather(*(publisher.publish(OutMessage(b"x" * large, {})) for _ in range(3)))
+        await asyncio.gather(*(publisher.publish(OutgoingMessage(b"x" * large, {})) for _ in range(3)))
 
-    asyncio.run(story())
+    asyncio.run(publish())
     with pubsub_v1.SubscriberClient() as subscriber:
         sizes = []
         for _ in range(3):
@@ -161,25 +161,25 @@ def test_large_messages_go_out_in_calls_that_pubsub_takes(topics: Topics) -> Non
     assert sizes == [large] * 3
 
 
-def test_a_message_that_is_refused_does_not_fail_its_neighbours(
-    topics: Topics, collect: Callable[[str], Collected]
-) -> None:
+def test_a_rejected_message_does_not_fail_others(topics: Topics, collect: Callable[[str], Collected]) -> None:
     collected = collect(topics.predictions_pull)
-    empty = OutMessage(b"", {})  # Pub/Sub takes no message without data and attributes
+    empty = OutgoingMessage(b"", {})  # Pub/Sub rejects a message without data and attributes
 
-    async def story() -> list[Any]:
+    async def publish() -> list[Any]:
         publisher = TopicPublisher(topics.predictions, topics.emulator)
-        messages = [OutMessage(b"first", {}), empty, OutMessage(b"last", {})]
+        messages = [OutgoingMessage(b"first", {}), empty, OutgoingMessage(b"last", {})]
         return await asyncio.gather(*map(publisher.publish, messages), return_exceptions=True)
 
-    first, refused, last = asyncio.run(story())
+    first, refused, last = asyncio.run(publish())
     assert (first, last) == (None, None)
     assert isinstance(refused, PublishFailed)
     assert sorted(each.data for each in collected.wait_for(2)) == [b"first", b"last"]
 
 
-def test_a_topic_that_is_not_there_fails_at_once(topics: Topics) -> None:
+def test_a_missing_topic_fails_at_once(topics: Topics) -> None:
     began = time.monotonic()
     with pytest.raises(PublishFailed, match="did not confirm"):
-        asyncio.run(TopicPublisher(f"{topics.predictions}-no", topics.emulator).publish(OutMessage(b"x", {})))
+        asyncio.run(
+            TopicPublisher(f"{topics.predictions}-no", topics.emulator).publish(OutgoingMessage(b"x", {}))
+        )
     assert time.monotonic() - began < 5

@@ -1,4 +1,4 @@
-"""The local cloud's topics on the real emulator, also on one that belongs to somebody else."""
+"""The local cloud's topics on the real emulator, including one started by someone else."""
 
 import io
 import queue
@@ -6,11 +6,11 @@ import queue
 import pytest
 from rich.console import Console
 
-from jobs.events.publishers import open_inlet
+from jobs.events.publishers import open_publisher
 from jobs.events.pubsub_clients import publisher_client, subscriber_client
-from jobs.events.subscribers import open_outlet
+from jobs.events.subscribers import open_subscriber
 from jobs.local.cloud import LocalCloud
-from jobs.local.emulators import PubSub
+from jobs.local.emulators import PubSubEmulator
 from jobs.local.screen import Screen
 from jobs.local.topics import Topics
 
@@ -25,24 +25,24 @@ def names(emulator, project):
         return topics + [subscription.name for subscription in found]
 
 
-def test_what_is_published_can_be_collected(pubsub: PubSub):
+def test_published_events_are_received(pubsub: PubSubEmulator):
     topics = Topics(pubsub.host, "ridecast-topics")
     topics.create()
-    arrived = queue.SimpleQueue()
-    outlet = open_outlet(topics.predictions_pull, arrived.put, pubsub.host)
-    inlet = open_inlet(topics.predictions, pubsub.host)
+    received = queue.SimpleQueue()
+    subscriber = open_subscriber(topics.predictions_pull, received.put, pubsub.host)
+    publisher = open_publisher(topics.predictions, pubsub.host)
 
-    inlet.send(b'{"prediction": {}}')
-    inlet.finish()
+    publisher.send(b'{"prediction": {}}')
+    publisher.finish()
 
-    assert arrived.get(timeout=20).data == b'{"prediction": {}}'
-    outlet.close()
+    assert received.get(timeout=20).data == b'{"prediction": {}}'
+    subscriber.close()
     topics.delete()
     assert names(pubsub.host, "ridecast-topics") == []
 
 
-def test_the_push_subscription_gives_an_event_up_only_after_many_tries_and_has_no_retry_policy(
-    pubsub: PubSub,
+def test_the_push_subscription_dead_letters_after_many_attempts_and_has_no_retry_policy(
+    pubsub: PubSubEmulator,
 ):
     topics = Topics(pubsub.host, "ridecast-push")
     topics.create()
@@ -59,31 +59,31 @@ def test_the_push_subscription_gives_an_event_up_only_after_many_tries_and_has_n
     topics.delete()
 
 
-def test_a_borrowed_emulator_is_given_back_as_it_was(pubsub: PubSub, monkeypatch: pytest.MonkeyPatch):
+def test_a_shared_emulator_is_left_as_it_was(pubsub: PubSubEmulator, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PUBSUB_EMULATOR_HOST", pubsub.host)
 
     with LocalCloud(Screen(Console(file=io.StringIO()))) as cloud:
         cloud.start_pubsub()
-        project = cloud.environment()["PUBSUB_PROJECT_ID"]
-        assert project != "ridecast-local", "two runs may share one emulator"
+        project = cloud.addresses.environment()["PUBSUB_PROJECT_ID"]
+        assert project != "ridecast-local", "two runs may share an emulator"
         assert len(names(pubsub.host, project)) == 9
 
     assert names(pubsub.host, project) == []
 
 
-def test_a_reader_misses_nothing_though_another_one_has_read_before(pubsub: PubSub):
+def test_a_subscriber_misses_nothing_after_another_one_has_closed(pubsub: PubSubEmulator):
     topics = Topics(pubsub.host, "ridecast-readers")
     topics.create()
-    inlet = open_inlet(topics.predictions, pubsub.host)
+    publisher = open_publisher(topics.predictions, pubsub.host)
 
-    for _reader in range(3):
-        arrived = queue.SimpleQueue()
-        outlet = open_outlet(topics.predictions_pull, arrived.put, pubsub.host)
+    for _subscriber in range(3):
+        received = queue.SimpleQueue()
+        subscriber = open_subscriber(topics.predictions_pull, received.put, pubsub.host)
         for number in range(20):
-            inlet.send(b"%d" % number)
-        read = {arrived.get(timeout=5).data for _ in range(20)}
-        outlet.close()
+            publisher.send(b"%d" % number)
+        read = {received.get(timeout=5).data for _ in range(20)}
+        subscriber.close()
         assert read == {b"%d" % number for number in range(20)}
 
-    inlet.finish()
+    publisher.finish()
     topics.delete()

@@ -15,21 +15,21 @@ from jobs.identity_token import fetch_identity_token
 PROJECT_ROOT = Path(__file__).parents[2]
 
 
-def encoded(document):
+def encode(document):
     return base64.urlsafe_b64encode(json.dumps(document).encode()).decode().rstrip("=")
 
 
-TOKEN = f"{encoded({'alg': 'RS256'})}.{encoded({'exp': int(time.time()) + 3600})}.c2ln"
+TOKEN = f"{encode({'alg': 'RS256'})}.{encode({'exp': int(time.time()) + 3600})}.c2ln"
 
 
 @pytest.fixture
-def metadata():
-    """What gives identity tokens on Google Cloud: its address, what it was asked, what it refuses."""
-    asked, refused = [], []
+def metadata_server():
+    """Google Cloud's metadata server: its address, the requested paths, a list that makes it refuse."""
+    paths, refused = [], []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
-            asked.append(self.path)
+            paths.append(self.path)
             is_token = "/identity?" in self.path
             if is_token and refused:
                 self.send_error(404)
@@ -47,17 +47,19 @@ def metadata():
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    yield f"127.0.0.1:{server.server_port}", asked, refused
+    yield f"127.0.0.1:{server.server_port}", paths, refused
     server.shutdown()
     thread.join()
     server.server_close()
 
 
-def asking(address, tmp_path):
-    """A process of its own: Google's library reads the metadata server's address when it is imported."""
-    ask = "from jobs.identity_token import *\ntry: print(fetch_identity_token('https://predict.example'))\n"
-    ask += "except NoToken as error: print(error)"
-    kept = {name: value for name, value in os.environ.items() if "PROXY" not in name.upper()}
+def fetch_in_subprocess(address, tmp_path):
+    """Google's library reads the metadata server's address when it is imported."""
+    program = (
+        "from jobs.identity_token import *\ntry: print(fetch_identity_token('https://predict.example'))\n"
+    )
+    program += "except TokenUnavailable as error: print(error)"
+    inherited = {name: value for name, value in os.environ.items() if "PROXY" not in name.upper()}
     settings = {
         "GCE_METADATA_HOST": address,
         "GCE_METADATA_IP": address,
@@ -65,27 +67,31 @@ def asking(address, tmp_path):
         "CLOUDSDK_CONFIG": str(tmp_path),
         "PYTHONPATH": str(PROJECT_ROOT),
     }
-    done = subprocess.run(
-        [sys.executable, "-c", ask], stdout=subprocess.PIPE, text=True, check=True, env=kept | settings
+    process = subprocess.run(
+        [sys.executable, "-c", program],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        env=inherited | settings,
     )
-    return done.stdout.strip()
+    return process.stdout.strip()
 
 
-def test_the_machine_s_service_account_has_a_token_for_the_service(metadata, tmp_path):
-    address, asked, _ = metadata
+def test_the_machines_service_account_gets_a_token_for_the_service(metadata_server, tmp_path):
+    address, paths, _ = metadata_server
 
-    assert asking(address, tmp_path) == TOKEN
-    assert "audience=https%3A%2F%2Fpredict.example" in asked[-1]
+    assert fetch_in_subprocess(address, tmp_path) == TOKEN
+    assert "audience=https%3A%2F%2Fpredict.example" in paths[-1]
 
 
-def test_a_service_account_that_may_have_none_is_told_so(metadata, tmp_path):
-    address, _, refused = metadata
+def test_a_refused_token_is_an_error(metadata_server, tmp_path):
+    address, _, refused = metadata_server
     refused.append("all")
 
-    said = asking(address, tmp_path)
+    message = fetch_in_subprocess(address, tmp_path)
 
-    assert said.startswith("no identity token for https://predict.example is to be had here: ")
+    assert message.startswith("cannot get an identity token for https://predict.example: ")
 
 
-def test_a_service_without_tls_is_told_nothing():
+def test_a_service_without_tls_needs_no_token():
     assert fetch_identity_token("http://127.0.0.1:8080") == ""

@@ -1,4 +1,4 @@
-"""Cloud Build's steps as scripts on this machine, with stand-ins for the tools that change a cloud."""
+"""Runs the steps of cloudbuild.yaml on this machine, with stubs for the tools that change a cloud."""
 
 import re
 import subprocess
@@ -11,15 +11,15 @@ PROJECT_ROOT = Path(__file__).parents[2]
 BUILD: dict[str, Any] = yaml.safe_load((PROJECT_ROOT / "cloudbuild.yaml").read_text())
 STEPS: list[dict[str, Any]] = BUILD["steps"]
 BUILT_IN = {"PROJECT_ID": "ridecast-dev", "BUILD_ID": "b-2", "LOCATION": "europe-west1"}
-"""What Cloud Build itself gives to every build."""
-STAND_IN = """#!/bin/bash
-# Notes how it was called, then does what the test told this tool to do.
+"""Substitutions that Cloud Build provides to every build."""
+STUB = """#!/bin/bash
+# Records the call, then runs the behaviour that the test gave to this tool.
 tool=$(basename "$0")
 echo "$tool $*" >> "$STAGE/calls"
 if [ -f "$STAGE/$tool.sh" ]; then . "$STAGE/$tool.sh"; fi
 """
 TOOLS = ("gcloud", "terraform", "docker", "make", "sleep")
-USUAL = {
+DEFAULTS = {
     "python": """case "$*" in
       *archive) echo .cache/ridecast-0123456789abcdef.zip ;;
       *tag) echo fedcba9876543210 ;;
@@ -40,51 +40,51 @@ USUAL = {
       *"run services list"*) printf 'ride-duration-predict\\nride-duration-predict-event\\n' ;;
     esac""",
 }
-"""What the tools do where all is well."""
+"""Behaviour of the tools in a successful build, as bash."""
 
 
-class Outcome(NamedTuple):
-    """How a build went."""
+class BuildResult(NamedTuple):
+    """The result of a build."""
 
     succeeded: bool
     calls: list[str]
-    """Of all tools, in order."""
-    ran: list[str]
+    """Calls of all tools, in order."""
+    started: list[str]
     """Ids of the steps that were started."""
-    said: str
+    output: str
 
 
-def substituted(text: str, substitutions: dict[str, str]) -> str:
-    """As Cloud Build does it everywhere but in scripts."""
-    return re.sub(r"\$(?:\{(\w+)\}|(\w+))", lambda name: substitutions[name[1] or name[2]], text)
+def substitute(text: str, substitutions: dict[str, str]) -> str:
+    """Replaces substitutions as Cloud Build does, everywhere but in scripts."""
+    return re.sub(r"\$(?:\{(\w+)\}|(\w+))", lambda match: substitutions[match[1] or match[2]], text)
 
 
-def run(folder: Path, tools: dict[str, str] | None = None, **substitutions: str) -> Outcome:
-    """Runs the steps one after another, as their waitFor has them.
+def run(folder: Path, tools: dict[str, str] | None = None, **substitutions: str) -> BuildResult:
+    """Runs the steps one after another, in the order of their waitFor.
 
     Args:
-        folder: becomes /workspace, and the place of the stand-ins.
-        tools: what a tool does other than usually, as a piece of bash.
+        folder: contains /workspace and the stubs.
+        tools: bash that replaces the default behaviour of a tool.
     """
     workspace, stage = folder / "workspace", folder / "stage"
     (workspace / ".venv" / "bin").mkdir(parents=True)
     stage.mkdir()
     for path in [*(stage / tool for tool in TOOLS), workspace / ".venv" / "bin" / "python"]:
-        path.write_text(STAND_IN)
+        path.write_text(STUB)
         path.chmod(0o755)
-    for tool, does in (USUAL | (tools or {})).items():
-        (stage / f"{tool}.sh").write_text(does)
+    for tool, behaviour in (DEFAULTS | (tools or {})).items():
+        (stage / f"{tool}.sh").write_text(behaviour)
     (stage / "calls").touch()
     values = BUILT_IN | BUILD["substitutions"] | substitutions
-    said, ran = "", []
+    output, started = "", []
     for step in STEPS:
         script = stage / f"{step['id']}.script"
         script.write_text(step["script"])
         script.chmod(0o755)
         pairs = [*BUILD["options"]["env"], *step.get("env", [])]
-        environment = dict(substituted(pair, values).split("=", 1) for pair in pairs)
+        environment = dict(substitute(pair, values).split("=", 1) for pair in pairs)
         environment |= {"PATH": f"{stage}:/usr/bin:/bin", "STAGE": str(stage)}
-        done = subprocess.run(
+        process = subprocess.run(
             [str(script)],
             cwd=workspace,
             env=environment,
@@ -93,8 +93,8 @@ def run(folder: Path, tools: dict[str, str] | None = None, **substitutions: str)
             text=True,
             check=False,
         )
-        said += done.stdout
-        ran.append(step["id"])
-        if done.returncode and not step.get("allowFailure"):
-            return Outcome(False, (stage / "calls").read_text().splitlines(), ran, said)
-    return Outcome(True, (stage / "calls").read_text().splitlines(), ran, said)
+        output += process.stdout
+        started.append(step["id"])
+        if process.returncode and not step.get("allowFailure"):
+            return BuildResult(False, (stage / "calls").read_text().splitlines(), started, output)
+    return BuildResult(True, (stage / "calls").read_text().splitlines(), started, output)

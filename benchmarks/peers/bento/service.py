@@ -1,4 +1,4 @@
-"""BentoML: a service class, one API method that takes a ride."""
+"""BentoML: a service class with one API method."""
 
 from typing import Any
 
@@ -16,5 +16,5 @@ class Rides:
 
     @bentoml.api  # type: ignore[untyped-decorator]
     def predict(self, ride: dict[str, Any]) -> dict[str, float]:
-        """A ride's minutes."""
+        """Predicts the minutes of a ride."""
         return {"duration": self._predict(ride)}

@@ -1,9 +1,8 @@
-"""A month scored the course's way: a data frame, a list of dicts, the pipeline, a data frame.
+"""The course's batch script: a data frame, a list of dicts, the pipeline, a data frame.
 
     python score.py TRIPS OUTPUT
 
-The dicts become features by Ridecast's code, as the model asks for them; the course's model takes them as
-they are.
+Ridecast's code turns the dicts into the model's features; the course's own model takes the dicts directly.
 """
 
 import sys
@@ -17,8 +16,8 @@ from functions.features import RideColumns
 FIELDS = ["PULocationID", "DOLocationID", "trip_distance", "lpep_pickup_datetime"]
 
 
-def columns_of(rides: list[dict[Any, Any]]) -> RideColumns:
-    """Rides as the model's features are made from them."""
+def to_ride_columns(rides: list[dict[Any, Any]]) -> RideColumns:
+    """Converts rides to the columns from which features are computed."""
     frame = pd.DataFrame(rides)
     pickup = frame.lpep_pickup_datetime.dt
     return RideColumns(
@@ -31,7 +30,7 @@ def columns_of(rides: list[dict[Any, Any]]) -> RideColumns:
 
 
 def score(trips: str, output: str) -> None:
-    """Reads a month of green trips, and writes the course's columns."""
+    """Scores a month of green trips and writes the course's columns."""
     predict = load_table()
     frame = pd.read_parquet(trips)
     frame["duration"] = (frame.lpep_dropoff_datetime - frame.lpep_pickup_datetime).dt.total_seconds() / 60
@@ -39,7 +38,7 @@ def score(trips: str, output: str) -> None:
     frame["trip_distance"] = frame.trip_distance.where(frame.trip_distance.between(0, 100), 0.0)
     frame["ride_id"] = "2021/03_" + frame.index.astype(str)
 
-    predicted = predict(columns_of(frame[FIELDS].to_dict(orient="records")))
+    predicted = predict(to_ride_columns(frame[FIELDS].to_dict(orient="records")))
 
     result = frame[["ride_id", "lpep_pickup_datetime", "PULocationID", "DOLocationID"]].copy()
     result["actual_duration"] = frame.duration

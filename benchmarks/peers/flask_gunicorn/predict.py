@@ -12,5 +12,5 @@ predict_ride = load()
 
 @app.post("/predict")
 def predict() -> dict[str, Any]:
-    """A ride's minutes."""
+    """Predicts the minutes of a ride."""
     return {"duration": predict_ride(request.get_json())}

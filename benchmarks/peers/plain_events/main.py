@@ -1,5 +1,5 @@
-"""A Pub/Sub function the plain way: Flask mode, Google's threaded publisher with its own batch settings,
-and every prediction waited for."""
+"""A plain Pub/Sub function: Flask mode, and Google's threaded publisher with its default batch settings,
+which waits for every prediction to be confirmed."""
 
 import base64
 import json
@@ -7,7 +7,7 @@ import os
 
 import functions_framework
 from flask import Request
-from google.cloud import pubsub_v1  # type: ignore[attr-defined]  # it brings no types
+from google.cloud import pubsub_v1  # type: ignore[attr-defined]  # it has no type hints
 
 from benchmarks.peers.model import load
 
@@ -18,7 +18,7 @@ topic = os.environ["PREDICTIONS_TOPIC"]
 
 @functions_framework.http
 def predict_event(request: Request) -> str:
-    """A pushed ride event becomes a prediction event, which Pub/Sub has when this returns."""
+    """Publishes a prediction for a pushed ride event; returns after Pub/Sub has confirmed it."""
     event = json.loads(base64.b64decode(request.get_json()["message"]["data"]))
     prediction = {
         "model": "ride_duration_prediction_model",

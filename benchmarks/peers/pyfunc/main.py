@@ -1,4 +1,4 @@
-"""functions-framework and MLflow's pyfunc: the model is loaded as MLflow's pages say, whatever its flavor."""
+"""functions-framework with MLflow's pyfunc, which loads a model of any flavor."""
 
 import os
 from typing import Any
@@ -8,15 +8,15 @@ import mlflow
 import pandas as pd
 from flask import Request
 
-from benchmarks.peers.model import features_of
+from benchmarks.peers.model import feature_encoder
 
 model = mlflow.pyfunc.load_model(os.environ["MODEL_FOLDER"])
 columns = model.metadata.get_input_schema().input_names()
-features = features_of(columns)
+features = feature_encoder(columns)
 
 
 @functions_framework.http
 def predict(request: Request) -> dict[str, Any]:
-    """A ride's minutes."""
+    """Predicts the minutes of a ride."""
     frame = pd.DataFrame(features(request.get_json()), columns=columns)
     return {"duration": float(model.predict(frame).iloc[0, 0])}

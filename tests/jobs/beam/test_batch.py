@@ -1,4 +1,4 @@
-"""The Parquet form in one process: what it writes is what `score` writes, whatever the files look like."""
+"""The batch pipeline in one process writes what `score` writes, whatever the layout of the input."""
 
 from collections.abc import Callable, Sequence
 from datetime import date
@@ -9,34 +9,34 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.jobs.beam.conftest import KINDS, Run, rows_below
 
 from functions.errors import ModelUnavailable
 from jobs.beam import batch
 from jobs.beam.batch import PREDICTED, ROWS
 from jobs.beam.launch import PipelineFailed
-from jobs.scoring.job import Done, Wish
-from jobs.storage.files import FileAccessError
+from jobs.scoring.job import ScoringRequest, ScoringResult
+from jobs.storage.errors import FileAccessError
 from jobs.storage.parquet import open_parquet
 from jobs.trips.synthetic import generate_month
+from tests.jobs.beam.conftest import KINDS, Run, rows_below
 from tests.jobs.scoring.conftest import write_trips
 
-Score = Callable[..., Done]
+Score = Callable[..., ScoringResult]
 MONTH = "taxi_type=green/year=2021/month=03"
 
 
 @pytest.fixture(scope="session")
 def grouped_march(march: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same month in row groups of all sizes: some hold many shards, some shards hold many of them."""
-    place = tmp_path_factory.mktemp("grouped") / march.name
+    """The same month in row groups of all sizes: some span many shards, some shards span many groups."""
+    path = tmp_path_factory.mktemp("grouped") / march.name
     month = pq.read_table(march)
-    with pq.ParquetWriter(place, month.schema) as writer:
+    with pq.ParquetWriter(path, month.schema) as writer:
         first = 0
         for rows in (21_000, 10, 0, 700, 300, 6_000, 11_990):
             writer.write_table(month.slice(first, rows), row_group_size=rows or None)
             first += rows
     assert first == month.num_rows
-    return place
+    return path
 
 
 @pytest.fixture
@@ -46,20 +46,20 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("small_shards")
 @pytest.mark.parametrize("name", ["march", "grouped_march"])
-def test_every_row_is_that_of_score(
+def test_every_row_equals_that_of_score(
     name: str, request: pytest.FixtureRequest, beam: Run, score: Score, tmp_path: Path
 ) -> None:
-    place = request.getfixturevalue(name)
-    done = beam(place)
-    assert done.outputs[0][1] > 5
-    score(place, str(tmp_path / "scored"))
+    path = request.getfixturevalue(name)
+    result = beam(path)
+    assert result.outputs[0][1] > 5
+    score(path, str(tmp_path / "scored"))
     for kind in KINDS:
         assert rows_below(tmp_path / "out", kind).equals(rows_below(tmp_path / "scored", kind))
-    assert done.counts[ROWS] == 40_000
-    assert done.counts[PREDICTED] == rows_below(tmp_path / "out").num_rows
+    assert result.counts[ROWS] == 40_000
+    assert result.counts[PREDICTED] == rows_below(tmp_path / "out").num_rows
 
 
-def test_a_real_month_is_that_of_score(
+def test_a_real_month_equals_that_of_score(
     real_months: dict[str, Path], beam: Run, score: Score, tmp_path: Path, small_shards: None
 ) -> None:
     beam(real_months["2021-03"])
@@ -71,10 +71,10 @@ def test_a_real_month_is_that_of_score(
 
 
 @pytest.mark.parametrize("rows", [1, 1000, 4_999, 5_000, 10**6])
-def test_the_parts_of_a_file_are_the_file(grouped_march: Path, rows: int) -> None:
+def test_the_parts_of_a_file_make_up_the_file(grouped_march: Path, rows: int) -> None:
     month = pq.read_table(grouped_march)
     with open_parquet(str(grouped_march)) as source:
-        parts = source.parts(rows)
+        parts = source.split(rows)
         assert [part.first for part in parts] == np.cumsum([0, *(part.rows for part in parts)])[:-1].tolist()
         batches = [list(source.batches(month.column_names, 600, part)) for part in parts]
     assert [sum(map(len, some)) for some in batches] == [part.rows for part in parts]
@@ -82,12 +82,12 @@ def test_the_parts_of_a_file_are_the_file(grouped_march: Path, rows: int) -> Non
     assert pa.Table.from_batches([batch for some in batches for batch in some]).equals(month)
 
 
-def test_several_months_go_through_one_pipeline(beam: Run, tmp_path: Path) -> None:
-    places = []
+def test_one_pipeline_scores_several_months(beam: Run, tmp_path: Path) -> None:
+    paths = []
     for month in (2, 3, 4):
-        places.append(tmp_path / f"green_tripdata_2021-{month:02}.parquet")
-        pq.write_table(generate_month(date(2021, month, 1), 1_000), places[-1])
-    beam(*places)
+        paths.append(tmp_path / f"green_tripdata_2021-{month:02}.parquet")
+        pq.write_table(generate_month(date(2021, month, 1), 1_000), paths[-1])
+    beam(*paths)
     assert [path.parent.name for path in sorted((tmp_path / "out").glob("taxi_type=*/*/*/*.parquet"))] == [
         "month=02",
         "month=03",
@@ -97,7 +97,7 @@ def test_several_months_go_through_one_pipeline(beam: Run, tmp_path: Path) -> No
     assert {ride_id.partition("_")[0] for ride_id in ids} == {"2021/02", "2021/03", "2021/04"}
 
 
-def test_any_table_that_the_model_takes(beam: Run, score: Score, tmp_path: Path) -> None:
+def test_any_table_that_the_model_accepts(beam: Run, score: Score, tmp_path: Path) -> None:
     table = tmp_path / "rows.parquet"
     columns = ("zone_pair", "known_distance", "pickup_minute", "zone_distance")
     pd.DataFrame(np.random.default_rng(1).uniform(0, 50, (3000, 4)), columns=list(columns)).to_parquet(table)
@@ -108,13 +108,13 @@ def test_any_table_that_the_model_takes(beam: Run, score: Score, tmp_path: Path)
 
 
 def test_a_month_without_rides_has_a_file_with_its_columns(beam: Run, tmp_path: Path) -> None:
-    done = beam(write_trips(tmp_path / "green_tripdata_2021-03.parquet", 0))
+    result = beam(write_trips(tmp_path / "green_tripdata_2021-03.parquet", 0))
     assert rows_below(tmp_path / "out").num_rows == 0
     assert "predicted_duration" in rows_below(tmp_path / "out").column_names
-    assert done.counts[ROWS] == 0
+    assert result.counts[ROWS] == 0
 
 
-def test_two_files_of_one_month_are_refused_before_anything_is_done(
+def test_two_files_of_one_month_are_rejected_before_anything_is_written(
     march: Path, beam: Run, tmp_path: Path
 ) -> None:
     other = write_trips(tmp_path / "green_tripdata_2021-03.parquet")
@@ -128,23 +128,23 @@ def test_a_file_that_is_given_twice_is_read_once(march: Path, beam: Run, tmp_pat
     assert len(list((tmp_path / "out").glob("taxi_type=*/**/*.parquet"))) == 1
 
 
-def test_predictions_do_not_replace_what_they_are_made_of(march: Path, beam: Run, tmp_path: Path) -> None:
+def test_predictions_do_not_replace_their_own_input(march: Path, beam: Run, tmp_path: Path) -> None:
     for name in ("onnx.parquet", "onnx-00000-of-00001.parquet"):
-        place = tmp_path / "out" / MONTH / name
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(march.read_bytes())
-        wish = Wish(str(place), str(tmp_path / "out"), month=date(2021, 3, 1))
+        path = tmp_path / "out" / MONTH / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(march.read_bytes())
+        request = ScoringRequest(str(path), str(tmp_path / "out"), month=date(2021, 3, 1))
         with pytest.raises(FileAccessError, match="its own predictions"):
-            beam(wish)
-        assert place.read_bytes() == march.read_bytes()
+            beam(request)
+        assert path.read_bytes() == march.read_bytes()
 
 
-def test_a_file_is_no_output(march: Path, beam: Run, tmp_path: Path) -> None:
+def test_a_single_file_is_rejected_as_output(march: Path, beam: Run, tmp_path: Path) -> None:
     with pytest.raises(FileAccessError, match="give a folder"):
         beam(march, output=str(tmp_path / "out.parquet"))
 
 
-def test_a_damaged_file_leaves_what_was_there(march: Path, beam: Run, tmp_path: Path) -> None:
+def test_a_damaged_file_leaves_existing_predictions_unchanged(march: Path, beam: Run, tmp_path: Path) -> None:
     beam(march)
     before = rows_below(tmp_path / "out")
     content = bytearray(march.read_bytes())
@@ -157,16 +157,16 @@ def test_a_damaged_file_leaves_what_was_there(march: Path, beam: Run, tmp_path: 
     assert not list((tmp_path / "out").glob(".*"))
 
 
-def test_a_model_that_is_not_there_is_said_at_once(march: Path, beam: Run, tmp_path: Path) -> None:
+def test_a_missing_model_is_reported_at_once(march: Path, beam: Run, tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailable):
         beam(march, model=str(tmp_path / "none"))
 
 
-def stale(folder: Path) -> Sequence[str]:
+def names(folder: Path) -> Sequence[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_a_run_replaces_its_own_predictions_whoever_made_them(
+def test_a_run_replaces_its_own_predictions_and_no_others(
     march: Path, beam: Run, score: Score, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for kind in KINDS:
@@ -175,16 +175,16 @@ def test_a_run_replaces_its_own_predictions_whoever_made_them(
         (folder / "other-v2.parquet").touch()
         (folder / "other-v2-00000-of-00001.parquet").touch()
     others = ["other-v2-00000-of-00001.parquet", "other-v2.parquet"]
-    wanted = {
+    expected = {
         "score": ["onnx.parquet"],
         "one": ["onnx-00000-of-00001.parquet"],
         "two": ["onnx-00000-of-00002.parquet", "onnx-00001-of-00002.parquet"],
     }
-    for how in ("score", "one", "two", "one", "score"):
-        if how == "score":
+    for mode in ("score", "one", "two", "one", "score"):
+        if mode == "score":
             score(march)
         else:
-            monkeypatch.setattr(batch, "SHARD_ROWS", {"one": 40_000, "two": 20_000}[how])
+            monkeypatch.setattr(batch, "SHARD_ROWS", {"one": 40_000, "two": 20_000}[mode])
             beam(march)
         for kind in KINDS:
-            assert stale(tmp_path / "out" / kind / MONTH) == [*wanted[how], *others]
+            assert names(tmp_path / "out" / kind / MONTH) == [*expected[mode], *others]

@@ -1,69 +1,71 @@
-"""The fluid beside the exact simulation, where both can be afforded."""
+"""Compares the fluid approximation with the exact simulation, where both are feasible."""
 
 import numpy as np
 import pytest
 
 from jobs.capacity_study import discrete_event, fluid
-from jobs.capacity_study.cloud_run import Choice
-from jobs.capacity_study.service_profile import Measured
-from jobs.capacity_study.traffic import Profile, burst, taxi_day
+from jobs.capacity_study.cloud_run import ServiceConfig
+from jobs.capacity_study.service_profile import ServiceProfile
+from jobs.capacity_study.traffic import TrafficProfile, burst, taxi_day
 
-MEASURED = Measured(service_ms=6, wait_ms=30, event_bytes=1000)
-"""Ten times what an event takes: so both see ten times as many instances for the same requests."""
+PROFILE = ServiceProfile(service_ms=6, wait_ms=30, event_bytes=1000)
+"""Ten times an event's times, so that the same requests need ten times as many instances."""
 
-CHOICES = [
-    Choice(concurrency=1),
-    Choice(concurrency=8),
-    Choice(concurrency=80, min_instances=1),
-    Choice(concurrency=1000),
-    Choice(concurrency=80, vcpu=2),
-    Choice(concurrency=1, vcpu=0.5),
+CONFIGS = [
+    ServiceConfig(concurrency=1),
+    ServiceConfig(concurrency=8),
+    ServiceConfig(concurrency=80, min_instances=1),
+    ServiceConfig(concurrency=1000),
+    ServiceConfig(concurrency=80, vcpu=2),
+    ServiceConfig(concurrency=1, vcpu=0.5),
 ]
 
 
-def both(profile, choice, measured=MEASURED):
-    return [way.simulate(profile, measured, choice, 1) for way in (discrete_event, fluid)]
+def both(traffic, config, profile=PROFILE):
+    return [simulation.simulate(traffic, profile, config, 1) for simulation in (discrete_event, fluid)]
 
 
-@pytest.mark.parametrize("choice", CHOICES, ids=str)
-def test_steady_traffic(choice):
-    true, found = both(Profile("", "", 600.0, np.array([170.0])), choice)
+@pytest.mark.parametrize("config", CONFIGS, ids=str)
+def test_steady_traffic(config):
+    exact, approx = both(TrafficProfile("", "", 600.0, np.array([170.0])), config)
 
-    assert found.peak_instances == pytest.approx(true.peak_instances, rel=0.2, abs=1)
-    assert found.instance_seconds == pytest.approx(true.instance_seconds, rel=0.15)
-    assert found.active_seconds == pytest.approx(true.active_seconds, rel=0.15)
+    assert approx.peak_instances == pytest.approx(exact.peak_instances, rel=0.2, abs=1)
+    assert approx.instance_seconds == pytest.approx(exact.instance_seconds, rel=0.15)
+    assert approx.active_seconds == pytest.approx(exact.active_seconds, rel=0.15)
     for share in (0.5, 0.99):
-        assert found.latencies.quantile(share) == pytest.approx(true.latencies.quantile(share), rel=0.15)
+        assert approx.latencies.quantile(share) == pytest.approx(exact.latencies.quantile(share), rel=0.15)
 
 
-@pytest.mark.parametrize("choice", CHOICES[:4], ids=str)
-def test_a_day_in_two_hours(choice):
-    hours = Profile("", "", 7300.0, taxi_day(20.0).rates)
+@pytest.mark.parametrize("config", CONFIGS[:4], ids=str)
+def test_a_day_in_two_hours(config):
+    hours = TrafficProfile("", "", 7300.0, taxi_day(20.0).rates)
 
-    true, found = both(hours, choice)
+    exact, approx = both(hours, config)
 
-    assert found.requests == pytest.approx(true.requests, rel=0.02)
-    assert found.peak_instances == pytest.approx(true.peak_instances, rel=0.2, abs=2)
-    assert found.active_seconds == pytest.approx(true.active_seconds, rel=0.15)
+    assert approx.requests == pytest.approx(exact.requests, rel=0.02)
+    assert approx.peak_instances == pytest.approx(exact.peak_instances, rel=0.2, abs=2)
+    assert approx.active_seconds == pytest.approx(exact.active_seconds, rel=0.15)
     for share in (0.5, 0.99):
-        assert found.latencies.quantile(share) == pytest.approx(true.latencies.quantile(share), rel=0.25)
+        assert approx.latencies.quantile(share) == pytest.approx(exact.latencies.quantile(share), rel=0.25)
 
 
-@pytest.mark.parametrize("choice", CHOICES[:3], ids=str)
-def test_a_burst(choice):
-    true, found = both(burst(20.0), choice)
+@pytest.mark.parametrize("config", CONFIGS[:3], ids=str)
+def test_a_burst(config):
+    exact, approx = both(burst(20.0), config)
 
-    assert found.peak_instances == pytest.approx(true.peak_instances, rel=0.2, abs=2)
-    assert found.instance_seconds == pytest.approx(true.instance_seconds, rel=0.2)
-    assert found.active_seconds == pytest.approx(true.active_seconds, rel=0.2)
-    assert found.latencies.quantile(0.5) == pytest.approx(true.latencies.quantile(0.5), rel=0.1)
-    # It says itself by how much it may be too kind.
-    kind = choice.concurrency * MEASURED.service_ms / 1000
-    assert found.latencies.quantile(0.99) == pytest.approx(true.latencies.quantile(0.99), rel=0.25, abs=kind)
+    assert approx.peak_instances == pytest.approx(exact.peak_instances, rel=0.2, abs=2)
+    assert approx.instance_seconds == pytest.approx(exact.instance_seconds, rel=0.2)
+    assert approx.active_seconds == pytest.approx(exact.active_seconds, rel=0.2)
+    assert approx.latencies.quantile(0.5) == pytest.approx(exact.latencies.quantile(0.5), rel=0.1)
+    # The documented error of the approximation.
+    tolerance = config.concurrency * PROFILE.service_ms / 1000
+    assert approx.latencies.quantile(0.99) == pytest.approx(
+        exact.latencies.quantile(0.99), rel=0.25, abs=tolerance
+    )
 
 
-def test_more_than_all_instances_can_do():
-    true, found = both(Profile("", "", 120.0, np.array([500.0])), Choice(80, 0, 2))
+def test_overload():
+    exact, approx = both(TrafficProfile("", "", 120.0, np.array([500.0])), ServiceConfig(80, 0, 2))
 
-    assert found.refused == pytest.approx(true.refused, rel=0.1)
-    assert found.latencies.quantile(0.5) == pytest.approx(true.latencies.quantile(0.5), rel=0.1)
+    assert approx.rejected == pytest.approx(exact.rejected, rel=0.1)
+    assert approx.latencies.quantile(0.5) == pytest.approx(exact.latencies.quantile(0.5), rel=0.1)

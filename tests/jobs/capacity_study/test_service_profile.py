@@ -15,25 +15,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jobs.capacity_study.cloud_run import Choice
+from jobs.capacity_study.cloud_run import ServiceConfig
 from jobs.capacity_study.discrete_event import replay
 from jobs.capacity_study.document import DOCUMENT
-from jobs.capacity_study.report_tables import Report
-from jobs.capacity_study.service_profile import Measured
-from jobs.capacity_study.traffic import Floats, Profile
-from jobs.ui.markdown import fill_tables
+from jobs.capacity_study.report_tables import ReportTable
+from jobs.capacity_study.service_profile import ServiceProfile
+from jobs.capacity_study.traffic import Floats, TrafficProfile
+from jobs.ui.markdown import fill_placeholders
 from tests.cloud import Starter
 from tests.faults.traffic import Client, post, saturate
 
 RIDE = {"PULocationID": 130, "DOLocationID": 205, "trip_distance": 3.66}
 REQUEST = post("/predict", json.dumps([RIDE] * 1000).encode())
 CONNECTIONS = 200
-WORKERS = 4
+TIMESERS = 4
 """Of the closed loop that says what the function can do."""
 SHARES = (0.3, 0.5, 0.7)
 """Of that."""
 QUANTILES = (0.5, 0.99)
-ALONE = Choice(concurrency=1000, min_instances=1, max_instances=1)
+ALONE = ServiceConfig(concurrency=1000, min_instances=1, max_instances=1)
 FACTORS = (3.0, 8.0)
 """For p50 and p99 between measured and simulated: more is no busy machine, it is another model."""
 ROUNDS = 3
@@ -61,7 +61,7 @@ def test_waits_are_as_simulated(port: int, request: pytest.FixtureRequest) -> No
     if request.config.getoption("--full"):
         rounds = [asyncio.run(run_round(port, 10.0, seed)) for seed in range(ROUNDS)]
         runs = [middle(column) for column in zip(*rounds, strict=True)]
-        fill_tables(Path("docs") / DOCUMENT, {"measured": report(runs).markdown()})
+        fill_placeholders(Path("docs") / DOCUMENT, {"measured": report(runs).markdown()})
         assert fits(runs), runs
     else:
         assert any(fits(asyncio.run(run_round(port, 1.2, seed))) for seed in range(ROUNDS))
@@ -75,20 +75,20 @@ async def run_round(port: int, seconds: float, seed: int) -> list[Run]:
             assert (await client.ask(REQUEST)).status == 200
 
         runs = []
-        before = await saturate(WORKERS, seconds / 4, ask)
+        before = await saturate(TIMESERS, seconds / 4, ask)
         for share in SHARES:
             in_a_row = await timed(ask, seconds / 8, pause=0.0)
             after_pause = await timed(ask, seconds / 4, pause=1 / before)
-            profile = Profile("", "", seconds, np.array([share * before]))
-            sent, latencies = await send(ask, profile.arrivals(seed))
-            after = await saturate(WORKERS, seconds / 4, ask)
+            traffic = TrafficProfile("", "", seconds, np.array([share * before]))
+            sent, latencies = await send(ask, traffic.arrivals(seed))
+            after = await saturate(TIMESERS, seconds / 4, ask)
             service = 2 / (before + after)
             wait = max(in_a_row.mean() - service, 0.0)  # the client's part, and the way
             rested = np.maximum(after_pause - wait, service)
             services = drawn(in_a_row * service / in_a_row.mean(), rested, share, len(sent), seed)
-            measured = Measured(service_ms=1000 * service, wait_ms=1000 * wait, event_bytes=0)
-            outcome = replay(sent, services, profile, measured, ALONE, seed)
-            simulated = np.array([outcome.latencies.quantile(each) for each in QUANTILES])
+            profile = ServiceProfile(service_ms=1000 * service, wait_ms=1000 * wait, event_bytes=0)
+            result = replay(sent, services, traffic, profile, ALONE, seed)
+            simulated = np.array([result.latencies.quantile(each) for each in QUANTILES])
             runs.append(Run(share, len(sent) / seconds, np.quantile(latencies, QUANTILES), simulated))
             before = after
     return runs
@@ -144,8 +144,8 @@ def middle(runs: Sequence[Run]) -> Run:
     return sorted(runs, key=lambda run: float(run.measured[1]))[len(runs) // 2]
 
 
-def report(runs: Sequence[Run]) -> Report:
-    return Report(
+def report(runs: Sequence[Run]) -> ReportTable:
+    return ReportTable(
         "",
         [
             {

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from jobs.capacity_study.traffic import BURST, DAY, RIDES_BY_HOUR, burst, constant, rides_by_part, taxi_day
+from jobs.capacity_study.traffic import BURST, DAY, RIDES_BY_HOUR, burst, constant, count_rides, taxi_day
 
 
-def test_a_day_has_the_rate_that_was_asked_for_and_the_taxis_shape():
+def test_a_day_has_the_given_rate_and_the_taxis_shape():
     day = taxi_day(10.0)
 
     assert day.mean == pytest.approx(10)
@@ -21,13 +21,13 @@ def test_a_burst_is_one_minute_of_twenty_times_the_rate():
 
 
 def test_arrivals_are_a_poisson_process():
-    moments = constant(50.0).arrivals(seed=1)
-    between = np.diff(moments)
+    times = constant(50.0).arrivals(seed=1)
+    gaps = np.diff(times)
 
-    assert len(moments) == pytest.approx(30_000, rel=0.03)
-    assert between.min() >= 0
-    assert between.std() == pytest.approx(between.mean(), rel=0.03)
-    assert np.array_equal(moments, constant(50.0).arrivals(seed=1))
+    assert len(times) == pytest.approx(30_000, rel=0.03)
+    assert gaps.min() >= 0
+    assert gaps.std() == pytest.approx(gaps.mean(), rel=0.03)
+    assert np.array_equal(times, constant(50.0).arrivals(seed=1))
 
 
 def test_arrivals_follow_the_rates():
@@ -37,7 +37,7 @@ def test_arrivals_follow_the_rates():
 
 
 def test_the_table_is_the_real_month(real_months):
-    parts = rides_by_part(str(real_months["2021-03"]))
+    parts = count_rides(str(real_months["2021-03"]))
 
     assert len(parts) == 288
     assert tuple(parts.reshape(24, -1).sum(axis=1).astype(int)) == RIDES_BY_HOUR

@@ -5,13 +5,13 @@ from click.testing import CliRunner
 
 from jobs.capacity_study.document import DOCUMENT
 from jobs.commands.capacity import command
-from jobs.ui.markdown import NoDocument, fill_tables
+from jobs.ui.markdown import PlaceholderNotFound, fill_placeholders
 
 SMALL = ["--rate", "1", "-c", "80", "--min-instances", "0", "--vcpu", "1"]
 
 
-def run(*words):
-    return CliRunner().invoke(command, list(map(str, words)), env={"COLUMNS": "250"})
+def run(*arguments):
+    return CliRunner().invoke(command, list(map(str, arguments)), env={"COLUMNS": "250"})
 
 
 @pytest.fixture(scope="module")
@@ -22,17 +22,17 @@ def documents(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def ran(documents):
+def result(documents):
     return run(*SMALL, "--docs", documents)
 
 
-def test_it_says_what_each_scale_needs_and_meets(ran):
-    assert ran.exit_code == 0, ran.output
-    for words in ("100,000", "one instance", "set a higher maximum", "which choice for which traffic"):
-        assert words in ran.output
+def test_it_prints_the_instances_and_bottlenecks_of_each_scale(result):
+    assert result.exit_code == 0, result.output
+    for words in ("100,000", "one instance", "set a higher maximum", "recommended settings by traffic"):
+        assert words in result.output
 
 
-def test_it_fills_the_document_and_draws_the_picture(ran, documents):
+def test_it_fills_the_document_and_draws_the_chart(result, documents):
     text = (documents / "scaling.md").read_text()
     scales = text.partition("<!-- predict-event -->")[2].partition("<!-- /predict-event -->")[0]
 
@@ -45,7 +45,7 @@ def test_it_fills_the_document_and_draws_the_picture(ran, documents):
 
 
 @pytest.mark.parametrize(
-    ("words", "advice"),
+    ("arguments", "advice"),
     [
         (["--vcpu", "0.5", "-c", "80"], "set the concurrency to 1"),
         (["--trips", "nowhere.parquet"], "does not exist"),
@@ -54,15 +54,15 @@ def test_it_fills_the_document_and_draws_the_picture(ran, documents):
         (["--service-ms", "0"], "not in the range"),
     ],
 )
-def test_what_cannot_be_simulated_is_said(words, advice):
-    ran = run(*words)
+def test_invalid_options_are_errors(arguments, advice):
+    result = run(*arguments)
 
-    assert ran.exit_code != 0
-    assert advice in ran.output
+    assert result.exit_code != 0
+    assert advice in result.output
 
 
-def test_a_document_without_a_place_for_a_table_is_an_error(tmp_path):
+def test_a_document_without_a_placeholder_is_an_error(tmp_path):
     (tmp_path / "scaling.md").write_text("# Nothing\n")
 
-    with pytest.raises(NoDocument, match="no place <!-- limits -->"):
-        fill_tables(tmp_path / DOCUMENT, {"limits": "| a |\n"})
+    with pytest.raises(PlaceholderNotFound, match="has no placeholder <!-- limits -->"):
+        fill_placeholders(tmp_path / DOCUMENT, {"limits": "| a |\n"})

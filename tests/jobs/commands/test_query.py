@@ -12,14 +12,12 @@ from click.testing import CliRunner
 
 from functions.releases import Release, encode_release
 from functions.zones import ZONES
-from jobs.commands.query import MOST_ROWS, command
+from jobs.commands.query import MAX_ROWS, command
 from jobs.commands.score import command as score
-from jobs.registry.model_store import take_stock
+from jobs.registry.model_store import build_manifest
 from jobs.scoring.database import VIEWS
 
-DOCUMENT = (
-    Path("docs/batch.md").read_text().partition("## The database of predictions\n")[2].split("\n## ")[0]
-)
+DOCUMENT = Path("docs/batch.md").read_text().partition("## Query predictions with SQL\n")[2].split("\n## ")[0]
 QUERIES = re.findall(r"\*\*([^*]+)\*\*.*?```sql\n(.*?)```", DOCUMENT, re.DOTALL)
 AIRPORTS = [1, 132, 138]
 TRIPS = 400
@@ -43,7 +41,7 @@ def write_trips(path, month, prefix="lpep", *, ended=True):
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory, onnx_folder, other_onnx_folder):
+def folder(tmp_path_factory, onnx_folder, other_onnx_folder):
     """Version 10 scored all months, version 9 also March's green trips; April's have not ended yet."""
     folder = tmp_path_factory.mktemp("months")
     pointers = {}
@@ -53,7 +51,7 @@ def place(tmp_path_factory, onnx_folder, other_onnx_folder):
             version=version,
             run_id=f"run{version}",
             location=str(model),
-            files=take_stock(str(model)),
+            files=build_manifest(str(model)),
         )
         pointers[version] = folder / f"{version}.json"
         pointers[version].write_bytes(encode_release(released))
@@ -72,10 +70,10 @@ def place(tmp_path_factory, onnx_folder, other_onnx_folder):
 
 
 @pytest.fixture(scope="module")
-def predictions(place):
-    """What the files hold, read without the database."""
+def predictions(folder):
+    """The rows of the files, read without the database."""
     found = []
-    for path in place.glob("taxi_type=*/year=*/month=*/*.parquet"):
+    for path in folder.glob("taxi_type=*/year=*/month=*/*.parquet"):
         taxi_type, year, month = (part.partition("=")[2] for part in path.parts[-4:-1])
         frame = pd.read_parquet(path, partitioning=None)
         frame.columns = frame.columns.str.replace("^[lt]pep_", "", regex=True)
@@ -93,17 +91,17 @@ def rides(predictions):
     return predictions[predictions.model_version == "10"]
 
 
-def query(sql, place, *words):
-    return CliRunner(env={"PREDICTIONS": str(place)}).invoke(command, [sql, *words])
+def query(sql, folder, *arguments):
+    return CliRunner(env={"PREDICTIONS": str(folder)}).invoke(command, [sql, *arguments])
 
 
 @pytest.fixture
-def ask(place):
-    """The answer to a documented question, as rows of text."""
+def ask(folder):
+    """Runs a documented query; returns its rows as text."""
 
     def ask(beginning):
         (sql,) = [sql for question, sql in QUERIES if question.startswith(beginning)]
-        result = query(sql, place, "--csv")
+        result = query(sql, folder, "--csv")
         assert result.exit_code == 0, result.output
         return list(csv.DictReader(io.StringIO(result.output)))
 
@@ -143,7 +141,7 @@ def test_when_people_leave_for_an_airport(ask, rides):
     assert [float(row["minutes"]) for row in answer] == pytest.approx(list(by_hour["mean"]), abs=0.051)
 
 
-def test_what_could_not_be_predicted(ask, rides):
+def test_rejected_rides(ask, rides):
     answer = ask("What could not be predicted")
     counted = {}
     for row in answer:
@@ -178,58 +176,58 @@ def test_whether_the_new_version_is_better(ask, predictions):
         assert float(answer[name]) == pytest.approx((frame["diff"] ** 2).mean() ** 0.5, abs=0.0051)
 
 
-def test_all_documented_queries_are_tried():
+def test_all_documented_queries_are_tested():
     assert len(QUERIES) == DOCUMENT.count("```sql") == 6
 
 
-def test_every_view_is_described_where_people_look():
-    said = " ".join(query("--help", "").output.split())
-    for name, what in VIEWS.items():
-        assert f"{name} {what}" in said
+def test_every_view_is_described_in_help_and_document():
+    output = " ".join(query("--help", "").output.split())
+    for name, description in VIEWS.items():
+        assert f"{name} {description}" in output
         assert f"\n| `{name}` | " in DOCUMENT
 
 
-def test_a_table_shows_what_is_null_and_how_many_rows_there_are(place):
-    result = query("select 'a [b]' as x, NULL as y, 1.5 as z", place)
+def test_a_table_shows_nulls_and_the_number_of_rows(folder):
+    result = query("select 'a [b]' as x, NULL as y, 1.5 as z", folder)
     *_, header, _rule, row, _blank, count = result.output.splitlines()
     assert header.split() == ["x", "y", "z"]
     assert row.split() == ["a", "[b]", "NULL", "1.5"]
     assert count == "1 row"
 
 
-def test_a_long_answer_is_cut_and_says_how_to_see_all(place, rides):
-    shown = query("from rides", place).output
-    assert shown.count("2021/0") == MOST_ROWS
+def test_a_long_result_is_cut_and_names_the_option_for_all(folder, rides):
+    shown = query("from rides", folder).output
+    assert shown.count("2021/0") == MAX_ROWS
     assert shown.endswith("the first 50 rows; --csv prints all\n")
-    assert len(query("from rides", place, "--csv").output.splitlines()) == 1 + len(rides)
-    assert query(f"select unnest(range({MOST_ROWS}))", place).output.endswith("\n50 rows\n")
+    assert len(query("from rides", folder, "--csv").output.splitlines()) == 1 + len(rides)
+    assert query(f"select unnest(range({MAX_ROWS}))", folder).output.endswith("\n50 rows\n")
 
 
-def test_csv_leaves_open_what_is_null(place):
-    assert query("select 1 as a, NULL as b, 'x, y' as c", place, "--csv").output == 'a,b,c\n1,,"x, y"\n'
+def test_null_is_empty_in_csv(folder):
+    assert query("select 1 as a, NULL as b, 'x, y' as c", folder, "--csv").output == 'a,b,c\n1,,"x, y"\n'
 
 
 @pytest.mark.parametrize(
-    ("sql", "place", "code", "sentence"),
+    ("sql", "folder", "code", "message"),
     [
         ("from rides", "", 2, "Missing option '--predictions' (env var: 'PREDICTIONS')"),
         ("from rides", "nowhere", 1, "nowhere holds no predictions as taxi_type=…/year=…/month=…/"),
     ],
 )
-def test_without_predictions_it_is_said_what_to_give(sql, place, code, sentence):
-    result = query(sql, place)
+def test_without_predictions_it_is_an_error(sql, folder, code, message):
+    result = query(sql, folder)
     assert result.exit_code == code
-    assert sentence in result.output
+    assert message in result.output
 
 
-def test_what_is_wrong_with_a_query_is_said(place):
-    result = query("select pickup_zon from rides", place)
+def test_a_wrong_query_is_an_error(folder):
+    result = query("select pickup_zon from rides", folder)
     assert result.exit_code == 1
     assert "pickup_zone" in result.output
     assert "Traceback" not in result.output
 
 
-def test_a_question_may_come_on_standard_input(place: Path) -> None:
+def test_a_query_is_read_from_standard_input(folder: Path) -> None:
     sql = "-- how many?\nselect count(*) as trips from zones"
-    result = CliRunner().invoke(command, ["--csv", f"--predictions={place}", "-"], input=sql)
+    result = CliRunner().invoke(command, ["--csv", f"--predictions={folder}", "-"], input=sql)
     assert result.output == "trips\n265\n"

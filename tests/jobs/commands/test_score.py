@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from functions.rides import NEW_YORK
-from jobs.commands.score import command, month_asked_for
+from jobs.commands.score import command, resolve_month
 from jobs.trips.months import month_before
 from jobs.trips.synthetic import write_month
 from tests.jobs.scoring.conftest import write_trips
@@ -25,29 +25,29 @@ def months(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def score(*words: object, **environment: str) -> Result:
+def score(*arguments: object, **environment: str) -> Result:
     cleared = {"MODEL_BUCKET": None, "MLFLOW_TRACKING_URI": None, "ALLOW_PICKLE": None}
-    return CliRunner(env=cleared | environment).invoke(command, [str(word) for word in words])
+    return CliRunner(env=cleared | environment).invoke(command, [str(argument) for argument in arguments])
 
 
-def test_it_ends_with_counts_means_errors_and_places(months: Path, tmp_path: Path, onnx_folder: Path) -> None:
+def test_it_prints_counts_means_errors_and_files(months: Path, tmp_path: Path, onnx_folder: Path) -> None:
     trips = months / "2021-03.parquet"
     result = score("--trips", trips, "--output", tmp_path, "--model", onnx_folder)
     assert result.exit_code == 0, result.output
     (file,) = tmp_path.glob("taxi_type=green/year=2021/month=03/*.parquet")
     (rejected,) = tmp_path.glob("rejected/taxi_type=green/year=2021/month=03/*.parquet")
     table, others = pd.read_parquet(file, partitioning=None), pd.read_parquet(rejected, partitioning=None)
-    said = " ".join(result.output.split())
-    assert "3,000 rows by onnx version onnx in" in said
-    assert f"{len(table):,} predicted, mean {table.predicted_duration.mean():.4f} minutes" in said
-    assert f"{len(table):,} of them compared with what was: RMSE " in said
-    assert f"{len(others):,} rejected" in said
+    output = " ".join(result.output.split())
+    assert "3,000 rows by onnx version onnx in" in output
+    assert f"{len(table):,} predicted, mean {table.predicted_duration.mean():.4f} minutes" in output
+    assert f"{len(table):,} with known duration: RMSE " in output
+    assert f"{len(others):,} rejected" in output
     for reason, rows in others.reason.value_counts().items():
-        assert f"{rows:,} {reason}" in said
-    assert f"predictions: {file} rejected: {rejected}" in said
+        assert f"{rows:,} {reason}" in output
+    assert f"predictions: {file} rejected: {rejected}" in output
 
 
-def test_the_course_s_homework(months: Path, tmp_path: Path, onnx_folder: Path) -> None:
+def test_the_homework_format(months: Path, tmp_path: Path, onnx_folder: Path) -> None:
     result = score(
         *("--year", 2021, "--month", 3, "--format", "homework", "--model", onnx_folder),
         INPUT_FILE_PATTERN=f"{months}/{{year:04d}}-{{month:02d}}.parquet",
@@ -58,14 +58,14 @@ def test_the_course_s_homework(months: Path, tmp_path: Path, onnx_folder: Path) 
     assert list(table.columns) == ["ride_id", "predicted_duration"]
     read = pd.read_parquet(months / "2021-03.parquet")
     minutes = (read.lpep_dropoff_datetime - read.lpep_pickup_datetime).dt.total_seconds() / 60
-    kept = read[(minutes >= 1) & (minutes <= 60)]
-    assert table.ride_id.tolist() == [f"2021/03_{index}" for index in kept.index]
+    predicted = read[(minutes >= 1) & (minutes <= 60)]
+    assert table.ride_id.tolist() == [f"2021/03_{index}" for index in predicted.index]
     mean = re.search(r"^predicted mean duration: (.+)$", result.output, re.MULTILINE)
     assert mean
     assert float(mean[1]) == pytest.approx(table.predicted_duration.mean(), rel=1e-12)
 
 
-def test_a_clock_that_runs_it_needs_to_name_no_month(tmp_path: Path, onnx_folder: Path) -> None:
+def test_a_scheduled_run_counts_months_back(tmp_path: Path, onnx_folder: Path) -> None:
     month = month_before(datetime.now(NEW_YORK).date(), 3)
     write_month(month, tmp_path / f"green_{month:%Y-%m}.parquet", 300)
     pattern = tmp_path / "{taxi_type}_{year:04d}-{month:02d}.parquet"
@@ -77,21 +77,21 @@ def test_a_clock_that_runs_it_needs_to_name_no_month(tmp_path: Path, onnx_folder
     assert len(list(tmp_path.glob(f"out/taxi_type=green/year={month:%Y}/month={month:%m}/*.parquet"))) == 1
 
 
-def test_months_back_are_counted_from_the_day_it_runs() -> None:
-    assert month_asked_for(None, None, 1, date(2021, 1, 2)) == date(2020, 12, 1)
-    assert month_asked_for(None, None, 3, date(2021, 12, 31)) == date(2021, 9, 1)
-    assert month_asked_for(None, None, 0, date(2021, 3, 1)) == date(2021, 3, 1)
-    assert month_asked_for(None, None, None, date(2021, 3, 1)) is None
+def test_resolve_month() -> None:
+    assert resolve_month(None, None, 1, date(2021, 1, 2)) == date(2020, 12, 1)
+    assert resolve_month(None, None, 3, date(2021, 12, 31)) == date(2021, 9, 1)
+    assert resolve_month(None, None, 0, date(2021, 3, 1)) == date(2021, 3, 1)
+    assert resolve_month(None, None, None, date(2021, 3, 1)) is None
 
 
-def test_what_is_wrong_is_said_in_a_sentence(months: Path, tmp_path: Path, onnx_folder: Path) -> None:
+def test_errors_are_sentences(months: Path, tmp_path: Path, onnx_folder: Path) -> None:
     trips, out, model = (
         ["--trips", months / "2021-03.parquet"],
         ["--output", tmp_path],
         ["--model", onnx_folder],
     )
-    wrong = {
-        "Give --model, or set MODEL_BUCKET": [*trips, *out],
+    errors = {
+        "give --model, or set MODEL_BUCKET": [*trips, *out],
         "--year and --month together": [*trips, *out, *model, "--year", 2021],
         "--months-back, or --year": [*trips, *out, *model, "--year", 2021, "--month", 3, "--months-back", 1],
         "absent.parquet does not exist": ["--trips", "absent.parquet", *out, *model],
@@ -100,25 +100,25 @@ def test_what_is_wrong_is_said_in_a_sentence(months: Path, tmp_path: Path, onnx_
         "s3://bucket/file.parquet": [*trips, "--output", "s3://bucket/file.parquet", *model],
         "is not one of 'green', 'yellow'": [*trips, *out, *model, "--taxi", "blue"],
     }
-    for sentence, words in wrong.items():
-        result = score(*words)
-        assert result.exit_code in (1, 2), (sentence, result.output)
-        assert sentence in result.output
+    for message, arguments in errors.items():
+        result = score(*arguments)
+        assert result.exit_code in (1, 2), (message, result.output)
+        assert message in result.output
         assert "Traceback" not in result.output
     assert not list(tmp_path.rglob("*.parquet"))
 
 
-def test_what_a_model_says_of_itself_is_printed_as_it_is(tmp_path: Path) -> None:
+def test_the_models_unit_is_printed_without_markup(tmp_path: Path) -> None:
     model = save_onnx(tmp_path / "model", metadata=TARGET | {"unit": "[/b]"})
-    place = write_trips(tmp_path / "2021-03.parquet")
-    result = score("--trips", place, "--output", tmp_path / "out", "--model", model)
+    path = write_trips(tmp_path / "2021-03.parquet")
+    result = score("--trips", path, "--output", tmp_path / "out", "--model", model)
     assert result.exit_code == 0, result.output
     assert " [/b]\n" in result.output
 
 
-def test_a_file_for_the_predictions(tmp_path: Path, onnx_folder: Path) -> None:
-    place = write_trips(tmp_path / "yellow_tripdata_2021-03.parquet", prefix="tpep_", DOLocationID=[0])
-    result = score("--trips", place, "--output", tmp_path / "new" / "p.parquet", "--model", onnx_folder)
+def test_an_output_that_is_a_file(tmp_path: Path, onnx_folder: Path) -> None:
+    path = write_trips(tmp_path / "yellow_tripdata_2021-03.parquet", prefix="tpep_", DOLocationID=[0])
+    result = score("--trips", path, "--output", tmp_path / "new" / "p.parquet", "--model", onnx_folder)
     assert result.exit_code == 0, result.output
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["p.parquet", "p.rejected.parquet"]
     assert len(pd.read_parquet(tmp_path / "new" / "p.rejected.parquet")) == 1

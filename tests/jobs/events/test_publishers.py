@@ -6,13 +6,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from jobs.events import publishers
-from jobs.events.publishers import NotDelivered, open_inlet
+from jobs.events.publishers import NotDelivered, open_publisher
 
 
 @pytest.fixture
 def function(monkeypatch):
-    """A function that answers as told, one status after another, and remembers what was posted."""
-    monkeypatch.setattr(publishers, "AGAIN_SECONDS", 0.01)
+    """A function that responds with the given statuses in turn, then 200, and records the requests."""
+    monkeypatch.setattr(publishers, "RETRY_SECONDS", 0.01)
     posted, statuses = [], []
 
     class Handler(BaseHTTPRequestHandler):
@@ -36,11 +36,11 @@ def function(monkeypatch):
     server.server_close()
 
 
-def test_the_function_gets_what_pubsub_would_push(function):
-    inlet = open_inlet(function.url)
+def test_the_function_receives_a_push_envelope(function):
+    publisher = open_publisher(function.url)
 
-    inlet.send(b'{"ride_id": 256}')
-    inlet.finish()
+    publisher.send(b'{"ride_id": 256}')
+    publisher.finish()
 
     (envelope,) = function.posted
     message = envelope["message"]
@@ -51,23 +51,23 @@ def test_the_function_gets_what_pubsub_would_push(function):
     assert envelope["subscription"].startswith("projects/")
 
 
-def test_an_event_is_posted_until_the_function_says_done(function):
+def test_an_event_is_posted_again_until_the_function_acknowledges_it(function):
     function.statuses += [503, 500, 204]
-    inlet = open_inlet(function.url)
+    publisher = open_publisher(function.url)
 
-    inlet.send(b"{}")
-    inlet.finish()
+    publisher.send(b"{}")
+    publisher.finish()
 
     assert len(function.posted) == 3
     assert len({envelope["message"]["messageId"] for envelope in function.posted}) == 1
 
 
-def test_a_function_that_is_never_done_is_an_error(function, monkeypatch):
+def test_an_event_that_is_never_acknowledged_is_an_error(function, monkeypatch):
     monkeypatch.setattr(publishers, "CONFIRM_SECONDS", 0.05)
     function.statuses += [503] * 1000
-    inlet = open_inlet(function.url)
+    publisher = open_publisher(function.url)
 
-    inlet.send(b"{}")
+    publisher.send(b"{}")
 
     with pytest.raises(NotDelivered, match="answered 503"):
-        inlet.finish()
+        publisher.finish()

@@ -23,7 +23,7 @@ def months(tmp_path_factory):
     return files
 
 
-def test_the_rides_are_of_the_last_month_and_each_comes_once(months):
+def test_rides_are_sampled_from_the_last_month_without_replacement(months):
     rides = sample_rides(months, 300)
 
     assert len(rides) == 300
@@ -34,22 +34,22 @@ def test_the_rides_are_of_the_last_month_and_each_comes_once(months):
     assert all(1 <= ride.actual_minutes <= 60 for ride in rides)
 
 
-def test_of_a_single_month_only_the_end_is_replayed(months):
+def test_a_single_month_is_sampled_at_its_end_only(months):
     pickups = [ride.ride["pickup_datetime"] for ride in sample_rides(months[:1], 300)]
 
     assert min(pickups) > "2021-01-20"
 
 
-def test_the_same_seed_draws_the_same_rides(months):
+def test_the_same_seed_samples_the_same_rides(months):
     assert sample_rides(months, 50) == sample_rides(months, 50)
     assert sample_rides(months, 50) != sample_rides(months, 50, seed=7)
 
 
-def test_there_are_no_more_rides_than_there_are(months):
+def test_a_sample_is_limited_to_the_rides_that_there_are(months):
     assert 300 < len(sample_rides(months[:1], 100_000)) <= 400
 
 
-def test_an_event_has_the_courses_form(months):
+def test_the_form_of_a_ride_event(months):
     (ride,) = sample_rides(months, 1)
 
     event = json.loads(ride.event())
@@ -64,36 +64,36 @@ def test_an_event_has_the_courses_form(months):
     assert event["ride_id"] == ride.ride_id
 
 
-def test_the_end_of_a_ride_is_an_event_that_says_how_long_it_was(months):
+def test_the_event_at_the_end_of_a_ride_gives_its_duration(months):
     (ride,) = sample_rides(months, 1)
 
-    event = parse_ride_ended(json.loads(ride.ended()))
+    event = parse_ride_ended(json.loads(ride.ended_event()))
 
     assert (event.ride_id, event.ride) == (ride.ride_id, parse_ride(ride.ride))
     minutes = (event.dropoff_datetime - event.ride.pickup_datetime).total_seconds() / 60
     assert minutes == pytest.approx(ride.actual_minutes, abs=1e-7)
 
 
-def test_rides_and_their_ends_are_sent(months, tmp_path):
+def test_rides_and_their_ends_are_published(months, tmp_path):
     events, ends = str(tmp_path / "events.jsonl"), str(tmp_path / "ends.jsonl")
-    words = ["--trips", months[0], "--rides", "7", "--rate", "1000", "--topic", events, "--ended-topic", ends]
+    arguments = f"--trips {months[0]} --rides 7 --rate 1000 --topic {events} --ended-topic {ends}"
 
-    result = CliRunner().invoke(command, words)
+    result = CliRunner().invoke(command, arguments)
 
     assert result.exit_code == 0, result.output
-    sent, over = (
+    started, ended = (
         [json.loads(line)["data"]["ride_id"] for line in Path(file).read_text().splitlines()]
         for file in (events, ends)
     )
-    assert sent == over
-    assert len(sent) == 7
+    assert started == ended
+    assert len(started) == 7
 
 
-def test_the_pace_is_kept_by_the_clock():
+def test_pacing_catches_up_after_a_delay():
     began = time.monotonic()
     for number in paced(range(20), rate=100):
         if number == 5:
-            time.sleep(0.08)  # is caught up with
+            time.sleep(0.08)
 
     assert 0.19 <= time.monotonic() - began < 0.3
 

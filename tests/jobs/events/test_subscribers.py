@@ -4,93 +4,101 @@ import time
 from datetime import UTC, datetime
 
 import pytest
-from google.pubsub_v1.types import PubsubMessage, PullResponse, ReceivedMessage
+from google.pubsub_v1 import types
 
 from functions.errors import RidecastError
 from jobs.events import subscribers
-from jobs.events.publishers import open_inlet
-from jobs.events.subscribers import open_outlet
+from jobs.events.publishers import open_publisher
+from jobs.events.subscribers import open_subscriber
+
+SUBSCRIPTION = "projects/p/subscriptions/s"
 
 
 def wait_for(condition, seconds=10):
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() < deadline, "timed out"
         time.sleep(0.005)
 
 
-def test_a_file_gives_its_lines_as_they_come(tmp_path):
-    arrived = []
+def test_lines_of_a_file_are_received_as_they_are_written(tmp_path):
+    messages = []
     path = tmp_path / "predictions.jsonl"
-    outlet = open_outlet(str(path), arrived.append)
+    subscriber = open_subscriber(str(path), messages.append)
 
     with path.open("ab", buffering=0) as file:
         file.write(b'{"attributes": {"version": "1"}, "data": {"ride_id": 1}}\n{"attributes": {}, ')
-        wait_for(lambda: len(arrived) == 1)
+        wait_for(lambda: len(messages) == 1)
         file.write(b'"data_base64": "%s"}\n' % base64.b64encode(b"\xff"))
-        wait_for(lambda: len(arrived) == 2)
-    outlet.close()
+        wait_for(lambda: len(messages) == 2)
+    subscriber.close()
 
-    assert json.loads(arrived[0].data) == {"ride_id": 1}
-    assert arrived[0].attributes == {"version": "1"}
-    assert time.time() - 10 < arrived[0].published <= time.time()
-    assert arrived[1].data == b"\xff"
+    assert json.loads(messages[0].data) == {"ride_id": 1}
+    assert messages[0].attributes == {"version": "1"}
+    assert time.time() - 10 < messages[0].published <= time.time()
+    assert messages[1].data == b"\xff"
 
 
-class Subscriber:
-    """Gives one message, again and again until it is acknowledged, and notes what happens."""
+class FakeClient:
+    """Returns one message from each pull until it is acknowledged, and records the calls."""
 
-    def __init__(self, story):
-        self.story = story
+    def __init__(self, calls):
+        self.calls = calls
 
     def pull(self, **_):
-        message = PubsubMessage(data=b"1", publish_time=datetime.now(UTC))
-        left = "acknowledged" not in self.story
-        return PullResponse(received_messages=[ReceivedMessage(ack_id="a", message=message)] * left)
+        message = types.PubsubMessage(data=b"1", publish_time=datetime.now(UTC))
+        unacknowledged = "acknowledge" not in self.calls
+        received = types.ReceivedMessage(ack_id="a", message=message)
+        return types.PullResponse(received_messages=[received] * unacknowledged)
 
     def acknowledge(self, **_):
-        self.story.append("acknowledged")
+        self.calls.append("acknowledge")
 
     def close(self):
         pass
 
 
 @pytest.fixture
-def story(monkeypatch):
-    story = []
-    monkeypatch.setattr(subscribers, "subscriber_client", lambda _: Subscriber(story))
-    return story
+def calls(monkeypatch):
+    calls = []
+    monkeypatch.setattr(subscribers, "subscriber_client", lambda _: FakeClient(calls))
+    return calls
 
 
-def test_messages_are_kept_before_they_are_acknowledged(story):
-    outlet = open_outlet(
-        "projects/p/subscriptions/s", lambda _: story.append("taken"), keep=lambda: story.append("kept")
+def test_messages_are_committed_before_they_are_acknowledged(calls):
+    subscriber = open_subscriber(
+        SUBSCRIPTION,
+        lambda _: calls.append("callback"),
+        commit=lambda: calls.append("commit"),
     )
-    wait_for(lambda: "acknowledged" in story)
-    outlet.close()
-    assert story == ["taken", "kept", "acknowledged"]
+    wait_for(lambda: "acknowledge" in calls)
+    subscriber.close()
+    assert calls == ["callback", "commit", "acknowledge"]
 
 
-def test_what_cannot_be_kept_is_not_acknowledged_and_no_more_is_given(story):
-    def keep():
+def test_messages_that_cannot_be_committed_are_not_acknowledged_and_the_subscriber_stops(calls):
+    def commit():
         raise RidecastError("the disk is full")
 
-    outlet = open_outlet("projects/p/subscriptions/s", lambda _: story.append("taken"), keep=keep)
-    wait_for(lambda: outlet.failure)
+    subscriber = open_subscriber(SUBSCRIPTION, lambda _: calls.append("callback"), commit=commit)
+    wait_for(lambda: subscriber.failure)
     with pytest.raises(RidecastError, match="the disk is full"):
-        outlet.close()
-    assert story == ["taken"]
+        subscriber.close()
+    assert calls == ["callback"]
 
 
-def test_what_goes_into_a_file_comes_out_of_it(tmp_path):
-    inlet = open_inlet(str(tmp_path / "events.jsonl"))
-    inlet.send(b'{"ride_id": 256}')
-    inlet.finish()
-    with (tmp_path / "events.jsonl").open("ab") as file:
-        file.write(b"no message\n")
-    seen, kept = [], []
-    outlet = open_outlet(str(tmp_path / "events.jsonl"), seen.append, keep=lambda: kept.append(len(seen)))
-    wait_for(lambda: kept)
-    outlet.close()
-    assert [arrival.data for arrival in seen] == [b'{"ride_id":256}', b"no message"]
-    assert kept == [2]
+def test_a_subscriber_reads_what_a_publisher_wrote_to_a_file(tmp_path):
+    path = tmp_path / "events.jsonl"
+    publisher = open_publisher(str(path))
+    publisher.send(b'{"ride_id": 256}')
+    publisher.finish()
+    with path.open("ab") as file:
+        file.write(b"malformed\n")
+    seen, commits = [], []
+    subscriber = open_subscriber(
+        str(tmp_path / "events.jsonl"), seen.append, commit=lambda: commits.append(len(seen))
+    )
+    wait_for(lambda: commits)
+    subscriber.close()
+    assert [message.data for message in seen] == [b'{"ride_id":256}', b"malformed"]
+    assert commits == [2]

@@ -12,86 +12,40 @@ from functions.errors import SettingsError
 from functions.model import load_table_model
 from functions.resolver import resolve
 from jobs.commands.schedule import command
-from jobs.flows.artifacts import Report, failed_row, link, slug, title_of
+from jobs.flows.artifacts import ScoringReport, failed_row, link, slug, title_of
 from jobs.registry.release_pointer import find_release
-from jobs.scoring.job import Wish
-from jobs.scoring.layout import Output, month_partition, output_of
-from jobs.scoring.stats import Outcome
-from jobs.storage.files import FileAccessError
-from jobs.trips.months import NoMonth, fill_in, month_before, months_between
+from jobs.scoring.job import ScoringRequest
+from jobs.scoring.layout import OutputFiles, month_partition, output_files
+from jobs.scoring.stats import ScoringStats
+from jobs.storage.errors import FileAccessError
 from tests.models import save_course_onnx
 
-OUTPUT = Output("gs://b/out/taxi_type=green/year=2021/month=03/r.parquet", "gs://b/out/rejected/r.parquet")
-
-
-def report(outcome: Outcome | None) -> Report:
-    return Report("green 2021-03", "in.parquet", OUTPUT, "ride-duration", "7", "minutes", outcome, 0.5)
-
-
-@pytest.mark.parametrize(
-    ("day", "months", "before"),
-    [
-        (date(2021, 4, 2), 1, date(2021, 3, 1)),
-        (date(2021, 1, 2), 1, date(2020, 12, 1)),
-        (date(2021, 1, 31), 3, date(2020, 10, 1)),
-        (date(2021, 3, 31), 1, date(2021, 2, 1)),
-        (date(2021, 3, 31), 15, date(2019, 12, 1)),
-        (date(2020, 12, 31), 0, date(2020, 12, 1)),
-        (date(2020, 12, 31), -1, date(2021, 1, 1)),
-    ],
+OUTPUT = OutputFiles(
+    "gs://b/out/taxi_type=green/year=2021/month=03/r.parquet", "gs://b/out/rejected/r.parquet"
 )
-def test_the_month_before(day: date, months: int, before: date) -> None:
-    assert month_before(day, months) == before
 
 
-def test_a_range_of_months_has_both_ends_and_passes_the_year() -> None:
-    assert months_between("2020-11", "2021-02") == [
-        date(2020, 11, 1),
-        date(2020, 12, 1),
-        date(2021, 1, 1),
-        date(2021, 2, 1),
-    ]
-    assert months_between("2021-02", "2021-02") == [date(2021, 2, 1)]
-
-
-@pytest.mark.parametrize(
-    ("first", "last", "says"),
-    [
-        ("2021-03", "2021-02", "2021-02 comes before 2021-03"),
-        ("2021-13", "2021-02", "'2021-13' is no month: write it like 2021-03"),
-        ("2021-01", "2021-02-01", "'2021-02-01' is no month"),
-        ("", "2021-02", "'' is no month"),
-    ],
-)
-def test_what_is_no_range_of_months(first: str, last: str, says: str) -> None:
-    with pytest.raises(NoMonth, match=says):
-        months_between(first, last)
-
-
-def test_a_pattern_takes_the_taxi_too() -> None:
-    pattern = "https://tlc/{taxi_type}_tripdata_{year:04d}-{month:02d}.parquet"
-    assert fill_in(pattern, date(2021, 3, 1), "yellow") == "https://tlc/yellow_tripdata_2021-03.parquet"
-    with pytest.raises(FileAccessError, match=r"with --taxi, \{taxi_type\}"):
-        fill_in(pattern, date(2021, 3, 1))
+def report(stats: ScoringStats | None) -> ScoringReport:
+    return ScoringReport("green 2021-03", "in.parquet", OUTPUT, "ride-duration", "7", "minutes", stats, 0.5)
 
 
 def test_a_report_has_every_count_and_a_link() -> None:
-    outcome = Outcome(
+    stats = ScoringStats(
         predicted=8000,
         rejected=Counter({"longer than 60 minutes": 1200, "shorter than 1 minute": 34}),
-        mended=Counter({"distance missing": 5}),
-        total=128_000.0,
+        repaired=Counter({"distance missing": 5}),
+        prediction_sum=128_000.0,
         compared=8000,
-        off=16_000.0,
-        squared=72_000.0,
+        absolute_error_sum=16_000.0,
+        squared_error_sum=72_000.0,
     )
-    text = report(outcome).markdown()
+    text = report(stats).markdown()
     for row in (
         "| model | ride-duration, version 7 |",
         "| rows | 9,234, 18,468 a second |",
         "| predicted | 8,000, mean 16.0000 minutes |",
         "| – with a distance missing | 5 |",
-        "| – compared with what was | 8,000, RMSE 3.0000, mean absolute error 2.0000 minutes |",
+        "| – with a known actual value | 8,000, RMSE 3.0000, mean absolute error 2.0000 minutes |",
         "| rejected | 1,234 |",
         "| – longer than 60 minutes | 1,200 |",
         "| – shorter than 1 minute | 34 |",
@@ -99,30 +53,30 @@ def test_a_report_has_every_count_and_a_link() -> None:
         "b/out/taxi_type=green/year=2021/month=03)",
     ):
         assert row in text
-    assert report(outcome).key == "ride-duration-green-2021-03"
-    assert "8,000 predicted (mean 16.0000 minutes, RMSE 3.0000), 1,234 rejected" in report(outcome).line()
-    unknown = Outcome(predicted=10, total=50.0)
-    assert "RMSE" not in report(unknown).markdown() + report(unknown).line()
+    assert report(stats).key == "ride-duration-green-2021-03"
+    assert "8,000 predicted (mean 16.0000 minutes, RMSE 3.0000), 1,234 rejected" in report(stats).summary()
+    unknown = ScoringStats(predicted=10, prediction_sum=50.0)
+    assert "RMSE" not in report(unknown).markdown() + report(unknown).summary()
 
 
-def test_a_reason_may_hold_what_ends_a_cell() -> None:
-    rejected = Counter({"a|b is missing": 2, "c\\|d\ne is no number": 1})
-    rows = report(Outcome(rejected=rejected)).markdown().splitlines()
+def test_a_reason_may_hold_markdown_characters() -> None:
+    rejected = Counter({"a|b is missing": 2, "c\\|d\ne is not a number": 1})
+    rows = report(ScoringStats(rejected=rejected)).markdown().splitlines()
     assert r"| – a\|b is missing | 2 |" in rows
-    assert r"| – c\\\|d e is no number | 1 |" in rows
+    assert r"| – c\\\|d e is not a number | 1 |" in rows
 
 
-def test_a_signature_does_not_stand_where_everybody_reads() -> None:
+def test_signatures_of_web_addresses_are_redacted() -> None:
     signed = "https://storage/customers.parquet?sign=s3cr.et/x"
     assert link(signed) == "<https://storage/customers.parquet>"
-    assert title_of(Wish(signed, "out")) == "customers"
+    assert title_of(ScoringRequest(signed, "out")) == "customers"
     failed = failed_row("customers", FileAccessError(f"{signed} answered 403: check the address"))
     assert failed["predictions"] == "https://storage/customers.parquet answered 403: check the address"
     assert link("gs://b/what?/x.parquet").startswith("[gs://b/what?/x.parquet]")
 
 
 def test_rows_of_a_backfill_have_the_same_columns() -> None:
-    scored, before = report(Outcome(predicted=10, total=50.0)).row(), report(None).row()
+    scored, before = report(ScoringStats(predicted=10, prediction_sum=50.0)).row(), report(None).row()
     failed = failed_row("green 2021-04", FileAccessError("in.parquet does not exist"))
     assert list(scored) == list(before) == list(failed)
     assert [row["state"] for row in (scored, before, failed)] == ["scored", "finished before", "failed"]
@@ -131,14 +85,15 @@ def test_rows_of_a_backfill_have_the_same_columns() -> None:
 
 
 def test_names() -> None:
-    assert title_of(Wish("in/x.parquet", "out", taxi="green", month=date(2021, 3, 1))) == "green 2021-03"
-    assert title_of(Wish("in/customers-2021-03.parquet", "out")) == "customers-2021-03"
+    march = ScoringRequest("in/x.parquet", "out", taxi="green", month=date(2021, 3, 1))
+    assert title_of(march) == "green 2021-03"
+    assert title_of(ScoringRequest("in/customers-2021-03.parquet", "out")) == "customers-2021-03"
     assert slug("Churn customers_2021 ") == "churn-customers-2021"
     assert link("https://tlc/x.parquet") == "<https://tlc/x.parquet>"
     assert link("out/x.parquet") == f"`{Path.cwd()}/out/x.parquet`"
 
 
-def test_only_what_may_pass_is_tried_again() -> None:
+def test_only_temporary_failures_are_retried() -> None:
     from prefect.states import Failed
 
     from jobs.flows.tasks import RETRY_DELAYS, score_file
@@ -154,26 +109,26 @@ def test_only_what_may_pass_is_tried_again() -> None:
     assert list(RETRY_DELAYS) == sorted(RETRY_DELAYS)
 
 
-def test_what_is_finished_is_known_without_loading_the_model(tmp_path: Path) -> None:
-    from jobs.flows.tasks import finished_before
+def test_finished_months_are_found_without_loading_the_model(tmp_path: Path) -> None:
+    from jobs.flows.tasks import find_completed
 
     model, month = save_course_onnx(tmp_path / "model"), date(2021, 3, 1)
     description = model / "MLmodel"
     description.write_text(description.read_text().replace("model_id: null", "model_id: m-1f2e"))
     release = load_table_model(resolve(str(model))).release
-    wish = Wish("in.parquet", str(tmp_path / "out"), str(model), "green", month)
+    request = ScoringRequest("in.parquet", str(tmp_path / "out"), str(model), "green", month)
     (model / "model.onnx").unlink()
-    assert finished_before(wish) is None
-    output = output_of(wish.output, month_partition("green", month), release)
+    assert find_completed(request) is None
+    output = output_files(request.output, month_partition("green", month), release)
     file = Path(output.predictions)
     file.parent.mkdir(parents=True)
     file.touch()
-    assert finished_before(wish) == Report("green 2021-03", "in.parquet", output, "model", "m-1f2e")
+    assert find_completed(request) == ScoringReport("green 2021-03", "in.parquet", output, "model", "m-1f2e")
 
 
-def test_a_file_is_no_output_of_months(tmp_path: Path) -> None:
+def test_a_single_file_cannot_be_the_output_of_months(tmp_path: Path) -> None:
     from jobs.flows.scoring import ride_duration_backfill, ride_duration_prediction
-    from jobs.flows.tasks import finished_before
+    from jobs.flows.tasks import find_completed
 
     file = tmp_path / "2021-03.parquet"
     file.touch()
@@ -181,14 +136,14 @@ def test_a_file_is_no_output_of_months(tmp_path: Path) -> None:
     with pytest.raises(
         FileAccessError, match=r"2021-03\.parquet is a file, .*: give a folder, local or gs://"
     ):
-        finished_before(Wish("in.parquet", str(file), taxi="green", month=month))
+        find_completed(ScoringRequest("in.parquet", str(file), taxi="green", month=month))
     with pytest.raises(FileAccessError, match="give a folder"):
         ride_duration_backfill.fn(first="2021-03", last="2021-03", output=pattern)
     with pytest.raises(FileAccessError, match="give a folder"):
         ride_duration_prediction.fn(run_date=date(2021, 4, 2), output=pattern)
 
 
-def test_what_the_homework_left_in_the_environment_is_no_output() -> None:
+def test_the_output_is_not_read_from_the_environment() -> None:
     result = CliRunner(env={"OUTPUT_FILE_PATTERN": "homework.parquet"}).invoke(command, [])
     assert result.exit_code == 2
     assert "Missing option '--output'" in result.output
@@ -212,25 +167,25 @@ def test_without_prefect_the_command_says_what_to_install(monkeypatch: pytest.Mo
         ("", ["--output=all.parquet"], "Invalid value for --output: all.parquet is a file"),
     ],
 )
-def test_what_keeps_the_command_from_serving(
-    address: str, options: list[str], says: str, tmp_path: Path
-) -> None:
+def test_errors_before_serving(address: str, options: list[str], says: str, tmp_path: Path) -> None:
     environment = {name: text for name, text in os.environ.items() if not name.startswith("PREFECT_")}
     environment |= {"PREFECT_HOME": str(tmp_path)} | ({"PREFECT_API_URL": address} if address else {})
-    words = [sys.executable, "-m", "jobs", "schedule", "--output=out", *options]
-    ended = subprocess.run(words, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    arguments = [sys.executable, "-m", "jobs", "schedule", "--output=out", *options]
+    ended = subprocess.run(
+        arguments, env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
     assert ended.returncode in {1, 2}
     assert says in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
-def test_prefect_reports_to_nobody() -> None:
-    asked = (
+def test_prefect_sends_no_telemetry() -> None:
+    program = (
         "import jobs.flows.scoring; from prefect._internal.analytics import is_telemetry_enabled as on;"
         "print(on())"
     )
     plain = {name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH") if name in os.environ}
     printed = subprocess.run(
-        [sys.executable, "-c", asked], env=plain, capture_output=True, text=True, check=False
+        [sys.executable, "-c", program], env=plain, capture_output=True, text=True, check=False
     )
     assert printed.stdout == "False\n", printed.stderr

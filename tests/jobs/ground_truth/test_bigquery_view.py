@@ -1,4 +1,4 @@
-"""The view for BigQuery, translated for DuckDB, on the very events that `collect` keeps: the same rides."""
+"""The BigQuery view, translated for DuckDB, gives the same rides as `collect` from the same events."""
 
 import json
 from datetime import UTC, datetime
@@ -7,9 +7,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from jobs.events.subscribers import Arrival
-from jobs.ground_truth.store import Store
-from jobs.ground_truth.tables import ENDED, PREDICTIONS
+from jobs.events.subscribers import ReceivedMessage
+from jobs.ground_truth.store import EventStore
+from jobs.ground_truth.tables import PREDICTIONS, RIDE_ENDED
 from jobs.monitoring.stream_source import COLUMNS, VIEW, read_stream
 
 sqlglot = pytest.importorskip("sqlglot", reason="translates BigQuery's SQL")
@@ -25,12 +25,12 @@ RIDE = {
 
 def predicted(ride_id, minutes=20.0, version="1", at=0.0):
     body = {"model": "m", "version": version, "prediction": {"ride_duration": minutes, "ride_id": ride_id}}
-    return PREDICTIONS, Arrival(json.dumps(body).encode(), {}, NOON + at)
+    return PREDICTIONS, ReceivedMessage(json.dumps(body).encode(), {}, NOON + at)
 
 
 def ended(ride_id, at=0.0, dropoff="2021-03-01T00:21:00", **changes):
     body = {"ride_id": ride_id, "ride": RIDE | changes, "dropoff_datetime": dropoff}
-    return ENDED, Arrival(json.dumps(body).encode(), {}, NOON + at)
+    return RIDE_ENDED, ReceivedMessage(json.dumps(body).encode(), {}, NOON + at)
 
 
 EVENTS = [
@@ -59,34 +59,34 @@ EVENTS = [
 
 @pytest.mark.parametrize("kind", ["varchar", "json"])
 def test_bigquery_and_duckdb_see_the_same_rides(kind, tmp_path) -> None:
-    store = Store(tmp_path / "stream.duckdb")
-    for table, arrival in EVENTS:
-        store.save(table, [arrival])
+    store = EventStore(tmp_path / "stream.duckdb")
+    for table, message in EVENTS:
+        store.save(table, [message])
     sql = SQL.read_text().replace("${project}", "p").replace("${dataset}", "d")
     assert "${" not in sql
     (translated,) = sqlglot.transpile(sql, read="bigquery", write="duckdb")
     with duckdb.connect(tmp_path / "stream.duckdb") as connection:
         connection.execute("set timezone = 'UTC'; attach ':memory:' as p; create schema p.d")
-        for table in (PREDICTIONS, ENDED):
+        for table in (PREDICTIONS, RIDE_ENDED):
             connection.execute(
                 f"create table p.d.{table} (subscription_name varchar, message_id varchar, "
                 f"publish_time timestamptz, attributes json, data {kind})"
             )
-        for number, (table, arrival) in enumerate(EVENTS):
+        for number, (table, message) in enumerate(EVENTS):
             values = [
                 "s",
                 str(number),
-                datetime.fromtimestamp(arrival.published, UTC),
+                datetime.fromtimestamp(message.published, UTC),
                 "{}",
-                arrival.data.decode(),
+                message.data.decode(),
             ]
             connection.execute(f"insert into p.d.{table} values (?, ?, ?, ?, ?)", values)
         columns = ", ".join(COLUMNS)
-        ours = connection.execute(f"select {columns} from {VIEW} order by all").fetchall()
-        theirs = connection.execute(f"select {columns} from ({translated}) order by all").fetchall()
-        assert theirs == ours
-        assert len(ours) == 6
+        expected = connection.execute(f"select {columns} from {VIEW} order by all").fetchall()
+        found = connection.execute(f"select {columns} from ({translated}) order by all").fetchall()
+        assert found == expected
+        assert len(expected) == 6
         connection.execute(f"copy ({translated}) to '{tmp_path}/exported.parquet'")
     rides, _ = read_stream(str(tmp_path / "exported.parquet"), 24)
-    assert rides.waiting == {"rides ended without a prediction": 3, "predicted rides have not ended": 0}
+    assert rides.unmatched == {"rides ended without a prediction": 3, "predicted rides have not ended": 0}
     assert sorted(rides.actual) == pytest.approx([21.0, 21.0, 21.0, 21 + 0.5 / 60, 30.0])

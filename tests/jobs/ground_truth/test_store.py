@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jobs.events.subscribers import Arrival
+from jobs.events.subscribers import ReceivedMessage
 from jobs.ground_truth import store as store_module
-from jobs.ground_truth.store import Store, StoreFailed
-from jobs.ground_truth.tables import ENDED, PREDICTIONS
+from jobs.ground_truth.store import EventStore, StoreFailed
+from jobs.ground_truth.tables import PREDICTIONS, RIDE_ENDED
 from jobs.monitoring.stream_source import read_stream
-from jobs.storage.files import FileAccessError
+from jobs.storage.errors import FileAccessError
 
 NOON = datetime(2021, 3, 2, 12, tzinfo=UTC).timestamp()
 HOUR = 3600.0
@@ -23,13 +23,13 @@ HOUR = 3600.0
 
 def predicted(ride_id, minutes=20.0, version="1", at=NOON):
     body = {"version": version, "prediction": {"ride_duration": minutes, "ride_id": ride_id}}
-    return Arrival(json.dumps(body).encode(), {}, at)
+    return ReceivedMessage(json.dumps(body).encode(), {}, at)
 
 
 def ended(ride_id, at=NOON, dropoff="2021-03-01T00:21:00", **changes):
     ride = {"PULocationID": 130, "DOLocationID": 205, "trip_distance": 3.66}
     ride |= {"pickup_datetime": "2021-03-01T00:00:00"} | changes
-    return Arrival(
+    return ReceivedMessage(
         json.dumps({"ride_id": ride_id, "ride": ride, "dropoff_datetime": dropoff}).encode(), {}, at
     )
 
@@ -41,14 +41,14 @@ def path(tmp_path):
 
 @pytest.fixture
 def store(path):
-    return Store(path)
+    return EventStore(path)
 
 
-def test_the_later_of_two_events_counts_in_whatever_order_they_come(store, path) -> None:
+def test_the_later_published_of_two_events_wins_in_any_order(store, path) -> None:
     store.save(PREDICTIONS, [predicted("a", 2.0, at=NOON + 1), predicted("a", 1.0), predicted("b", 1.0)])
     store.save(PREDICTIONS, [predicted("a", 0.5), predicted("b", 2.0, at=NOON + 1)])
-    store.save(ENDED, [ended("a", trip_distance=2.0, at=NOON + 1)])
-    store.save(ENDED, [ended("a", trip_distance=1.0)])
+    store.save(RIDE_ENDED, [ended("a", trip_distance=2.0, at=NOON + 1)])
+    store.save(RIDE_ENDED, [ended("a", trip_distance=1.0)])
     with duckdb.connect(path) as connection:
         rows = connection.execute(
             "select ride_id, predicted_duration, trip_distance from rides_of_the_stream order by 1"
@@ -57,62 +57,66 @@ def test_the_later_of_two_events_counts_in_whatever_order_they_come(store, path)
 
 
 @pytest.mark.parametrize(
-    ("kind", "arrival", "reason"),
+    ("kind", "message", "reason"),
     [
-        (ENDED, ended(1, pickup_datetime=None), "#/ride/pickup_datetime: is missing"),
-        (ENDED, ended(1, dropoff=None), "#/dropoff_datetime: is missing"),
+        (RIDE_ENDED, ended(1, pickup_datetime=None), "#/ride/pickup_datetime: is missing"),
+        (RIDE_ENDED, ended(1, dropoff=None), "#/dropoff_datetime: is missing"),
         (
-            ENDED,
+            RIDE_ENDED,
             ended(1, dropoff="soon", PULocationID=0),
             "#/ride/PULocationID: .*; #/dropoff_datetime: must be",
         ),
-        (ENDED, ended(None), "#/ride_id: is missing"),
-        (ENDED, Arrival(b"[1]", {}, NOON), "must be an object"),
-        (ENDED, Arrival(b"\xff\x00", {}, NOON), "is no JSON"),
+        (RIDE_ENDED, ended(None), "#/ride_id: is missing"),
+        (RIDE_ENDED, ReceivedMessage(b"[1]", {}, NOON), "must be an object"),
+        (RIDE_ENDED, ReceivedMessage(b"\xff\x00", {}, NOON), "is not valid JSON"),
         (PREDICTIONS, predicted(None), "#/prediction/ride_id"),
         (PREDICTIONS, predicted(1, "long"), "#/prediction/ride_duration: must be a number of minutes"),
         (PREDICTIONS, predicted(1, float("nan")), "#/prediction/ride_duration: must be a number of minutes"),
         (PREDICTIONS, predicted(1, 10**400), "#/prediction/ride_duration: must be a number of minutes"),
         (PREDICTIONS, predicted(1, True), "#/prediction/ride_duration: must be a number of minutes"),
         (PREDICTIONS, predicted(1, version="\ud800"), "#/version: must be valid Unicode"),
-        (ENDED, ended("\ud800"), "#/ride_id: must be valid Unicode"),
-        (ENDED, ended(1, dropoff="0000-01-01T00:00:00"), "#/dropoff_datetime: must be"),
-        (PREDICTIONS, Arrival(b"[" * 100_000, {}, NOON), "is no JSON"),
-        (PREDICTIONS, Arrival(b"", {}, NOON), "is no JSON"),
-        (PREDICTIONS, Arrival(b"{}", {}, NOON), "is no prediction event"),
-        (PREDICTIONS, Arrival(b'{"version": "1", "prediction": {"ride_id": 1}}', {}, NOON), "ride_duration"),
+        (RIDE_ENDED, ended("\ud800"), "#/ride_id: must be valid Unicode"),
+        (RIDE_ENDED, ended(1, dropoff="0000-01-01T00:00:00"), "#/dropoff_datetime: must be"),
+        (PREDICTIONS, ReceivedMessage(b"[" * 100_000, {}, NOON), "is not valid JSON"),
+        (PREDICTIONS, ReceivedMessage(b"", {}, NOON), "is not valid JSON"),
+        (PREDICTIONS, ReceivedMessage(b"{}", {}, NOON), "is not a valid prediction event"),
+        (
+            PREDICTIONS,
+            ReceivedMessage(b'{"version": "1", "prediction": {"ride_id": 1}}', {}, NOON),
+            "ride_duration",
+        ),
     ],
 )
-def test_a_bad_event_is_kept_aside_with_its_reason_once(kind, arrival, reason, store, path) -> None:
-    store.save(kind, [arrival, arrival])
-    store.save(kind, [arrival])
+def test_a_bad_event_is_stored_once_with_its_reason(kind, message, reason, store, path) -> None:
+    store.save(kind, [message, message])
+    store.save(kind, [message])
     with duckdb.connect(path) as connection:
-        ((why, data),) = connection.execute("select reason, data from bad_events").fetchall()
-    assert bytes(data) == arrival.data
-    assert re.search(reason, why)
+        ((stored_reason, data),) = connection.execute("select reason, data from bad_events").fetchall()
+    assert bytes(data) == message.data
+    assert re.search(reason, stored_reason)
     assert store.counts() == {"joined": 0, "not ended": 0, "without a prediction": 0, "bad events": 1}
 
 
-def test_what_is_odd_but_right_is_kept(store, path) -> None:
+def test_unusual_but_valid_values_are_stored(store, path) -> None:
     odd = ["a\0b", "", "🚕", -(2**63), "x" * 1024]
     store.save(PREDICTIONS, [predicted(ride_id, -1e300) for ride_id in odd])
     ages = ("0001-01-01T00:00:00", "9999-12-31T23:59:59")
-    store.save(ENDED, [ended(ride_id, dropoff=ages[1], pickup_datetime=ages[0]) for ride_id in odd])
+    store.save(RIDE_ENDED, [ended(ride_id, dropoff=ages[1], pickup_datetime=ages[0]) for ride_id in odd])
     assert store.counts() == {"joined": 5, "not ended": 0, "without a prediction": 0, "bad events": 0}
     rides, _ = read_stream(str(path), 24)
     assert rides.rejected == {"longer than 60 minutes": 5}
 
 
-def test_what_is_old_is_forgotten(store) -> None:
+def test_old_events_are_deleted(store) -> None:
     now = time.time()
     store.save(PREDICTIONS, [predicted("old", at=now - 3 * 24 * HOUR), predicted("new", at=now)])
-    store.save(ENDED, [ended("old", at=now - 3 * 24 * HOUR), ended("new", at=now)])
-    store.forget(days=2)
+    store.save(RIDE_ENDED, [ended("old", at=now - 3 * 24 * HOUR), ended("new", at=now)])
+    store.delete_older_than(days=2)
     assert store.counts()["joined"] == 1
     assert store.counts()["without a prediction"] == 0
 
 
-def test_who_reads_the_file_is_waited_for(store, path, monkeypatch) -> None:
+def test_saving_waits_for_a_reader_to_close_the_file(store, path, monkeypatch) -> None:
     hold = """if True:
         import duckdb, sys, time
         connection = duckdb.connect(sys.argv[1], read_only=True)
@@ -125,63 +129,63 @@ def test_who_reads_the_file_is_waited_for(store, path, monkeypatch) -> None:
     reader.communicate()
     assert store.counts()["not ended"] == 1
 
-    monkeypatch.setattr(store_module, "LOCKED_SECONDS", 0.1)
+    monkeypatch.setattr(store_module, "LOCK_TIMEOUT_SECONDS", 0.1)
     reader = subprocess.Popen([sys.executable, "-c", hold.format(60), str(path)], stdout=subprocess.PIPE)
     reader.stdout.readline()
-    with pytest.raises(StoreFailed, match="is held by another program"):
+    with pytest.raises(StoreFailed, match="is locked by another program"):
         store.save(PREDICTIONS, [predicted(1)])
     reader.kill()
     reader.communicate()
 
 
-def test_another_file_is_not_touched(path) -> None:
+def test_a_file_that_is_not_a_database_is_left_untouched(path) -> None:
     path.write_text("no database")
     with pytest.raises(StoreFailed, match="cannot be opened as a DuckDB file"):
-        Store(path)
+        EventStore(path)
     assert path.read_text() == "no database"
 
 
-def test_the_last_day_is_read_with_all_versions_and_what_is_missing(store, path) -> None:
+def test_the_last_day_is_read_with_all_versions_and_unmatched_rides(store, path) -> None:
     late = NOON + 30 * HOUR
     store.save(PREDICTIONS, [predicted(each, 10.0 + each, "9", NOON) for each in range(5)])
     store.save(PREDICTIONS, [predicted(3, 30.0, "10", late), predicted(99, at=late)])
-    store.save(ENDED, [ended(each, NOON if each < 2 else late) for each in range(5)])
-    store.save(ENDED, [ended("unpredicted", late), ended("long", late, "2021-03-01T02:00:00")])
+    store.save(RIDE_ENDED, [ended(each, NOON if each < 2 else late) for each in range(5)])
+    store.save(RIDE_ENDED, [ended("unpredicted", late), ended("long", late, "2021-03-01T02:00:00")])
     rides, name = read_stream(str(path), 24)
     assert name == "stream.duckdb, events from 2021-03-03 18:00 to 2021-03-03 18:00 UTC"
-    assert rides.waiting == {"rides ended without a prediction": 2, "predicted rides have not ended": 1}
+    assert rides.unmatched == {"rides ended without a prediction": 2, "predicted rides have not ended": 1}
     assert rides.rejected == {"longer than 60 minutes": 1}
     assert sorted(rides.predicted[~np.isnan(rides.predicted)]) == [12.0, 14.0, 30.0]
     assert set(rides.actual) == {21.0}
     assert len(rides) == 4
-    assert set(rides.by_version) == {"9", "10"}
+    assert set(rides.predictions_by_version) == {"9", "10"}
     everything, _ = read_stream(str(path), float("inf"))
     assert len(everything) == 6
 
 
-def test_parquet_of_the_view_is_the_same_stream(store, path, tmp_path) -> None:
+def test_parquet_exported_from_the_view_gives_the_same_stream(store, path, tmp_path) -> None:
     store.save(PREDICTIONS, [predicted(each, 10.0 + each) for each in range(5)])
-    store.save(ENDED, [ended(each) for each in range(4)])
+    store.save(RIDE_ENDED, [ended(each) for each in range(4)])
     folder = tmp_path / "exported"
     folder.mkdir()
     with duckdb.connect(path) as connection:
         for part in range(2):
-            some = f"from rides_of_the_stream where ride_id::int % 2 = {part}"
-            connection.execute(f"copy ({some}) to '{folder}/{part}.parquet'")
+            rows = f"from rides_of_the_stream where ride_id::int % 2 = {part}"
+            connection.execute(f"copy ({rows}) to '{folder}/{part}.parquet'")
     expected, _ = read_stream(str(path), 24)
-    for place in (folder, f"{folder}/*.parquet"):
-        rides, _ = read_stream(str(place), 24)
+    for uri in (folder, f"{folder}/*.parquet"):
+        rides, _ = read_stream(str(uri), 24)
         assert sorted(rides.predicted) == sorted(expected.predicted)
-        assert rides.waiting == expected.waiting
-    with pytest.raises(FileAccessError, match="there is none in it"):
+        assert rides.unmatched == expected.unmatched
+    with pytest.raises(FileAccessError, match="contains none"):
         read_stream(f"{folder}/none*.parquet", 24)
     pd.DataFrame({"ride_id": [1]}).to_parquet(folder / "2.parquet")
     with pytest.raises(FileAccessError, match="has no column model_version"):
         read_stream(str(folder), 24)
 
 
-def test_killed_while_it_was_writing_the_file_is_read_and_written_again(store, path) -> None:
-    left = """if True:
+def test_after_a_kill_during_a_write_the_file_can_be_read_and_written(store, path) -> None:
+    program = """if True:
         import duckdb, os, sys
         connection = duckdb.connect(sys.argv[1])
         connection.execute("pragma disable_checkpoint_on_shutdown")
@@ -189,14 +193,14 @@ def test_killed_while_it_was_writing_the_file_is_read_and_written_again(store, p
         connection.execute("begin; insert into predictions values ('2', '1', 2.0, now()::timestamp)")
         os.kill(os.getpid(), 9)
     """
-    subprocess.run([sys.executable, "-c", left, str(path)], check=False)
-    assert path.with_name(f"{path.name}.wal").exists(), "it was not killed with something to do"
+    subprocess.run([sys.executable, "-c", program, str(path)], check=False)
+    assert path.with_name(f"{path.name}.wal").exists(), "there was nothing to recover"
     rides, _ = read_stream(str(path), 24)
-    assert rides.waiting["predicted rides have not ended"] == 1
+    assert rides.unmatched["predicted rides have not ended"] == 1
     store.save(PREDICTIONS, [predicted("3")])
     assert store.counts()["not ended"] == 2
 
 
-def test_an_empty_stream_says_so(store, path) -> None:
+def test_an_empty_stream_is_an_error(store, path) -> None:
     with pytest.raises(FileAccessError, match="holds no events yet"):
         read_stream(str(path), 24)

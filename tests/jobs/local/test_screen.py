@@ -15,9 +15,9 @@ def screen_on(*, terminal):
 def test_without_a_terminal_there_are_only_plain_lines():
     screen, file = screen_on(terminal=False)
 
-    with screen.moving(), screen.step("train") as step:
+    with screen.live(), screen.step("train") as step:
         step.detail = "[bold] is not markup here"
-    screen.say("[1/2] likewise")
+    screen.print("[1/2] likewise")
 
     first, second = file.getvalue().splitlines()
     assert re.fullmatch(r"✓ train +\[bold\] is not markup here \(0\.0 s\)", first)
@@ -33,34 +33,34 @@ def test_a_step_that_fails_is_marked():
     assert file.getvalue().startswith("✗ promote")
 
 
-def test_a_step_that_lacks_something_is_marked():
+def test_a_degraded_step_is_marked():
     screen, file = screen_on(terminal=False)
 
     with screen.step("Pub/Sub emulator") as step:
-        step.lacking = True
+        step.degraded = True
 
     assert file.getvalue().startswith("! Pub/Sub emulator")
 
 
-def test_on_a_terminal_running_steps_and_the_view_move():
+def test_on_a_terminal_running_steps_and_the_view_are_updated():
     screen, file = screen_on(terminal=True)
 
-    with screen.moving(), screen.step("replay") as step:
+    with screen.live(), screen.step("replay") as step:
         screen.view = "half of it"
         step.detail = "all of it"
-    screen.say("next")
+    screen.print("next")
 
     shown = file.getvalue()
     assert "half of it" in shown
     assert shown.rindex("all of it") < shown.index("next")
 
 
-def test_the_picture_holds_what_was_shown_for_good(tmp_path):
+def test_the_picture_has_what_was_shown_but_not_what_was_printed(tmp_path):
     screen, _ = screen_on(terminal=False)
     with screen.step("train") as step:
         step.detail = "a-month"
-    screen.say("only-said")
-    screen.show("the-summary", "in-plain-words")
+    screen.print("only-printed")
+    screen.show("the-summary", "in-plain-text")
 
     screen.save_picture(tmp_path / "docs" / "run.svg")
 
@@ -68,4 +68,4 @@ def test_the_picture_holds_what_was_shown_for_good(tmp_path):
     assert "<svg" in picture
     assert "a-month" in picture
     assert "the-summary" in picture
-    assert "only-said" not in picture
+    assert "only-printed" not in picture

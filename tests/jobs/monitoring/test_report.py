@@ -15,41 +15,41 @@ from jobs.commands.promote import command as promote
 from jobs.commands.report import command
 from jobs.commands.score import command as score
 from jobs.commands.train import command as train_command
-from jobs.monitoring.report import Wish, make_report
-from jobs.monitoring.thresholds import Limits
-from tests.jobs.monitoring.conftest import SHIFTS, rewritten
+from jobs.monitoring.report import ReportRequest, make_report
+from jobs.monitoring.thresholds import Thresholds
+from tests.jobs.monitoring.conftest import SHIFTS, rewrite
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 QUIET = Console(quiet=True)
 
 
-def beyond(output: str) -> set[str]:
-    return set(re.findall(r"✗ (\S+) is ", output))
+def failed_checks(output: str) -> set[str]:
+    return set(re.findall(r"✗ (\S+) \d", output))
 
 
-@pytest.fixture(params=["real", "city"])
+@pytest.fixture(params=["real_months", "synthetic"])
 def months(request: pytest.FixtureRequest) -> dict[str, Path]:
-    found: dict[str, Path] = request.getfixturevalue("real_months" if request.param == "real" else "city")
+    found: dict[str, Path] = request.getfixturevalue(request.param)
     return found
 
 
-def test_the_next_month_passes(months, report) -> None:
+def test_the_next_month_is_within_limits(months, report) -> None:
     result = report("--trips", months["2021-03"], "--reference", months["2021-02"])
     assert result.exit_code == 0, result.output
-    assert "✓ all 13 measures are within their limits" in result.output
-    assert f"{months['2021-03'].name} beside {months['2021-02'].name}" in result.output
+    assert "✓ all 13 checks are within their limits" in result.output
+    assert f"{months['2021-03'].name} compared with {months['2021-02'].name}" in result.output
 
 
 @pytest.mark.parametrize("shift", SHIFTS)
 def test_a_shifted_month_is_flagged_and_the_feature_named(shift, months, report, tmp_path) -> None:
-    change, named = SHIFTS[shift]
-    trips = rewritten(months["2021-03"], tmp_path, change)
+    change, expected = SHIFTS[shift]
+    trips = rewrite(months["2021-03"], tmp_path, change)
     result = report("--trips", trips, "--reference", months["2021-02"])
     assert result.exit_code == 3, result.output
     first = result.output.splitlines()[1]
     assert first.startswith("✗ ")
-    assert re.search(r"is [\d.]+( minutes)?, more than [\d.]+", first)
-    assert named <= beyond(result.output)
+    assert re.search(r"[\d.]+( minutes)? \(limit [\d.]+\)", first)
+    assert expected <= failed_checks(result.output)
 
 
 def test_the_halves_of_a_month_are_the_same(months, report, tmp_path) -> None:
@@ -58,9 +58,7 @@ def test_the_halves_of_a_month_are_the_same(months, report, tmp_path) -> None:
         (tmp_path / str(half)).mkdir()
         every_other = np.random.default_rng(1).permutation(len(pd.read_parquet(months["2021-03"])))[half::2]
         halves.append(
-            rewritten(
-                months["2021-03"], tmp_path / str(half), lambda trips, rows=every_other: trips.iloc[rows]
-            )
+            rewrite(months["2021-03"], tmp_path / str(half), lambda trips, rows=every_other: trips.iloc[rows])
         )
     result = report("--trips", halves[0], "--reference", halves[1])
     assert result.exit_code == 0, result.output
@@ -73,44 +71,46 @@ def test_a_day_of_a_few_hundred_rides_raises_no_alarm(seed, months, report, tmp_
         return day.sample(300, random_state=seed)
 
     result = report(
-        "--trips", rewritten(months["2021-03"], tmp_path, some_of_a_day), "--reference", months["2021-02"]
+        "--trips", rewrite(months["2021-03"], tmp_path, some_of_a_day), "--reference", months["2021-02"]
     )
     assert result.exit_code == 0, result.output
     assert "in the same hours of the week" in result.output
 
 
-def test_of_next_to_no_rides_nothing_is_said(city, report, tmp_path) -> None:
-    trips = rewritten(city["2021-03"], tmp_path, lambda trips: trips.head(60))
-    result = report("--trips", trips, "--reference", city["2021-02"])
+def test_too_few_rides_are_not_checked_and_get_no_tick(synthetic, report, tmp_path) -> None:
+    trips = rewrite(synthetic["2021-03"], tmp_path, lambda trips: trips.head(60))
+    result = report("--trips", trips, "--reference", synthetic["2021-02"])
     assert result.exit_code == 0, result.output
-    assert "of 100 rides that are needed" in result.output
+    assert " rides, 100 needed" in result.output
+    assert "– nothing could be checked: 5" in result.output
+    assert "✓" not in result.output
 
 
 @pytest.fixture(scope="module")
-def trained(city, tmp_path_factory) -> dict[str, str]:
-    """Where a champion was trained on January."""
+def trained(synthetic, tmp_path_factory) -> dict[str, str]:
+    """Environment with a champion trained on January."""
     folder = tmp_path_factory.mktemp("trained")
     environment = {
         "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
         "MODEL_BUCKET": str(folder / "bucket"),
     }
     runner = CliRunner(env=environment)
-    for step, words in (
-        (train_command, ["--trips", str(city["2021-01"]), "--trees", "20"]),
+    for step, args in (
+        (train_command, ["--trips", str(synthetic["2021-01"]), "--trees", "20"]),
         (promote, []),
     ):
-        result = runner.invoke(step, words)
+        result = runner.invoke(step, args)
         assert result.exit_code == 0, result.output
     return environment
 
 
-def test_the_champion_its_months_and_its_errors_are_found_in_mlflow(trained, city, tmp_path) -> None:
+def test_the_champion_its_months_and_its_errors_are_found_in_mlflow(trained, synthetic, tmp_path) -> None:
     page = tmp_path / "report.html"
     result = CliRunner(env=trained).invoke(
-        command, ["--trips", str(city["2021-03"]), "--page", str(page), "--limit", "psi=0.3"]
+        command, ["--trips", str(synthetic["2021-03"]), "--page", str(page), "--limit", "psi=0.3"]
     )
     assert result.exit_code == 0, result.output
-    assert f"{city['2021-03'].name} beside {city['2021-01'].name}" in result.output
+    assert f"{synthetic['2021-03'].name} compared with {synthetic['2021-01'].name}" in result.output
     client = MlflowClient(trained["MLFLOW_TRACKING_URI"], registry_uri=trained["MLFLOW_TRACKING_URI"])
     experiment = client.get_experiment_by_name("ride-duration-monitoring")
     (run,) = client.search_runs([experiment.experiment_id])
@@ -119,15 +119,10 @@ def test_the_champion_its_months_and_its_errors_are_found_in_mlflow(trained, cit
     shown = re.search(r"RMSE ([\d.]+) min \(limit ([\d.]+)\)", result.output)
     assert float(shown[1]) == pytest.approx(run.data.metrics["rmse"], abs=0.0051)
     assert float(shown[2]) == pytest.approx(1.25 * training["rmse"], rel=0.05)
-    assert {
-        "drift/psi/trip_distance",
-        "drift/moved/trip_distance",
-        "rmse_by_hour/08",
-        "bias",
-        "rejected",
-    } <= set(run.data.metrics)
+    expected = {"drift/psi/trip_distance", "drift/moved/trip_distance", "rmse_by_hour/08", "bias", "rejected"}
+    assert expected <= set(run.data.metrics)
     assert run.data.metrics["rmse_by_version/1"] == run.data.metrics["rmse"]
-    assert run.data.params["reference"] == city["2021-01"].name
+    assert run.data.params["reference"] == synthetic["2021-01"].name
     assert run.data.params["limit_psi"] == "0.3"
     assert run.data.params["model_versions"] == "1"
     assert run.data.tags["exceeded"] == ""
@@ -136,46 +131,51 @@ def test_the_champion_its_months_and_its_errors_are_found_in_mlflow(trained, cit
 
 
 def test_predictions_of_several_versions_that_score_wrote(
-    city, report, onnx_folder, other_onnx_folder, tmp_path
+    synthetic, report, onnx_folder, other_onnx_folder, tmp_path
 ) -> None:
     out = tmp_path / "out"
     for model in (onnx_folder, other_onnx_folder):
-        words = ["--trips", city["2021-03"], "--output", out, "--model", model]
-        assert CliRunner().invoke(score, [str(word) for word in words]).exit_code == 0
-    result = report("--trips", city["2021-03"], "--reference", city["2021-02"], "--predictions", out)
+        args = ["--trips", synthetic["2021-03"], "--output", out, "--model", model]
+        assert CliRunner().invoke(score, [str(arg) for arg in args]).exit_code == 0
+    result = report(
+        *("--trips", synthetic["2021-03"], "--reference", synthetic["2021-02"], "--predictions", out)
+    )
     versions = re.search(r"version  (.*)", result.output)[1]
-    said = {name: float(rmse) for name, rmse in re.findall(r"(\S+): ([\d.]+) \(", versions)}
+    reported = {name: float(rmse) for name, rmse in re.findall(r"(\S+): ([\d.]+) \(", versions)}
     files = {path.stem: pd.read_parquet(path, partitioning=None) for path in out.glob("taxi_type=*/*/*/*")}
-    assert said == {
+    assert reported == {
         frame.model_version[0]: pytest.approx((frame["diff"] ** 2).mean() ** 0.5, abs=0.0051)
         for frame in files.values()
     }
-    assert len(said) == 2
+    assert len(reported) == 2
 
-    result = report("--trips", city["2021-02"], "--reference", city["2021-03"], "--predictions", out)
+    result = report(
+        *("--trips", synthetic["2021-02"], "--reference", synthetic["2021-03"], "--predictions", out)
+    )
     assert result.exit_code == 1
-    assert "holds no predictions of these rides" in result.output
-    other = rewritten(city["2021-03"], tmp_path, lambda trips: trips.iloc[::-1])
-    result = report("--trips", other, "--reference", city["2021-02"], "--predictions", out)
+    assert "holds no predictions for these rides" in result.output
+    other = rewrite(synthetic["2021-03"], tmp_path, lambda trips: trips.iloc[::-1])
+    result = report("--trips", other, "--reference", synthetic["2021-02"], "--predictions", out)
     assert result.exit_code == 1
-    assert "are not those of" in result.output
+    assert "do not belong to" in result.output
 
 
-def test_of_rides_that_have_not_ended_drift_is_told_and_no_error(city, report, tmp_path) -> None:
-    running = rewritten(city["2021-03"], tmp_path, lambda trips: trips.drop(columns="lpep_dropoff_datetime"))
+def test_rides_that_have_not_ended_have_drift_but_no_error(synthetic, report, tmp_path) -> None:
+    march = synthetic["2021-03"]
+    running = rewrite(march, tmp_path, lambda trips: trips.drop(columns="lpep_dropoff_datetime"))
     page = tmp_path / "report.html"
-    result = report("--trips", running, "--reference", city["2021-02"], "--page", page)
+    result = report("--trips", running, "--reference", synthetic["2021-02"], "--page", page)
     assert result.exit_code == 0, result.output
-    assert "error      not known: no ride was both predicted and has ended" in result.output
-    assert re.search(r"actual_duration +– +0 of 100 rides that are needed", result.output)
-    assert "Nobody knows: no ride was both predicted and has ended." in page.read_text()
+    assert "error      unknown: no ride has both a prediction and an actual duration" in result.output
+    assert re.search(r"actual_duration +– +0 rides, 100 needed", result.output)
+    assert "Unknown: no ride has both a prediction and an actual duration." in page.read_text()
 
 
-def test_the_page_needs_nothing_else_and_runs_no_script(city, report, tmp_path) -> None:
+def test_the_page_is_self_contained_and_runs_no_script(synthetic, report, tmp_path) -> None:
     odd = tmp_path / "<b>green_tripdata_2021-03.parquet"
-    odd.write_bytes(city["2021-03"].read_bytes())
+    odd.write_bytes(synthetic["2021-03"].read_bytes())
     page = tmp_path / "report.html"
-    report("--trips", odd, "--reference", city["2021-02"], "--page", page)
+    report("--trips", odd, "--reference", synthetic["2021-02"], "--page", page)
     html = page.read_text()
     assert "&lt;b&gt;green" in html
     assert "<b>green" not in html
@@ -186,36 +186,37 @@ def test_the_page_needs_nothing_else_and_runs_no_script(city, report, tmp_path) 
     }
     pictures = re.findall(r'<svg [^>]*role="img" aria-label="[^"]{20,}"', html)
     assert len(pictures) == html.count("<svg") == 10
-    assert "<title>Fits: " in html
+    assert "<title>Within limits: " in html
     assert len(html) < 400_000
 
 
-def test_it_fits_on_one_screen(city, tmp_path, onnx_folder) -> None:
-    trips = rewritten(
-        city["2021-03"], tmp_path, lambda trips: SHIFTS["durations"][0](SHIFTS["hours"][0](trips))
+def test_it_fits_on_one_screen(synthetic, tmp_path, onnx_folder) -> None:
+    trips = rewrite(
+        synthetic["2021-03"], tmp_path, lambda trips: SHIFTS["durations"][0](SHIFTS["hours"][0](trips))
     )
     console = Console(record=True, width=80, force_terminal=True, file=io.StringIO())
-    wish = Wish((str(trips),), (str(city["2021-02"]),), model=str(onnx_folder), page=str(tmp_path / "p.html"))
-    findings = make_report(wish, console, {})
+    uris, page = ((str(trips),), (str(synthetic["2021-02"]),)), str(tmp_path / "p.html")
+    request = ReportRequest(*uris, model=str(onnx_folder), page=page)
+    findings = make_report(request, console, {})
     lines = console.export_text().splitlines()
     assert len(lines) < 24, lines
     assert all(len(line) <= 80 for line in lines)
-    assert lines[1].startswith(f"✗ {findings.exceeded[0].name} is ")
+    assert lines[1].startswith(f"✗ {findings.failed_checks[0].name} ")
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "sentence"),
+    ("args", "code", "message"),
     [
         ([], 2, "give --trips or --stream"),
         (["--trips", "{march}", "--stream", "s.duckdb"], 2, "give --trips or --stream"),
-        (["--trips", "{march}"], 1, "which months did the model learn from?"),
+        (["--trips", "{march}"], 1, "no training run names the months"),
         (["--trips", "nowhere.parquet", "--reference", "{march}"], 1, "nowhere.parquet does not exist"),
         (
             ["--trips", "{march}", "--reference", "{march}", "--limit", "psi"],
             1,
-            "psi is no limit: write NAME=NUMBER",
+            "psi is not a valid limit: write NAME=NUMBER",
         ),
-        (["--trips", "{march}", "--since", "1w"], 2, "1w is no time"),
+        (["--trips", "{march}", "--since", "1w"], 2, "1w is not a duration"),
         (["--stream", "nowhere.duckdb", "--reference", "{march}"], 1, "nowhere.duckdb does not exist"),
         (
             ["--trips", "{march}", "--reference", "{march}", "--page", "{march}/page.html"],
@@ -224,19 +225,16 @@ def test_it_fits_on_one_screen(city, tmp_path, onnx_folder) -> None:
         ),
     ],
 )
-def test_what_is_missing_is_said(words, code, sentence, city, report) -> None:
-    result = report(*(word.format(march=city["2021-03"]) for word in words))
+def test_errors_say_what_to_do(args, code, message, synthetic, report) -> None:
+    result = report(*(arg.format(march=synthetic["2021-03"]) for arg in args))
     assert result.exit_code == code
-    assert sentence in " ".join(result.output.split())
+    assert message in " ".join(result.output.split())
 
 
-def test_a_flow_may_set_its_own_limits(city, onnx_folder) -> None:
-    wish = Wish(
-        (str(city["2021-03"]),),
-        (str(city["2021-02"]),),
-        model=str(onnx_folder),
-        limits=Limits(psi=0, rmse_factor=0.1),
-    )
-    findings = make_report(wish, QUIET, {})
-    assert "rmse" in {measure.name for measure in findings.exceeded}
-    assert findings.exceeded == sorted(findings.exceeded, key=lambda each: each.limit / each.value)
+def test_a_caller_can_set_its_own_thresholds(synthetic, onnx_folder) -> None:
+    uris = ((str(synthetic["2021-03"]),), (str(synthetic["2021-02"]),))
+    thresholds = Thresholds(psi=0, rmse_factor=0.1)
+    request = ReportRequest(*uris, model=str(onnx_folder), thresholds=thresholds)
+    failed = make_report(request, QUIET, {}).failed_checks
+    assert "rmse" in {check.name for check in failed}
+    assert failed == sorted(failed, key=lambda check: check.limit / check.value)

@@ -6,14 +6,16 @@ import pytest
 
 from functions.model import load_model
 from functions.resolver import resolve
-from jobs.registry.gates import LARGEST_DIFFERENCE, Measures, judge, measure
+from jobs.registry.gates import MAX_PARITY_DIFFERENCE, VersionMetrics, evaluate_gates, measure
 from tests.models import some_rides
 
-CHAMPION = Measures(rmse=5.2, rmse_without_pickup_time=5.8, microseconds=40, megabytes=1)
+CHAMPION = VersionMetrics(rmse=5.2, rmse_without_pickup_time=5.8, microseconds=40, megabytes=1)
 
 
-def closed(candidate: Measures, champion: Measures | None = CHAMPION, difference: float = 1e-5) -> list[str]:
-    gates = judge(candidate, champion, difference, 0.05, gate_error=True)
+def failures(
+    candidate: VersionMetrics, champion: VersionMetrics | None = CHAMPION, difference: float = 1e-5
+) -> list[str]:
+    gates = evaluate_gates(candidate, champion, difference, 0.05, gate_error=True)
     return [gate.name for gate in gates if not gate.passed]
 
 
@@ -29,27 +31,27 @@ def closed(candidate: Measures, champion: Measures | None = CHAMPION, difference
         ({"megabytes": 30}, ["size"]),
     ],
 )
-def test_what_closes_which_gate(change: dict[str, float], names: list[str]) -> None:
-    assert closed(replace(CHAMPION, **change)) == names
+def test_each_gate_fails_on_its_own_measurement(change: dict[str, float], names: list[str]) -> None:
+    assert failures(replace(CHAMPION, **change)) == names
 
 
-def test_onnx_must_be_scikit_learn() -> None:
-    assert closed(CHAMPION, difference=LARGEST_DIFFERENCE * 2) == ["ONNX − scikit-learn"]
-    assert closed(CHAMPION, difference=float("nan")) == ["ONNX − scikit-learn"]
+def test_onnx_must_agree_with_scikit_learn() -> None:
+    assert failures(CHAMPION, difference=MAX_PARITY_DIFFERENCE * 2) == ["ONNX − scikit-learn"]
+    assert failures(CHAMPION, difference=float("nan")) == ["ONNX − scikit-learn"]
 
 
-def test_the_first_champion_has_nobody_to_beat() -> None:
-    assert closed(replace(CHAMPION, rmse=50), champion=None) == []
+def test_without_a_champion_the_rmse_is_not_gated() -> None:
+    assert failures(replace(CHAMPION, rmse=50), champion=None) == []
 
 
-def test_a_roll_back_shows_its_error_without_asking_for_it() -> None:
-    gates = judge(replace(CHAMPION, rmse=9), CHAMPION, 0.0, 0.05, gate_error=False)
+def test_a_rollback_shows_its_rmse_ungated() -> None:
+    gates = evaluate_gates(replace(CHAMPION, rmse=9), CHAMPION, 0.0, 0.05, gate_error=False)
     assert all(gate.passed for gate in gates)
     assert gates[0].candidate == "9.00000 min"
     assert gates[0].champion == "5.20000 min"
 
 
-def test_figures_are_measured_on_the_rides_that_are_given(onnx_folder: Path) -> None:
+def test_metrics_are_measured_on_the_given_rides(onnx_folder: Path) -> None:
     model = load_model(resolve(str(onnx_folder)))
     rides = some_rides(400)
     exact = measure(model, rides, model.predict(rides))

@@ -4,25 +4,25 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from jobs.scoring.stats import Outcome
+from jobs.scoring.stats import ScoringStats
 
-KNOWN = Outcome.of(np.array([10.0, 20.0]), np.array([13.0, 16.0]))
-UNKNOWN = Outcome.of(np.array([60.0]), np.array([np.nan]))
+KNOWN = ScoringStats.of(np.array([10.0, 20.0]), np.array([13.0, 16.0]))
+UNKNOWN = ScoringStats.of(np.array([60.0]), np.array([np.nan]))
 
 
 def test_means_and_errors() -> None:
     assert (KNOWN.mean, KNOWN.mae, KNOWN.rmse) == (15.0, 3.5, pytest.approx(np.sqrt(12.5)))
     assert UNKNOWN.mean == 60.0
     assert math.isnan(UNKNOWN.rmse)
-    assert math.isnan(Outcome().mean)
+    assert math.isnan(ScoringStats().mean)
 
 
-def test_outcomes_add_up() -> None:
-    both = Outcome(rejected=Counter(short=2), mended=Counter(miles=1))
-    for one in (KNOWN, UNKNOWN, Outcome(rejected=Counter(short=1, long=1), mended=Counter(miles=1))):
+def test_stats_add_up() -> None:
+    both = ScoringStats(rejected=Counter(short=2), repaired=Counter(miles=1))
+    for one in (KNOWN, UNKNOWN, ScoringStats(rejected=Counter(short=1, long=1), repaired=Counter(miles=1))):
         both.add(one)
     assert (both.rows, both.predicted, both.compared) == (7, 3, 2)
     assert both.rejected == {"short": 3, "long": 1}
-    assert both.mended == {"miles": 2}
+    assert both.repaired == {"miles": 2}
     assert both.mean == 30.0
     assert both.mae == KNOWN.mae

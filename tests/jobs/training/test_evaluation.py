@@ -1,11 +1,16 @@
 import numpy as np
 import pandas as pd
+from sklearn.compose import make_column_transformer
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
 
 from functions.features import RideColumns
-from jobs.training.evaluation import Evaluation
+from jobs.training.evaluation import Evaluation, permutation_importances
+from jobs.training.pipeline import COLUMNS, feature_frame
+from jobs.trips.records import to_ride_columns
 
 
-def test_errors_stand_under_the_rides_borough_and_hour() -> None:
+def test_errors_by_borough_and_hour_of_the_pickup() -> None:
     trips = pd.DataFrame(
         {
             "PULocationID": [74, 74, 7],  # Manhattan twice, Queens
@@ -31,3 +36,23 @@ def test_errors_stand_under_the_rides_borough_and_hour() -> None:
     assert metrics["rmse_by_borough/Queens"] == 18.0
     assert metrics["rmse_by_hour/23"] == 2.0
     assert metrics["rmse_without_pickup_time"] == 10.0
+
+
+def test_importance_is_the_rmse_increase_of_a_shuffled_column() -> None:
+    rng = np.random.default_rng(1)
+    trips = pd.DataFrame(
+        {
+            "PULocationID": rng.integers(1, 264, 400),
+            "DOLocationID": 75,
+            "trip_distance": rng.uniform(1, 20, 400),
+            "pickup_datetime": pd.Timestamp("2021-01-04 08:00"),
+        }
+    ).assign(duration=lambda trips: 3 * trips.trip_distance)
+    pipeline = make_pipeline(
+        make_column_transformer(("passthrough", ["known_distance"])), LinearRegression()
+    ).fit(feature_frame(to_ride_columns(trips)), trips.duration)
+    importances = permutation_importances(pipeline, trips)
+    assert set(importances.index) == set(COLUMNS)
+    assert importances.index[0] == "known_distance"
+    assert importances["known_distance"] > 10
+    assert importances.drop("known_distance").abs().max() < 1e-6

@@ -1,4 +1,4 @@
-"""The model on TLC's real months: how good it is, and that its numbers do not depend on company."""
+"""The model on TLC's real months: its accuracy, and that predictions do not depend on the batch."""
 
 from datetime import date
 from pathlib import Path
@@ -11,12 +11,12 @@ import pytest
 from sklearn.pipeline import Pipeline
 
 from functions.features import RideColumns
-from jobs.metrics import Errors
+from jobs.metrics import RegressionMetrics
 from jobs.training.evaluation import Evaluation
-from jobs.training.onnx_export import Predict, check, export, predictor
-from jobs.training.pipeline import Parameters, feature_frame, fit_pipeline, new_pipeline
+from jobs.training.onnx_export import PredictFunction, export, onnx_predictor, verify_parity
+from jobs.training.pipeline import Hyperparameters, feature_frame, fit_pipeline, new_pipeline
 from jobs.trips.cleaning import clean_trips, read_trips
-from jobs.trips.records import columns_of, without_pickup_time
+from jobs.trips.records import to_ride_columns, without_pickup_time
 from jobs.trips.synthetic import write_month
 
 
@@ -25,23 +25,23 @@ class Fitted(NamedTuple):
 
     pipeline: Pipeline
     graph: onnx.ModelProto
-    predict: Predict
+    predict: PredictFunction
 
 
-def month(path: Path) -> pd.DataFrame:
+def read_month(path: Path) -> pd.DataFrame:
     return clean_trips(read_trips([str(path)])).trips
 
 
 @pytest.fixture(scope="module")
 def fitted(real_months: dict[str, Path]) -> Fitted:
-    pipeline = fit_pipeline(new_pipeline(Parameters()), month(real_months["2021-01"]))
+    pipeline = fit_pipeline(new_pipeline(Hyperparameters()), read_month(real_months["2021-01"]))
     graph = export(pipeline)
-    return Fitted(pipeline, graph, predictor(graph))
+    return Fitted(pipeline, graph, onnx_predictor(graph))
 
 
 @pytest.fixture(scope="module")
 def february(real_months: dict[str, Path]) -> pd.DataFrame:
-    return month(real_months["2021-02"])
+    return read_month(real_months["2021-02"])
 
 
 def test_the_error_on_a_later_month_is_small(fitted: Fitted, february: pd.DataFrame) -> None:
@@ -51,34 +51,34 @@ def test_the_error_on_a_later_month_is_small(fitted: Fitted, february: pd.DataFr
 
 
 def test_onnx_and_scikit_learn_agree_on_a_whole_month(fitted: Fitted, february: pd.DataFrame) -> None:
-    assert check(fitted.predict, fitted.pipeline, columns_of(february)) < 0.001
+    assert verify_parity(fitted.predict, fitted.pipeline, to_ride_columns(february)) < 0.001
 
 
-def test_a_ride_has_the_same_bits_alone_in_a_batch_and_in_the_month(
+def test_a_prediction_has_the_same_bits_alone_in_a_batch_and_in_the_month(
     fitted: Fitted, february: pd.DataFrame
 ) -> None:
-    rides = columns_of(february)
+    rides = to_ride_columns(february)
     both = RideColumns(
         *(np.concatenate(pair) for pair in zip(rides, without_pickup_time(rides), strict=True))
     )
     whole = fitted.predict(both)
-    places = np.random.default_rng(1).choice(len(whole), 1000, replace=False)
-    batch = fitted.predict(RideColumns(*(column[places] for column in both)))
-    alone = [fitted.predict(RideColumns(*(column[[place]] for column in both))).item() for place in places]
-    assert batch.tolist() == alone == whole[places].tolist()
+    rows = np.random.default_rng(1).choice(len(whole), 1000, replace=False)
+    batch = fitted.predict(RideColumns(*(column[rows] for column in both)))
+    alone = [fitted.predict(RideColumns(*(column[[row]] for column in both))).item() for row in rows]
+    assert batch.tolist() == alone == whole[rows].tolist()
 
 
-def test_every_ride_gets_a_number_that_can_be_served(fitted: Fitted) -> None:
-    draw = np.random.default_rng(2)
+def test_every_prediction_can_be_served(fitted: Fitted) -> None:
+    rng = np.random.default_rng(2)
     count = 100_000
-    minutes = draw.integers(0, 60 * 24 * 365 * 60, count).astype(float)
+    minutes = rng.integers(0, 60 * 24 * 365 * 60, count).astype(float)
     minutes[::3] = np.nan
-    miles = np.where(draw.random(count) < 0.5, draw.uniform(0, 100, count), draw.exponential(2, count))
+    miles = np.where(rng.random(count) < 0.5, rng.uniform(0, 100, count), rng.exponential(2, count))
     miles[::7] = 0
     predicted = fitted.predict(
         RideColumns(
-            draw.integers(1, 266, count),
-            draw.integers(1, 266, count),
+            rng.integers(1, 266, count),
+            rng.integers(1, 266, count),
             miles,
             minutes % 1440,
             minutes // 1440 % 7,
@@ -92,24 +92,24 @@ def test_the_model_is_small(fitted: Fitted) -> None:
     assert fitted.graph.ByteSize() < 3_000_000
 
 
-def test_errors_are_what_they_are_called() -> None:
-    errors = Errors.of(np.array([1.0, 2.0, 3.0, 10.0]), np.array([1.0, 2.0, 5.0, 6.0]))
-    assert errors == Errors(rmse=float(np.sqrt(5)), mae=1.5, p90=pytest.approx(3.4), bias=0.5)
+def test_regression_metrics() -> None:
+    errors = RegressionMetrics.compute(np.array([1.0, 2.0, 3.0, 10.0]), np.array([1.0, 2.0, 5.0, 6.0]))
+    assert errors == RegressionMetrics(rmse=float(np.sqrt(5)), mae=1.5, p90=pytest.approx(3.4), bias=0.5)
 
 
-def test_a_clock_that_runs_ahead_does_not_silence_the_others(real_months: dict[str, Path]) -> None:
-    trips = month(real_months["2021-01"]).head(5_000)
+def test_one_pickup_time_in_the_future_does_not_outweigh_all_others(real_months: dict[str, Path]) -> None:
+    trips = read_month(real_months["2021-01"]).head(5_000)
     trips.loc[trips.index[0], "pickup_datetime"] = pd.Timestamp("2041-01-01 08:00")
-    pipeline = fit_pipeline(new_pipeline(Parameters(trees=20)), trips)
-    assert pipeline.predict(feature_frame(columns_of(trips))).std() > 5
+    pipeline = fit_pipeline(new_pipeline(Hyperparameters(trees=20)), trips)
+    assert pipeline.predict(feature_frame(to_ride_columns(trips))).std() > 5
 
 
 def test_onnx_and_scikit_learn_agree_where_a_threshold_lies_between_neighbours_in_float32(
     tmp_path: Path,
 ) -> None:
-    """On this month they were 0.17 minutes apart: two zones' centres are a hair's breadth from equal."""
-    place = tmp_path / "month.parquet"
-    write_month(date(2021, 1, 1), place, 6000)
-    trips = month(place).sort_values("pickup_datetime", kind="stable")
-    pipeline = fit_pipeline(new_pipeline(Parameters()), trips.iloc[:4657])
-    assert check(predictor(export(pipeline)), pipeline, columns_of(trips)) < 0.001
+    """On this month they once differed by 0.17 minutes: the centres of two zones nearly coincide."""
+    path = tmp_path / "month.parquet"
+    write_month(date(2021, 1, 1), path, 6000)
+    trips = read_month(path).sort_values("pickup_datetime", kind="stable")
+    pipeline = fit_pipeline(new_pipeline(Hyperparameters()), trips.iloc[:4657])
+    assert verify_parity(onnx_predictor(export(pipeline)), pipeline, to_ride_columns(trips)) < 0.001

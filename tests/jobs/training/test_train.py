@@ -1,4 +1,4 @@
-"""The whole of `python -m jobs train`, on small months of the generated city, in sqlite and a folder."""
+"""`python -m jobs train` end to end, on small synthetic months, with SQLite and a local folder."""
 
 import json
 import subprocess
@@ -25,14 +25,14 @@ from jobs.training.pipeline import COLUMNS
 from jobs.trips import synthetic
 from jobs.trips.cleaning import clean_trips, read_trips
 
-# MLflow itself uses what SQLAlchemy is about to drop.
+# MLflow itself uses deprecated features of SQLAlchemy.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
 SIGNATURE = [{"type": "float", "name": name, "required": True} for name in COLUMNS]
 
 
-class Place:
-    """A laptop with two months, a registry in sqlite and a folder for models."""
+class Workspace:
+    """Two months of trips, a registry in SQLite and a model bucket in a folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -46,8 +46,8 @@ class Place:
         tracking_uri = self.environment["MLFLOW_TRACKING_URI"]
         self.client = MlflowClient(tracking_uri, registry_uri=tracking_uri)
 
-    def train(self, *words: str) -> Result:
-        return CliRunner(env=self.environment).invoke(train_command, [*words, "--trees", "10"])
+    def train(self, *options: str) -> Result:
+        return CliRunner(env=self.environment).invoke(train_command, [*options, "--trees", "10"])
 
     def run(self, version: str) -> Run:
         return self.client.get_run(self.client.get_model_version("ride-duration", version).run_id or "")
@@ -62,17 +62,17 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """Where version 1 was trained on January and judged on February."""
-    place = Place(tmp_path_factory.mktemp("train"))
-    result = place.train("--trips", place.january, "--validate", place.february)
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """With version 1, trained on January and evaluated on February."""
+    workspace = Workspace(tmp_path_factory.mktemp("train"))
+    result = workspace.train("--trips", workspace.january, "--validate", workspace.february)
     assert result.exit_code == 0, result.output
     assert "registered ride-duration version 1" in result.output
-    return place
+    return workspace
 
 
-def test_the_run_has_parameters_metrics_and_pictures(place: Place) -> None:
-    run = place.run("1")
+def test_the_run_has_parameters_metrics_and_plots(workspace: Workspace) -> None:
+    run = workspace.run("1")
     assert run.data.params["trees"] == "10"
     assert len(run.data.params["training_digest"]) == 64
     metrics = run.data.metrics
@@ -81,26 +81,26 @@ def test_the_run_has_parameters_metrics_and_pictures(place: Place) -> None:
     )
     assert metrics["onnx_max_difference"] < 0.001
     assert metrics["rmse_by_borough/Manhattan"] > 0
-    pictures = sorted(path.name for path in place.artifact("1", "plots").iterdir())
-    assert pictures == [
+    plots = sorted(path.name for path in workspace.artifact("1", "plots").iterdir())
+    assert plots == [
         "error_by_hour.png",
         "importance.png",
         "predicted_against_actual.png",
         "residuals.png",
     ]
-    cleaning = json.loads(place.artifact("1", "cleaning.json").read_text())
+    cleaning = json.loads(workspace.artifact("1", "cleaning.json").read_text())
     assert cleaning["trips"]["kept"] == metrics["rides_training"]
     assert cleaning["trips"]["kept"] + sum(cleaning["trips"]["dropped"].values()) == cleaning["trips"]["read"]
 
 
-def test_the_held_out_rides_are_kept_for_promote(place: Place) -> None:
-    kept = pd.read_parquet(place.artifact("1", "held_out.parquet"))
-    expected = clean_trips(read_trips([place.february])).trips.reset_index(drop=True)
+def test_the_held_out_rides_are_logged_for_promote(workspace: Workspace) -> None:
+    kept = pd.read_parquet(workspace.artifact("1", "held_out.parquet"))
+    expected = clean_trips(read_trips([workspace.february])).trips.reset_index(drop=True)
     pd.testing.assert_frame_equal(kept, expected)
 
 
-def test_the_registered_model_is_onnx_with_its_signature(place: Place) -> None:
-    model = place.model("1")
+def test_the_registered_model_is_onnx_with_its_signature(workspace: Workspace) -> None:
+    model = workspace.model("1")
     description = mlflow.models.Model.load(str(model))
     assert set(description.flavors) == {"onnx", "python_function"}
     assert json.loads(description.signature.to_dict()["inputs"]) == SIGNATURE
@@ -117,10 +117,11 @@ def test_the_registered_model_is_onnx_with_its_signature(place: Place) -> None:
     assert onnx.load(str(model / "model.onnx")).graph.output[0].name == "ride_duration"
 
 
-def test_the_functions_serve_what_was_trained(place: Place) -> None:
-    model = load_model(resolve(str(place.model("1"))))
+def test_the_functions_serve_what_was_trained(workspace: Workspace) -> None:
+    model = load_model(resolve(str(workspace.model("1"))))
     scikit_learn = mlflow.artifacts.download_artifacts(
-        f"runs:/{place.run('1').info.run_id}/sklearn", tracking_uri=place.environment["MLFLOW_TRACKING_URI"]
+        f"runs:/{workspace.run('1').info.run_id}/sklearn",
+        tracking_uri=workspace.environment["MLFLOW_TRACKING_URI"],
     )
     rides = ride_columns([Ride(130, 205, 3.66), Ride(265, 1, 0.0), Ride(74, 42, 1.2)])
     minutes = model.predict(rides)
@@ -128,11 +129,11 @@ def test_the_functions_serve_what_was_trained(place: Place) -> None:
     np.testing.assert_allclose(load_model(resolve(scikit_learn)).predict(rides), minutes, atol=0.001)
 
 
-def test_mlflow_alone_loads_both_models(place: Place, tmp_path: Path) -> None:
-    place.client.set_registered_model_alias("ride-duration", "champion", "1")
+def test_mlflow_alone_loads_both_models(workspace: Workspace, tmp_path: Path) -> None:
+    workspace.client.set_registered_model_alias("ride-duration", "champion", "1")
     code = f"""
 import mlflow
-for uri in ("models:/ride-duration@champion", "runs:/{place.run("1").info.run_id}/sklearn"):
+for uri in ("models:/ride-duration@champion", "runs:/{workspace.run("1").info.run_id}/sklearn"):
     model = mlflow.pyfunc.load_model(uri)
     assert len(model.predict(model.input_example)) == len(model.input_example)
 import sys
@@ -142,7 +143,7 @@ assert not [name for name in sys.modules if name.split(".")[0] in ("jobs", "func
     result = subprocess.run(
         [sys.executable, "-P", "-c", code],
         cwd=tmp_path,
-        env=place.environment,
+        env=workspace.environment,
         capture_output=True,
         text=True,
         check=False,
@@ -150,49 +151,53 @@ assert not [name for name in sys.modules if name.split(".")[0] in ("jobs", "func
     assert result.returncode == 0, result.stderr
 
 
-def test_the_same_rides_make_the_same_model(place: Place) -> None:
-    again = place.train("--trips", place.january, "--validate", place.february)
+def test_the_same_rides_make_the_same_model(workspace: Workspace) -> None:
+    again = workspace.train("--trips", workspace.january, "--validate", workspace.february)
     assert again.exit_code == 0, again.output
-    assert (place.model("2") / "model.onnx").read_bytes() == (place.model("1") / "model.onnx").read_bytes()
+    assert (workspace.model("2") / "model.onnx").read_bytes() == (
+        workspace.model("1") / "model.onnx"
+    ).read_bytes()
 
 
-def test_nothing_is_registered_where_onnx_disagrees(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = train_module.predictor
+def test_nothing_is_registered_if_onnx_disagrees(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = train_module.onnx_predictor
 
-    def dishonest(graph: onnx.ModelProto) -> object:
-        predict = honest(graph)
+    def shifted(graph: onnx.ModelProto) -> object:
+        predict = original(graph)
         return lambda rides: predict(rides) + 0.002
 
-    monkeypatch.setattr(train_module, "predictor", dishonest)
-    result = place.train("--trips", place.january, "--name", "dishonest")
+    monkeypatch.setattr(train_module, "onnx_predictor", shifted)
+    result = workspace.train("--trips", workspace.january, "--name", "shifted")
     assert "held out: the last 1," in result.output
     assert result.exit_code == 1
     assert "Error: ONNX and scikit-learn differ by up to 0.00" in result.output
-    assert not place.client.search_model_versions("name='dishonest'")
+    assert not workspace.client.search_model_versions("name='shifted'")
 
 
-def test_too_few_rides_are_refused(place: Place, tmp_path: Path) -> None:
+def test_too_few_rides_are_refused(workspace: Workspace, tmp_path: Path) -> None:
     synthetic.write_month(date(2021, 1, 1), tmp_path / "few.parquet", 500)
-    result = place.train("--trips", str(tmp_path / "few.parquet"))
+    result = workspace.train("--trips", str(tmp_path / "few.parquet"))
     assert result.exit_code == 1
-    assert "1,000 are needed" in result.output
+    assert "but 1,000 are needed" in result.output
 
 
-def test_a_missing_month_is_an_error_in_a_sentence(place: Place) -> None:
-    result = place.train("--trips", "absent.parquet")
+def test_a_missing_month_is_a_readable_error(workspace: Workspace) -> None:
+    result = workspace.train("--trips", "absent.parquet")
     assert result.exit_code == 1
     assert result.output == "Error: absent.parquet does not exist: give the path of a file\n"
 
 
-def test_a_tracking_server_that_is_down_is_said_at_once(place: Place) -> None:
-    runner = CliRunner(env=place.environment | {"MLFLOW_TRACKING_URI": "http://127.0.0.1:1"})
-    result = runner.invoke(train_command, ["--trips", place.january])
+def test_a_tracking_server_that_is_down_is_reported_at_once(workspace: Workspace) -> None:
+    runner = CliRunner(env=workspace.environment | {"MLFLOW_TRACKING_URI": "http://127.0.0.1:1"})
+    result = runner.invoke(train_command, ["--trips", workspace.january])
     assert result.exit_code == 1
     assert "no MLflow server answers at http://127.0.0.1:1" in result.output
 
 
-def test_all_missing_settings_are_named_at_once(place: Place) -> None:
+def test_all_missing_settings_are_reported_at_once(workspace: Workspace) -> None:
     runner = CliRunner(env={"MLFLOW_TRACKING_URI": None, "MODEL_BUCKET": None})
-    result = runner.invoke(train_command, ["--trips", place.january])
+    result = runner.invoke(train_command, ["--trips", workspace.january])
     assert "MLFLOW_TRACKING_URI is not set" in result.output
     assert "MODEL_BUCKET is not set" in result.output

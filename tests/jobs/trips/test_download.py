@@ -4,7 +4,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from jobs.storage.files import FileAccessError
+from jobs.storage.errors import FileAccessError
 from jobs.trips import synthetic
 from jobs.trips.download import find_trips
 
@@ -13,12 +13,12 @@ MONTH = b"PAR1 a month of trips PAR1"
 
 @pytest.fixture
 def server():
-    """Serves what its `files` hold, and says how many bytes that is, even if it cuts them short."""
-    files, asked, cut = {}, [], []
+    """Serves its `files`; if `cut` is set, bodies end before their Content-Length."""
+    files, requested, cut = {}, [], []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
-            asked.append(self.path)
+            requested.append(self.path)
             content = files.get(self.path)
             self.send_response(404 if content is None else 200)
             self.send_header("Content-Length", str(len(content or b"")))
@@ -32,7 +32,7 @@ def server():
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     server.url = f"http://127.0.0.1:{server.server_port}/"
-    server.files, server.asked, server.cut = files, asked, cut
+    server.files, server.requested, server.cut = files, requested, cut
     yield server
     server.shutdown()
     thread.join()
@@ -40,14 +40,14 @@ def server():
 
 
 @pytest.fixture
-def places(tmp_path):
+def folders(tmp_path):
     folder = tmp_path / "temporary"
     folder.mkdir()
     return tmp_path / "cache", folder
 
 
 @pytest.fixture(autouse=True)
-def _small_city(monkeypatch):
+def _small_months(monkeypatch):
     monkeypatch.setattr(synthetic, "write_month", lambda month, path: path.write_text(str(month)))
 
 
@@ -56,80 +56,80 @@ def serve_tlc(server):
         server.files[f"/{name}"] = MONTH
 
 
-def test_a_file_that_is_named_is_taken_as_it_is(tmp_path, places):
+def test_a_local_file_is_used_in_place(tmp_path, folders):
     month = tmp_path / "march.parquet"
     month.write_bytes(MONTH)
 
-    trips = find_trips([str(month)], *places)
+    trips = find_trips([str(month)], *folders)
 
     assert trips.files == [str(month)]
     assert trips.source == f"{month} (TRIPS)"
 
 
-def test_a_file_that_is_named_and_missing_is_an_error(places):
+def test_a_missing_local_file_is_an_error(folders):
     with pytest.raises(FileAccessError, match=r"no file nowhere\.parquet"):
-        find_trips(["nowhere.parquet"], *places)
+        find_trips(["nowhere.parquet"], *folders)
 
 
-def test_an_address_is_downloaded_once(server, places):
+def test_an_address_is_downloaded_once(server, folders):
     server.files["/march.parquet"] = MONTH
-    place = f"{server.url}march.parquet"
+    url = f"{server.url}march.parquet"
 
-    first = find_trips([place], *places)
-    second = find_trips([place], *places)
+    first = find_trips([url], *folders)
+    second = find_trips([url], *folders)
 
     assert first == second
     with open(first.files[0], "rb") as file:  # noqa: PTH123
         assert file.read() == MONTH
-    assert server.asked == ["/march.parquet"]
+    assert server.requested == ["/march.parquet"]
 
 
-def test_an_address_that_answers_with_an_error_is_an_error(server, places):
+def test_an_address_that_answers_with_an_error_is_an_error(server, folders):
     with pytest.raises(FileAccessError, match="404"):
-        find_trips([f"{server.url}nothing.parquet"], *places)
+        find_trips([f"{server.url}nothing.parquet"], *folders)
 
 
 @pytest.mark.parametrize("content", [b"", b"PA", b"<html>PAR1", b"PAR1 cut off"])
-def test_what_is_no_whole_parquet_file_stays_out_of_the_cache(server, places, content):
+def test_an_incomplete_parquet_file_stays_out_of_the_cache(server, folders, content):
     server.files["/march.parquet"] = content
 
-    with pytest.raises(FileAccessError, match="not a whole Parquet file"):
-        find_trips([f"{server.url}march.parquet"], *places)
+    with pytest.raises(FileAccessError, match="not a complete Parquet file"):
+        find_trips([f"{server.url}march.parquet"], *folders)
 
-    cache, _ = places
+    cache, _ = folders
     assert not cache.exists()
 
 
-def test_a_download_that_breaks_off_stays_out_of_the_cache(server, places):
+def test_an_interrupted_download_stays_out_of_the_cache(server, folders):
     serve_tlc(server)
     server.cut.append(True)
 
-    trips = find_trips([], *places, tlc=server.url)
+    trips = find_trips([], *folders, tlc_url=server.url)
 
-    assert trips.source.startswith("generated city")
-    cache, _ = places
+    assert trips.source.startswith("synthetic trips")
+    cache, _ = folders
     assert not cache.exists() or not list(cache.iterdir())
 
 
-def test_without_a_wish_tlcs_months_are_taken_and_kept(server, places):
+def test_by_default_tlcs_months_are_downloaded_and_cached(server, folders):
     serve_tlc(server)
 
-    downloaded = find_trips([], *places, tlc=server.url)
-    kept = find_trips([], *places, tlc="http://127.0.0.1:9/")
+    downloaded = find_trips([], *folders, tlc_url=server.url)
+    cached = find_trips([], *folders, tlc_url="http://127.0.0.1:9/")
 
-    assert downloaded.files == kept.files
+    assert downloaded.files == cached.files
     assert downloaded.source == "TLC's green taxis, 2021-01 and 2021-02, downloaded"
-    assert kept.source == "TLC's green taxis, 2021-01 and 2021-02, from the cache"
-    cache, folder = places
+    assert cached.source == "TLC's green taxis, 2021-01 and 2021-02, from the cache"
+    cache, folder = folders
     assert len(list(cache.iterdir())) == 2
     assert not list(folder.iterdir())
 
 
-def test_without_a_network_there_is_a_generated_city(places):
-    trips = find_trips([], *places, tlc="http://127.0.0.1:9/")
+def test_without_a_network_synthetic_trips_are_generated(folders):
+    trips = find_trips([], *folders, tlc_url="http://127.0.0.1:9/")
 
-    cache, folder = places
-    assert trips.source.startswith("generated city, 2021-01 and 2021-02")
+    cache, folder = folders
+    assert trips.source.startswith("synthetic trips, 2021-01 and 2021-02")
     assert trips.files == [str(path) for path in sorted(folder.iterdir())]
     with contextlib.suppress(FileNotFoundError):
         assert not list(cache.iterdir())

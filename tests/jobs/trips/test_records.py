@@ -8,9 +8,9 @@ import pytest
 
 from functions.features import ride_columns
 from functions.rides import Ride
-from jobs.storage.files import FileAccessError
+from jobs.storage.errors import FileAccessError
 from jobs.trips.cleaning import clean_trips, read_trips
-from jobs.trips.records import columns_of, open_trips
+from jobs.trips.records import open_trips, to_ride_columns
 
 ONE = {"PULocationID": [130], "DOLocationID": [205], "trip_distance": [3.66]}
 
@@ -23,17 +23,17 @@ def write(path: Path, **columns: object) -> str:
 @pytest.mark.parametrize(
     ("prefix", "taxi"), [("lpep_", "green"), ("tpep_", "yellow"), ("Lpep_", "green"), ("", "")]
 )
-def test_the_columns_say_which_taxis_it_is_about(tmp_path: Path, prefix: str, taxi: str) -> None:
-    moment = pa.array([0], pa.timestamp("us"))
-    with open_trips(write(tmp_path / "month", **{f"{prefix}pickup_datetime": moment})) as file:
+def test_the_column_names_tell_green_from_yellow(tmp_path: Path, prefix: str, taxi: str) -> None:
+    time = pa.array([0], pa.timestamp("us"))
+    with open_trips(write(tmp_path / "month", **{f"{prefix}pickup_datetime": time})) as file:
         assert file.taxi == taxi
         assert file.names["pickup_datetime"] == f"{prefix}pickup_datetime"
 
 
 def test_trips_are_read_in_batches_of_a_size(tmp_path: Path) -> None:
     columns = {name: values * 10 for name, values in ONE.items()}
-    place = write(tmp_path / "month", **columns, lpep_pickup_datetime=pa.array(range(10), pa.timestamp("us")))
-    with open_trips(place) as file:
+    path = write(tmp_path / "month", **columns, lpep_pickup_datetime=pa.array(range(10), pa.timestamp("us")))
+    with open_trips(path) as file:
         read = [file.trips(batch) for batch in file.batches(4)]
     assert [len(trips.trip_distance) for trips in read] == [4, 4, 2]
     assert np.concatenate([trips.pickup_datetime for trips in read]).astype(int).tolist() == list(range(10))
@@ -42,8 +42,8 @@ def test_trips_are_read_in_batches_of_a_size(tmp_path: Path) -> None:
 
 def test_every_column_that_is_missing_is_named(tmp_path: Path) -> None:
     pq.write_table(pa.table({"trip_distance": [1.0]}), tmp_path / "month")
-    sentence = "has no column PULocationID and no DOLocationID and no pickup_datetime"
-    with pytest.raises(FileAccessError, match=sentence), open_trips(str(tmp_path / "month")):
+    message = "has no column PULocationID and no DOLocationID and no pickup_datetime"
+    with pytest.raises(FileAccessError, match=message), open_trips(str(tmp_path / "month")):
         pass
 
 
@@ -59,21 +59,21 @@ def one_by_one(table: pd.DataFrame) -> list[Ride]:
     ]
 
 
-def test_columns_have_the_bits_of_the_rides_one_by_one(real_months: dict[str, Path]) -> None:
+def test_columns_are_bit_identical_to_single_rides(real_months: dict[str, Path]) -> None:
     table = clean_trips(read_trips([str(real_months["2021-01"])])).trips.head(3000).copy()
     table.loc[table.index[::3], "pickup_datetime"] = pd.NaT
-    for together, alone in zip(columns_of(table), ride_columns(one_by_one(table)), strict=True):
+    for together, alone in zip(to_ride_columns(table), ride_columns(one_by_one(table)), strict=True):
         assert together.dtype == alone.dtype
         assert together.tobytes() == alone.tobytes()
 
 
 def test_minutes_are_whole_at_the_ends_of_a_minute_and_before_1970() -> None:
-    moments = [
+    times = [
         "2021-03-14 01:59:59.999999",
         "2021-03-14 02:00:00",
         "1969-12-31 23:59:59",
         "2009-01-01 00:03:25",
     ]
-    table = pd.DataFrame({"pickup_datetime": pd.to_datetime(moments, format="ISO8601")})
+    table = pd.DataFrame({"pickup_datetime": pd.to_datetime(times, format="ISO8601")})
     table = table.assign(PULocationID=130, DOLocationID=205, trip_distance=3.66)
-    assert np.array(columns_of(table)).tobytes() == np.array(ride_columns(one_by_one(table))).tobytes()
+    assert np.array(to_ride_columns(table)).tobytes() == np.array(ride_columns(one_by_one(table))).tobytes()

@@ -1,4 +1,4 @@
-"""The limit of the pipe: how fast the Pub/Sub emulator confirms messages, asked as cheaply as can be."""
+"""The upper limit for events: how fast the Pub/Sub emulator confirms messages from a minimal client."""
 
 import asyncio
 import time
@@ -13,32 +13,32 @@ from benchmarks.wrk import Load
 PUBLISH = "/google.pubsub.v1.Publisher/Publish"
 
 
-class Call(NamedTuple):
-    """A publish call, ready to be sent again and again."""
+class PublishCall(NamedTuple):
+    """A serialized publish call, which can be sent any number of times."""
 
     request: bytes
     messages: int
 
     @classmethod
     def of(cls, topic: str, data: bytes, messages: int) -> Self:
-        """A call that publishes the same message so many times."""
+        """A call that publishes the same message several times."""
         request = PublishRequest(topic=topic, messages=[PubsubMessage(data=data)] * messages)
         return cls(PublishRequest.serialize(request), messages)
 
 
-def load(emulator: str, call: Call, at_once: int, seconds: float) -> Load:
-    """Publishes, so many calls under way at the same time.
+def load(emulator: str, call: PublishCall, in_flight: int, seconds: float) -> Load:
+    """Publishes with a fixed number of calls in flight.
 
     Args:
         emulator: `host:port`.
 
     Returns:
-        Its `requests` are messages, its latencies those of a call.
+        The load; its `requests` count messages, its latencies are those of one call.
     """
-    return asyncio.run(_load(emulator, call, at_once, seconds))
+    return asyncio.run(_load(emulator, call, in_flight, seconds))
 
 
-async def _load(emulator: str, call: Call, at_once: int, seconds: float) -> Load:
+async def _load(emulator: str, call: PublishCall, in_flight: int, seconds: float) -> Load:
     times: list[float] = []
     async with aio.insecure_channel(emulator) as channel:
         publish = channel.unary_unary(PUBLISH)  # bytes in, bytes out
@@ -49,12 +49,12 @@ async def _load(emulator: str, call: Call, at_once: int, seconds: float) -> Load
                 await publish(call.request)
                 times.append(time.perf_counter() - start)
 
-        await asyncio.gather(*(work() for _ in range(at_once)))
-        took = time.perf_counter() - began
+        await asyncio.gather(*(work() for _ in range(in_flight)))
+        elapsed = time.perf_counter() - began
     times.sort()
     return Load(
         requests=len(times) * call.messages,
-        seconds=took,
+        seconds=elapsed,
         p50_ms=median(times) * 1e3,
         p99_ms=times[len(times) * 99 // 100] * 1e3,
         refused=0,

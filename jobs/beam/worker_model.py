@@ -1,0 +1,57 @@
+"""The model that a worker process serves, kept current in the background as in the functions."""
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from functools import cache, partial
+from typing import Any, TypeVar
+
+from functions.model import Model, load_model
+from functions.model_manager import ModelManager
+from functions.releases import Release
+from functions.resolver import resolve
+from functions.settings import FunctionSettings
+
+Result = TypeVar("Result")
+
+
+def find_current_release(settings: FunctionSettings) -> Release:
+    """The release that a function with these settings would serve now.
+
+    Raises:
+        ModelUnavailable: no release can be found.
+    """
+    return resolve(
+        settings.model_uri, settings.tracking_uri, settings.tracking_token, settings.allowed_prefixes
+    )
+
+
+class BeamModelManager:
+    """Gives any thread of this process access to the current model; see `functions.model_manager`."""
+
+    def __init__(self, settings: FunctionSettings) -> None:
+        self._manager = ModelManager(
+            partial(find_current_release, settings),
+            partial(load_model, allow_pickle=settings.allow_pickle),
+            settings.refresh_seconds,
+        )
+
+    def model(self) -> Model:
+        """The current model; newer releases are loaded in the background.
+
+        Raises:
+            ModelUnavailable: no model has been loaded yet.
+        """
+        return run_in_event_loop(self._manager.model())
+
+
+def run_in_event_loop(coroutine: Coroutine[Any, Any, Result]) -> Result:
+    """Runs a coroutine on the one event loop of this process, and waits for its result."""
+    return asyncio.run_coroutine_threadsafe(coroutine, _loop()).result()
+
+
+@cache
+def _loop() -> asyncio.AbstractEventLoop:
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="ridecast", daemon=True).start()
+    return loop
