@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install run up retrain lint test check infra diagram deploy faults load bench archive lock
+.PHONY: help install run up retrain lint unit test check infra diagram deploy faults load bench archive lock
 PYTHON ?= python3
 BIN := .venv/bin
 UV_VERSION := 0.13.9
@@ -25,14 +25,23 @@ retrain: install ## Show drift, retraining and the switch to a new champion whil
 lint: install ## Check style, layers and types
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check --quiet
-	@$(BIN)/lint-imports --no-cache > .cache/layers.log || { cat .cache/layers.log; exit 1; }
+	@mkdir -p .cache
+	@$(BIN)/lint-imports --no-cache --no-logo > .cache/layers.log || { cat .cache/layers.log; exit 1; }
 	@$(BIN)/mypy --no-error-summary
 
-test: install ## Run all tests
-	@$(BIN)/python -m pytest
+unit: install ## Run the quick tests of functions/ and jobs/, for the loop while writing code (45 s)
+	@$(PYTEST) $(SIDE_BY_SIDE) -m "not alone and not slow" tests/functions tests/jobs
+
+test: install ## Run all tests: side by side what measures no time, then the rest alone
+	@$(PYTEST) $(SIDE_BY_SIDE) -m "not alone"
+	@$(PYTEST) -m alone
+PYTEST := $(BIN)/python -m pytest
+# One worker more than cores: most tests wait more than they compute.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)')
+SIDE_BY_SIDE = -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 infra: install ## Check infra/ without a cloud: Terraform's tests, policies, mutants, checkov
-	@$(BIN)/python -m pytest tests/infra -q
+	@$(PYTEST) tests/infra -q
 
 diagram: install ## Draw docs/cloud.svg from docs/cloud.d2 (needs npm) and write the tables of infra/README.md
 	@$(BIN)/python -m infra.tables
@@ -47,10 +56,10 @@ check: lint ## Run every check: style, layers, types, a short benchmark, all tes
 	@$(MAKE) --no-print-directory test
 
 faults: install ## Test all faults on real processes, and 100,000 inputs; write the matrix into docs/reliability.md (15 minutes)
-	@$(BIN)/python -m pytest tests/faults --full -m "not load"
+	@$(PYTEST) tests/faults --full -m "not load"
 
 load: install ## Test ten minutes of traffic, then overload; write the figures into docs/reliability.md (15 minutes)
-	@$(BIN)/python -m pytest tests/faults --full -m load
+	@$(PYTEST) tests/faults --full -m load
 
 bench: install ## Measure every speed claim beside other tools; write docs/performance.md (20 minutes; SHORT=1 writes nothing, 90 s)
 	@$(BIN)/python -m benchmarks $(if $(SHORT),--short)

@@ -100,7 +100,6 @@ class BatchScoring:
     def __init__(self, bench: Bench, champion: Champion, rows: int) -> None:
         self._bench = bench
         self._champion = champion
-        self.rows = rows
         self._trips = bench.folder / "green_tripdata_2021-03.parquet"
         month = pq.read_table(champion.month)
         pq.write_table(month.take(pa.array(np.arange(rows) % month.num_rows)), self._trips)
@@ -121,9 +120,7 @@ class BatchScoring:
         shutil.rmtree(output.with_suffix(""), ignore_errors=True)  # shards of the previous run
         trips = self._one_trip if program.one_trip else self._trips
         argv = [sys.executable, "-m", "benchmarks.timed", *program.command(trips, output)]
-        measured = msgspec.json.decode(
-            self._run(program.name, argv, program.environment), type=dict[str, float]
-        )
+        measured = self._run(program.name, argv, program.environment)
         if program.tolerance is not None:
             self._check(output, program.tolerance)
         return Sample(
@@ -137,12 +134,12 @@ class BatchScoring:
         """CPU seconds of one run by stage, see `benchmarks.stages`."""
         folder, output = self._champion.release.location, self._bench.folder / "stages.parquet"
         argv = [sys.executable, "-m", "benchmarks.stages", folder, str(self._trips), str(output)]
-        return msgspec.json.decode(self._run("stages", argv, {}), type=dict[str, float])
+        return self._run("stages", argv, {})
 
-    def _run(self, name: str, argv: list[str], environment: dict[str, str]) -> str:
+    def _run(self, name: str, argv: list[str], environment: dict[str, str]) -> dict[str, float]:
         variables = self._bench.server_environment() | environment
         log = run_to_end(self._bench.processes, f"batch {name}", argv, variables)
-        return last_line(log)
+        return msgspec.json.decode(last_line(log), type=dict[str, float])
 
     def _check(self, output: Path, tolerance: float) -> None:
         # `score` writes one file, `beam` one for each shard.

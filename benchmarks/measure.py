@@ -92,9 +92,8 @@ class BenchmarkRun:
             selected += servers.plain_events(champion) if plan.peers else []
             self._emulator_rows = [Row(f"emulator only, {count} per call") for count in MESSAGES_PER_CALL]
         self._batch = BatchScoring(bench, champion, plan.rows)
-        self._batch_programs = [
-            (program, Row(program.name)) for program in batch.batch_programs(champion, peers=plan.peers)
-        ]
+        programs = batch.batch_programs(champion, peers=plan.peers)
+        self._batch_programs = [(program, Row(program.name)) for program in programs]
         self._entries = [self._entry(server) for server in selected]
 
     def _entry(self, server: Server) -> MeasuredServer:
@@ -108,11 +107,8 @@ class BenchmarkRun:
         for program, row in self._batch_programs:
             if program.peer:
                 self._try(row, partial(self._bench.install, program.peer))
-        results = Results(
-            [entry.row for entry in self._entries],
-            self._emulator_rows,
-            [row for _, row in self._batch_programs],
-        )
+        batch_rows = [row for _, row in self._batch_programs]
+        results = Results([entry.row for entry in self._entries], self._emulator_rows, batch_rows)
         for number in range(self._plan.rounds):
             with self._screen.step(f"round {number + 1} of {self._plan.rounds}") as step:
                 for entry in self._entries:
@@ -123,7 +119,7 @@ class BenchmarkRun:
                     self._try(row, partial(self._sample_batch, program, row))
                 if self._emulator_rows:
                     step.detail = "emulator only"
-                    self._sample_emulator_rows()
+                    self._sample_emulator()
                 step.detail = "one ride in process"
                 results.in_process.append(self._in_process())
                 step.detail = "stages of batch scoring"
@@ -181,7 +177,7 @@ class BenchmarkRun:
             serving = self._bench.serving(entry.server, entry.workload.cases[0], environment)
             yield stack.enter_context(serving), topics
 
-    def _sample_emulator_rows(self) -> None:
+    def _sample_emulator(self) -> None:
         (prediction,) = self._champion.model.predict_rides(PROBE_RIDES[:1])
         message = msgspec.json.encode(prediction.event(0))
         with new_topics(self._bench.addresses.emulator) as topics:

@@ -122,7 +122,7 @@ def evaluate_targets(results: Results) -> list[Target]:
         relative(f"duration of `score`, relative to {READ_WRITE}", (score, floor), total_seconds),
         absolute("share of CPU time of `score` outside the model", "×", results.share(REST), maximum=0.25),
         relative(
-            f"`beam` with start-up: rows per CPU second, {to_score}", (score, beam), cpu_seconds, minimum=0.5
+            f"`beam` rows per CPU second with start-up, {to_score}", beam_pair, cpu_seconds, minimum=0.5
         ),
         absolute("CPU time of `beam` start-up", "s", beam_start.values(cpu_seconds)),
         absolute("memory of `score`", "MB", score.values(peak_mb), maximum=400),

@@ -23,7 +23,7 @@ EncodeRide = Callable[[int, dict[str, Any], Sequence[float]], object]
 
 
 class WrongResponse(RidecastError):
-    """A server returned something else than the model's prediction."""
+    """A server returned something other than the model's prediction."""
 
 
 class RequestCase(NamedTuple):
@@ -158,9 +158,8 @@ class WorkloadWriter:
         complete = np.flatnonzero(np.isfinite(features).all(axis=1))
         self._rides = [champion.rides[row].ride for row in complete]
         self._features = features[complete].tolist()
-        self._minutes = [
-            each.value for each in champion.model.predict_rides([rides[row] for row in complete])
-        ]
+        predictions = champion.model.predict_rides([rides[row] for row in complete])
+        self._minutes = [prediction.value for prediction in predictions]
 
     def write(self, request_format: RequestFormat, count: int) -> Workload:
         """Writes `count` requests, numbered from 0, which repeat the rides in turn."""

@@ -7,7 +7,6 @@ four times what can be published, three to five times as many events get through
 
 import asyncio
 import time
-from types import TracebackType
 
 from functions.errors import Overloaded
 from functions.telemetry import fields, logger
@@ -23,8 +22,7 @@ LOG_INTERVAL_SECONDS = 1.0
 class AdmissionControl:
     """`async with admission:` around the work on one request; for one event loop.
 
-    Raises:
-        Overloaded: on entering, if all `max_concurrent` slots stayed taken for `max_wait` seconds.
+    Entering raises Overloaded if all `max_concurrent` slots stayed taken for `max_wait` seconds.
     """
 
     def __init__(
@@ -47,9 +45,7 @@ class AdmissionControl:
                 self._log_rejection()
                 raise Overloaded(f"{self._max_concurrent} requests are already being processed") from None
 
-    async def __aexit__(
-        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._slots.release()
 
     def _log_rejection(self) -> None:

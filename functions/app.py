@@ -16,14 +16,13 @@ from functions.authentication import TokenVerifier
 from functions.errors import SettingsError
 from functions.event_handler import EventHandler
 from functions.model import load_model
-from functions.model_manager import ModelManager, WarmUp, no_warm_up
+from functions.model_manager import ModelManager, WarmUp
 from functions.predict_endpoint import PredictEndpoint
 from functions.publisher import create_publisher
 from functions.push_endpoint import PushEndpoint
 from functions.resolver import resolve
 from functions.responses import unavailable_response
 from functions.settings import FunctionSettings
-from functions.telemetry import logger
 
 
 async def handle_predict(request: Request) -> Response:
@@ -40,7 +39,7 @@ async def _handle(build: Callable[[], PredictEndpoint | PushEndpoint], request: 
     try:
         endpoint = build()
     except SettingsError as error:
-        logger.critical(str(error))
+        telemetry.logger.critical(str(error))
         return unavailable_response(error)
     return await endpoint.handle(request)
 
@@ -48,9 +47,8 @@ async def _handle(build: Callable[[], PredictEndpoint | PushEndpoint], request: 
 @cache
 def _predict_endpoint() -> PredictEndpoint:
     settings = _read_settings(streaming=False)
-    return PredictEndpoint(
-        _model_manager(settings), settings.predict_route, settings.health_route, settings.max_body_bytes
-    )
+    models = _model_manager(settings)
+    return PredictEndpoint(models, settings.predict_route, settings.health_route, settings.max_body_bytes)
 
 
 @cache
@@ -59,11 +57,8 @@ def _push_endpoint() -> PushEndpoint:
     predictions = create_publisher(settings.predictions_topic, settings.pubsub_emulator)
     models = _model_manager(settings, predictions.open)
     dead_letters = create_publisher(settings.dead_letter_topic, settings.pubsub_emulator)
-    verifier = (
-        TokenVerifier(settings.push_audience, settings.push_service_account)
-        if settings.push_audience
-        else None
-    )
+    audience, account = settings.push_audience, settings.push_service_account
+    verifier = TokenVerifier(audience, account) if audience else None
     return PushEndpoint(models, EventHandler(models, predictions, dead_letters), verifier)
 
 
@@ -74,16 +69,9 @@ def _read_settings(*, streaming: bool) -> FunctionSettings:
     return settings
 
 
-def _model_manager(settings: FunctionSettings, warm_up: WarmUp = no_warm_up) -> ModelManager:
-    return ModelManager(
-        partial(
-            resolve,
-            settings.model_uri,
-            settings.tracking_uri,
-            settings.tracking_token,
-            settings.allowed_prefixes,
-        ),
-        partial(load_model, allow_pickle=settings.allow_pickle),
-        settings.refresh_seconds,
-        warm_up,
+def _model_manager(settings: FunctionSettings, warm_up: WarmUp | None = None) -> ModelManager:
+    find_release = partial(
+        resolve, settings.model_uri, settings.tracking_uri, settings.tracking_token, settings.allowed_prefixes
     )
+    load = partial(load_model, allow_pickle=settings.allow_pickle)
+    return ModelManager(find_release, load, settings.refresh_seconds, warm_up)

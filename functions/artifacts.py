@@ -8,14 +8,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import Any
 from urllib.parse import unquote
 
 from functions.errors import ModelUnavailable
 from functions.releases import Release
-
-if TYPE_CHECKING:
-    from google.cloud.storage import Client
 
 MAX_FILE_BYTES = 1 << 30
 """Functions are not meant for models larger than 1 GiB."""
@@ -43,29 +40,20 @@ class ModelFolder:
         """Fetches files concurrently, each in a thread, while the block runs; `read` waits for its file.
 
         A failure is raised only when the file is read; files that are not part of the release are skipped.
-
-        Args:
-            limits: path → size limit in bytes, whatever the release says.
+        `limits` holds each path's size limit in bytes, whatever the release says.
         """
+        released = {path: limit for path, limit in limits.items() if path in self._expected}
         with ThreadPoolExecutor(len(limits)) as threads:
-            self._prefetched = {
-                path: threads.submit(self._fetch, path, limit)
-                for path, limit in limits.items()
-                if path in self._expected
-            }
+            self._prefetched = {path: threads.submit(self._fetch, path, released[path]) for path in released}
             try:
                 yield
             finally:
                 self._prefetched = {}
 
     def read(self, path: str, limit: int = MAX_FILE_BYTES) -> bytes:
-        """One file's content.
+        """One file's content, of at most `limit` bytes, whatever the release says.
 
-        Args:
-            limit: size limit in bytes, whatever the release says.
-
-        Raises:
-            ModelUnavailable: the file is missing, unreachable, too large or not as released.
+        Raises ModelUnavailable if the file is missing, unreachable, too large or not as released.
         """
         prefetched = self._prefetched.pop(path, None)
         content = prefetched.result() if prefetched else self._fetch(path, limit)
@@ -91,11 +79,8 @@ class ModelFolder:
 def read_file(location: str, path: str, limit: int) -> bytes:
     """The content of `path` under `location`, `gs://BUCKET/…`, `file://…` or a folder.
 
-    Args:
-        limit: in bytes; a larger file is rejected without reading all of it.
-
-    Raises:
-        ModelUnavailable: the file is missing, unreachable or too large, or its address is ambiguous.
+    Raises ModelUnavailable if the file is missing or unreachable, if its address is ambiguous, or if it has
+    more than `limit` bytes; the rest is not read.
     """
     if not path or PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
         raise ModelUnavailable(f"{path!r} is outside {location}")
@@ -162,18 +147,11 @@ def _read_object(bucket: str, folder: str, path: str, limit: int) -> bytes:
     from google.cloud.storage.retry import DEFAULT_RETRY
 
     name = f"{folder}/{path}" if folder else path
+    # DEFAULT_RETRY knows the errors of a download for a 503 or a timeout; a plain Retry does not.
+    retry = DEFAULT_RETRY.with_delay(0.1, MAX_BACKOFF_SECONDS).with_timeout(TOTAL_SECONDS)
     try:
-        content: bytes = (
-            storage_client()
-            .bucket(bucket)
-            .blob(name)
-            .download_as_bytes(
-                end=limit,
-                timeout=ATTEMPT_SECONDS,
-                # DEFAULT_RETRY knows the errors of a download for a 503 or a timeout; a plain Retry does not.
-                retry=DEFAULT_RETRY.with_delay(0.1, MAX_BACKOFF_SECONDS).with_timeout(TOTAL_SECONDS),
-            )
-        )
+        blob = storage_client().bucket(bucket).blob(name)
+        content: bytes = blob.download_as_bytes(end=limit, timeout=ATTEMPT_SECONDS, retry=retry)
     except NotFound as error:
         raise ModelUnavailable(f"gs://{bucket}/{name} does not exist") from error
     except (GoogleAPIError, GoogleAuthError, OSError) as error:
@@ -182,7 +160,7 @@ def _read_object(bucket: str, folder: str, path: str, limit: int) -> bytes:
 
 
 @cache
-def storage_client() -> "Client":
+def storage_client() -> Any:
     """This process's Cloud Storage client; for the emulator if STORAGE_EMULATOR_HOST is set."""
     from google.cloud.storage import Client
 

@@ -61,10 +61,7 @@ class TokenVerifier:
         self._lock = asyncio.Lock()
 
     async def verify(self, authorization: str) -> None:
-        """Returns if the token is valid and the service account's; otherwise logs a reason code.
-
-        Args:
-            authorization: the request header's value; empty if there is none.
+        """Returns if the header's token is valid and the service account's; otherwise logs a reason code.
 
         Raises:
             Unauthenticated: the token is missing, invalid or another account's.
@@ -93,7 +90,10 @@ class TokenVerifier:
             async with asyncio.timeout(KEYS_TIMEOUT_SECONDS), self._lock:
                 locked = True
                 if not self._is_cached(digest):
-                    self._cache(digest, await asyncio.to_thread(self._verify_token, token))
+                    expiry = await asyncio.to_thread(self._verify_token, token)
+                    if len(self._verified) >= MAX_CACHED_TOKENS:
+                        del self._verified[next(iter(self._verified))]
+                    self._verified[digest] = expiry
         except TimeoutError:
             if not locked:
                 raise KeysUnavailable(f"waited {KEYS_TIMEOUT_SECONDS:g} s for other verifications") from None
@@ -102,11 +102,6 @@ class TokenVerifier:
 
     def _is_cached(self, digest: bytes) -> bool:
         return time.time() < self._verified.get(digest, 0.0)
-
-    def _cache(self, digest: bytes, expiry: float) -> None:
-        if len(self._verified) >= MAX_CACHED_TOKENS:
-            del self._verified[next(iter(self._verified))]
-        self._verified[digest] = expiry
 
     def _verify_token(self, token: str) -> float:
         """Unix time until which a valid token will be accepted."""

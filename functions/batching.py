@@ -31,8 +31,7 @@ class Batcher:
     async def predict(self, model: Model, rides: Sequence[Ride]) -> list[Prediction]:
         """One prediction per ride, in order.
 
-        Raises:
-            ModelUnavailable, ImplausiblePrediction: from the model, for these rides only.
+        Raises ModelUnavailable or ImplausiblePrediction from the model, for these rides only.
         """
         loop = asyncio.get_running_loop()
         pending = _PendingRides(model, rides, loop.create_future())

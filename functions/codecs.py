@@ -44,11 +44,7 @@ class DecodedRequest(msgspec.Struct, frozen=True):
 
 
 def decode_request(body: bytes | bytearray, content_type: str) -> DecodedRequest:
-    """Decodes a request's body.
-
-    Args:
-        body: as received.
-        content_type: the header's value; anything but `text/csv` is decoded as JSON.
+    """Decodes a request's body, as JSON unless `content_type` is `text/csv`.
 
     Raises:
         UnreadableBody: the body is in none of the formats.
@@ -109,11 +105,9 @@ def _decode_inputs(document: object, pointer: str) -> DecodedRequest:
         return _batch([parse_ride(document, pointer)])
     if len(lengths) > 1:
         raise UnreadableBody("must have columns of equal length", pointer)
-    rows = zip(*document.values(), strict=True)
+    rows = list(zip(*document.values(), strict=True))
     # Pointers are #/inputs/COLUMN/ROW here, not #/inputs/ROW/COLUMN.
-    return _batch(
-        _rides_from_rows(list(document), list(rows), pointer, lambda row, name: f"{pointer}/{name}/{row}")
-    )
+    return _batch(_rides_from_rows([*document], rows, pointer, lambda row, name: f"{pointer}/{name}/{row}"))
 
 
 def _decode_split(document: object, pointer: str) -> DecodedRequest:
@@ -188,12 +182,7 @@ def _decode_calls(calls: object, pointer: str) -> DecodedRequest:
 def _rides_from_rows(
     columns: Sequence[str], rows: Sequence[Sequence[object]], header: str, locate: Callable[[int, str], str]
 ) -> list[Ride]:
-    """Rides from rows of values.
-
-    Args:
-        header: pointer to the column names.
-        locate: returns the pointer to a value by row and column name.
-    """
+    """Rides from rows; `header` points to the column names, `locate` to a value by row and column name."""
     missing = [name for name in RIDE_FIELDS[:3] if name not in columns]
     if rows and missing:
         raise InvalidRide(Problem(header, f"must include the columns {' and '.join(missing)}"))
@@ -201,13 +190,9 @@ def _rides_from_rows(
     try:
         return _decode_each(records, "", parse_ride)
     except InvalidRide as error:
-        raise InvalidRide(
-            *(
-                Problem(locate(int(row), name), problem.detail)
-                for problem in error.problems
-                for _, row, name in [problem.pointer.split("/")]
-            )
-        ) from None
+        located = [(*problem.pointer.split("/"), problem.detail) for problem in error.problems]
+        problems = (Problem(locate(int(row), name), detail) for _, row, name, detail in located)
+        raise InvalidRide(*problems) from None
 
 
 def _decode_each(documents: Iterable[object], pointer: str, decode: Callable[[object, str], T]) -> list[T]:

@@ -44,13 +44,8 @@ class EventHandler:
     async def handle(self, headers: Mapping[str, str], body: bytes | bytearray, deadline: float) -> None:
         """Handles one delivery and logs one line; returns when the outcome is published.
 
-        Args:
-            headers: by lower-case name.
-            body: as received.
-            deadline: in the event loop's time; then the event is left for redelivery.
-
-        Raises:
-            Unavailable: the event must be redelivered.
+        `deadline` is in the event loop's time; the names in `headers` are lower-case. Raises Unavailable if
+        the event must be redelivered, as after the deadline.
         """
         began = time.perf_counter()
         log_fields: dict[str, Any] = {"outcome": "again"}
@@ -102,19 +97,12 @@ class EventHandler:
         version = log_fields.setdefault("model_version", self._models.version)
         letter = dead_letter(message, error, version)
         await self._dead_letters.publish(letter)
-        log_fields |= {
-            "outcome": "dead_letter",
-            "reason": error.reason,
-            "detail": letter.attributes["dead_letter_detail"],
-        }
+        detail = letter.attributes["dead_letter_detail"]
+        log_fields.update(outcome="dead_letter", reason=error.reason, detail=detail)
 
 
 def decode_event(message: IncomingMessage) -> object:
-    """The decoded JSON in a message.
-
-    Raises:
-        InvalidRide: the data is too large or not JSON.
-    """
+    """The decoded JSON in a message; raises InvalidRide if the data is too large or not JSON."""
     if len(message.data) > MAX_EVENT_BYTES:
         raise TooLarge(MAX_EVENT_BYTES)
     return decode_json(message.data)
@@ -124,9 +112,8 @@ def prediction_event(
     event: RideEvent, prediction: Prediction, data: bytes, trace: Trace | None
 ) -> OutgoingMessage:
     """The course's prediction event; the same event and model version always give the same bytes and id."""
-    event_id = hashlib.sha256(
-        b"\0".join((prediction.model.encode(), prediction.version.encode(), data))
-    ).hexdigest()[:32]
+    identity = b"\0".join((prediction.model.encode(), prediction.version.encode(), data))
+    event_id = hashlib.sha256(identity).hexdigest()[:32]
     attributes = {
         "ride_id": str(event.ride_id),
         "model": prediction.model,

@@ -51,11 +51,6 @@ def ride_columns(rides: Sequence[Ride]) -> RideColumns:
     )
 
 
-def zone_pair(pickup: ZoneIds, dropoff: ZoneIds) -> FloatColumn:
-    """Both zone ids as one number: 130 to 205 is 130205."""
-    return (pickup * 1000 + dropoff).astype(np.float32)
-
-
 def zone_distance(pickup: ZoneIds, dropoff: ZoneIds) -> FloatColumn:
     """Straight-line distance between the centres of the two zones, in miles."""
     miles: FloatColumn = np.hypot(
@@ -78,12 +73,6 @@ def known_distance(table: "FeatureTable") -> FloatColumn:
     return miles
 
 
-def extra_miles(table: "FeatureTable") -> FloatColumn:
-    """Trip distance minus `zone_distance`, in miles; can be negative, for example within a zone."""
-    extra: FloatColumn = table["known_distance"] - table["zone_distance"]
-    return extra
-
-
 def _zone_table(values: dict[int, float | None]) -> FloatColumn:
     """An array indexed by zone id; NaN for zones without a location."""
     table = np.full(_ZONE_COUNT, UNKNOWN)
@@ -100,7 +89,8 @@ _LATITUDE = _zone_table({zone_id: zone.latitude for zone_id, zone in ZONES.items
 ZONE_FEATURES: dict[str, Callable[[ZoneIds, ZoneIds], npt.NDArray[Any]]] = {
     "PULocationID": lambda pickup, _: pickup,
     "DOLocationID": lambda _, dropoff: dropoff,
-    "zone_pair": zone_pair,
+    # 130 to 205 is 130205.
+    "zone_pair": lambda pickup, dropoff: (pickup * 1000 + dropoff).astype(np.float32),
     "pickup_longitude": lambda pickup, _: _LONGITUDE[pickup],
     "pickup_latitude": lambda pickup, _: _LATITUDE[pickup],
     "dropoff_longitude": lambda _, dropoff: _LONGITUDE[dropoff],
@@ -138,7 +128,8 @@ RIDE_FEATURES: dict[str, Callable[[FeatureTable], npt.NDArray[Any]]] = {
     "trip_distance": lambda table: table.rides.trip_distance,
     "PU_DO": zone_pair_text,
     "known_distance": known_distance,
-    "extra_miles": extra_miles,
+    # Miles; can be negative, for example within a zone.
+    "extra_miles": lambda table: table["known_distance"] - table["zone_distance"],
     "pickup_minute": lambda table: table.rides.pickup_minute.astype(np.float32),
     "pickup_weekday": lambda table: table.rides.pickup_weekday.astype(np.float32),
 }
@@ -149,13 +140,9 @@ FEATURES = (*ZONE_FEATURES, *RIDE_FEATURES)
 
 
 class FeatureMatrix:
-    """Rides → a matrix of the named features, [rides, names].
+    """Rides → a matrix of the named features, [rides, names]; no name may occur twice.
 
     All features in `ZONE_FEATURES` come from one precomputed table of zone pairs: one lookup per ride.
-
-    Args:
-        names: features, without duplicates.
-        dtype: type of the matrix.
     """
 
     def __init__(self, names: Sequence[str], dtype: npt.DTypeLike = np.float32) -> None:
@@ -173,11 +160,7 @@ class FeatureMatrix:
 
 
 def feature_matrix(rides: RideColumns, names: Sequence[str]) -> FloatColumn:
-    """A matrix of the named features: float32, [rides, names].
-
-    Raises:
-        KeyError: a name is not in `FEATURES`.
-    """
+    """A matrix of the named features: float32, [rides, names]; raises KeyError for an unknown name."""
     return FeatureMatrix(names)(FeatureTable(rides))
 
 

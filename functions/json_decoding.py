@@ -10,13 +10,10 @@ _decode = msgspec.json.Decoder().decode
 
 
 def decode_json(content: bytes | bytearray) -> object:
-    """The decoded JSON document.
+    """The decoded JSON document; raises UnreadableBody if the content is not JSON.
 
     NaN, infinities and out-of-range numbers are not valid JSON, but Python and others write them: they are
     accepted here so that a later error can name the field.
-
-    Raises:
-        UnreadableBody: the content is not JSON.
     """
     try:
         return _decode(content)

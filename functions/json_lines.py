@@ -12,13 +12,10 @@ from functions.pubsub_message import OutgoingMessage
 
 
 class JsonLinesPublisher:
-    """Appends each message as a line of JSON.
+    """Appends each message as a line of JSON to the file at `path`, or to stdout if that is None.
 
     A line is `{"attributes": {…}, "data": …}` with reformatted JSON data, or has `data_base64` if the data is
     not JSON.
-
-    Args:
-        path: the file; None for stdout.
     """
 
     def __init__(self, path: Path | None) -> None:

@@ -29,10 +29,9 @@ TEXT_DTYPE = np.object_
 
 
 def cast_column(column: npt.NDArray[Any], dtype: Any) -> npt.NDArray[Any]:
-    """A column converted to another dtype; conversion to text follows NumPy's formatting.
+    """A column converted to another dtype, to text as NumPy formats it.
 
-    Raises:
-        ValueError, TypeError: a value cannot be converted.
+    Raises ValueError or TypeError if a value cannot be converted.
     """
     if dtype is not TEXT_DTYPE:
         return column.astype(dtype)
@@ -73,11 +72,7 @@ class ModelDescription(msgspec.Struct, frozen=True):
 
 
 def read_description(folder: ModelFolder) -> ModelDescription:
-    """Reads MLmodel and the input example that it names.
-
-    Raises:
-        ModelUnavailable: the folder does not hold a valid MLflow model.
-    """
+    """Reads MLmodel and its input example; raises ModelUnavailable if they are not as MLflow writes them."""
     try:
         text = folder.read("MLmodel", MAX_MLMODEL_BYTES)
         _check_yaml(text)

@@ -46,11 +46,7 @@ class Scorer(Protocol):
 
 
 class Model:
-    """A loaded model.
-
-    Args:
-        types: MLflow's types of its input columns by name; empty if there is no signature.
-    """
+    """A loaded model; `types` are MLflow's types of its input columns by name, if it has a signature."""
 
     def __init__(
         self, release: Release, target: PredictionTarget, scorer: Scorer, types: dict[str, str] | None = None
@@ -85,14 +81,12 @@ class Model:
         """Like `predict`, from columns by name."""
         numbers = self.score(table, rows)
         if np.count_nonzero(self.plausible(numbers)) < rows:
-            raise ImplausiblePrediction(
-                Problem(
-                    "#",
-                    f"model version {self.version} predicts {numbers.min():g} to {numbers.max():g} "
-                    f"{self.target.unit}, which is implausible: "
-                    f"it must be {self.target.minimum:g} to {self.target.maximum:g}",
-                )
+            detail = (
+                f"model version {self.version} predicts {numbers.min():g} to {numbers.max():g} "
+                f"{self.target.unit}, which is implausible: "
+                f"it must be {self.target.minimum:g} to {self.target.maximum:g}"
             )
+            raise ImplausiblePrediction(Problem("#", detail))
         return numbers
 
     def plausible(self, numbers: FloatArray) -> npt.NDArray[np.bool_]:
@@ -101,11 +95,7 @@ class Model:
         return (numbers >= self._minimum) & (numbers <= self._maximum)
 
     def score(self, table: Mapping[str, npt.NDArray[Any]], rows: int) -> FloatArray:
-        """One number per row, plausible or not.
-
-        Raises:
-            ModelUnavailable: the model failed.
-        """
+        """One number per row, plausible or not; raises ModelUnavailable if the model failed."""
         if not rows:
             return np.empty(0)
         try:
@@ -120,18 +110,14 @@ class Model:
 def load_model(release: Release, *, allow_pickle: bool = False) -> Model:
     """Loads a release's ride model and tests it on its input example and on two rides.
 
-    Args:
-        allow_pickle: whether pickled models are accepted, which run their code in this process.
-
-    Raises:
-        ModelUnavailable: the files are not as released, or the model does not work.
+    `allow_pickle` accepts pickled models, which run their code in this process. Raises ModelUnavailable if
+    the files are not as released, or the model does not work.
     """
     model = load_table_model(release, allow_pickle=allow_pickle)
     unknown = [name for name in model.columns if name not in FEATURES]
     if unknown:
-        raise ModelUnavailable(
-            f"the model needs {', '.join(unknown)}; the supported features are {', '.join(FEATURES)}"
-        )
+        needed, supported = ", ".join(unknown), ", ".join(FEATURES)
+        raise ModelUnavailable(f"the model needs {needed}; the supported features are {supported}")
     with _self_test():
         model.predict(ride_columns(PROBE_RIDES))
     return model

@@ -18,10 +18,6 @@ RETRY_SECONDS = 1.0
 WarmUp = Callable[[], Awaitable[None]]
 
 
-async def no_warm_up() -> None:
-    """A warm-up for functions that only need the model."""
-
-
 class ModelManager:
     """Provides the model in service to the requests of one event loop, which never wait for a newer one.
 
@@ -38,7 +34,7 @@ class ModelManager:
         resolve: Callable[[], Release],
         load: Callable[[Release], Model],
         refresh_seconds: float,
-        warm_up: WarmUp = no_warm_up,
+        warm_up: WarmUp | None = None,
     ) -> None:
         self._resolve = resolve
         self._load = load
@@ -57,11 +53,7 @@ class ModelManager:
         return self._model.version if self._model else ""
 
     async def model(self) -> Model:
-        """The model in service.
-
-        Raises:
-            ModelUnavailable: no model has been loaded yet; the text says why.
-        """
+        """The model in service; raises ModelUnavailable with the cause if none has been loaded yet."""
         if self._is_refresh_due():
             self._refresh_task = asyncio.create_task(self._refresh())
         if self._model is None and self._refresh_task:
@@ -72,9 +64,8 @@ class ModelManager:
         return self._model
 
     def _is_refresh_due(self) -> bool:
-        if self._refresh_task and not self._refresh_task.done():
-            return False
-        if self._model and not self._refresh_seconds:
+        refreshing = self._refresh_task and not self._refresh_task.done()
+        if refreshing or (self._model and not self._refresh_seconds):
             return False
         return time.monotonic() >= self._next_refresh
 
@@ -83,21 +74,16 @@ class ModelManager:
         began = time.monotonic()
         try:
             release = await asyncio.to_thread(self._resolve)
-            if release != self._release:
-                if self._warm_up_task is None or self._warm_up_task.done():
-                    self._warm_up_task = asyncio.create_task(self._run_warm_up())
-                model = await asyncio.to_thread(self._load, release)
-                self._model, self._release = model, release
-                freeze_heap()
-                logger.info(
-                    "model in service",
-                    extra=fields(
-                        model=release.name,
-                        model_version=model.version,
-                        location=release.location,
-                        load_ms=round((time.monotonic() - began) * 1000),
-                    ),
-                )
+            if release == self._release:
+                return
+            if self._warm_up and (self._warm_up_task is None or self._warm_up_task.done()):
+                self._warm_up_task = asyncio.create_task(_run_warm_up(self._warm_up))
+            model = await asyncio.to_thread(self._load, release)
+            self._model, self._release = model, release
+            freeze_heap()
+            details = {"model": release.name, "model_version": model.version, "location": release.location}
+            load_ms = round((time.monotonic() - began) * 1000)
+            logger.info("model in service", extra=fields(**details, load_ms=load_ms))
         except Exception as error:  # third-party models may raise anything; the current one stays in service
             self._failure = error
             logger.error(
@@ -109,8 +95,9 @@ class ModelManager:
             pause = self._refresh_seconds if self._model else RETRY_SECONDS
             self._next_refresh = time.monotonic() + pause
 
-    async def _run_warm_up(self) -> None:
-        try:
-            await self._warm_up()
-        except Exception:  # requests that depend on it will report the failure again
-            logger.exception("warm-up before the first request failed")
+
+async def _run_warm_up(warm_up: WarmUp) -> None:
+    try:
+        await warm_up()
+    except Exception:  # requests that depend on it will report the failure again
+        logger.exception("warm-up before the first request failed")

@@ -8,9 +8,8 @@ from starlette.responses import Response
 
 from functions.admission import AdmissionControl
 from functions.batching import Batcher
-from functions.codecs import DecodedRequest, decode_request
+from functions.codecs import decode_request
 from functions.errors import InvalidRide, Overloaded, Problem, Unavailable
-from functions.model import Model
 from functions.model_manager import ModelManager
 from functions.request_body import BodyReader, IncompleteBody
 from functions.responses import (
@@ -21,7 +20,6 @@ from functions.responses import (
     problem_response,
     unavailable_response,
 )
-from functions.rides import Prediction, Ride
 from functions.telemetry import fields, logger, read_trace, set_trace
 
 PREDICT_PATHS = frozenset({"/", "/predict", "/invocations"})
@@ -58,7 +56,8 @@ class PredictEndpoint:
         set_trace(read_trace(request.headers))
         # Not request.url.path, which drops newlines: /predict%0A is a different path.
         path, method = request.scope["path"], request.method
-        if self._is_predict_path(path):
+        # KServe and TensorFlow Serving put the model's name into the path; only one model is served here.
+        if path in self._predict_paths or (path.startswith("/v1/models/") and path.endswith(":predict")):
             if method == "POST":
                 return await self._predict(request)
             return method_not_allowed_response("POST", f"send rides here with POST; see {OPENAPI_PATH}")
@@ -71,17 +70,20 @@ class PredictEndpoint:
         content = Path(__file__).with_name("openapi.json").read_bytes()
         return Response(content, media_type="application/json")
 
-    def _is_predict_path(self, path: str) -> bool:
-        # KServe and TensorFlow Serving put the model's name into the path; only one model is served here.
-        return path in self._predict_paths or (path.startswith("/v1/models/") and path.endswith(":predict"))
-
     async def _predict(self, request: Request) -> Response:
         deadline = asyncio.get_running_loop().time() + BODY_TIMEOUT_SECONDS
         try:
             async with self._bodies.read(request, deadline) as body, self._admission:
-                decoded = await _decode(body, request.headers.get("content-type", ""))
+                content_type = request.headers.get("content-type", "")
+                if len(body) <= MAX_INLINE_BODY_BYTES:
+                    decoded = decode_request(body, content_type)
+                else:
+                    decoded = await asyncio.to_thread(decode_request, body, content_type)
                 model = await self._models.model()
-                predictions = await self._predict_rides(model, decoded.rides)
+                if len(decoded.rides) <= MAX_INLINE_RIDES:
+                    predictions = await self._batcher.predict(model, decoded.rides)
+                else:
+                    predictions = await asyncio.to_thread(model.predict_rides, decoded.rides)
         except InvalidRide as error:
             return problem_response(error.status, "the request body is invalid", error.problems)
         except IncompleteBody as error:
@@ -92,14 +94,3 @@ class PredictEndpoint:
             logger.error("no prediction", extra=fields(outcome="unavailable", reason=str(error)))
             return unavailable_response(error)
         return json_response(decoded.encode(predictions))
-
-    async def _predict_rides(self, model: Model, rides: list[Ride]) -> list[Prediction]:
-        if len(rides) <= MAX_INLINE_RIDES:
-            return await self._batcher.predict(model, rides)
-        return await asyncio.to_thread(model.predict_rides, rides)
-
-
-async def _decode(body: bytearray, content_type: str) -> DecodedRequest:
-    if len(body) <= MAX_INLINE_BODY_BYTES:
-        return decode_request(body, content_type)
-    return await asyncio.to_thread(decode_request, body, content_type)

@@ -34,19 +34,15 @@ class MessagePublisher(Protocol):
     async def publish(self, message: OutgoingMessage) -> None:
         """Returns when the message is safely published; the caller limits the time.
 
-        Raises:
-            PublishFailed: the message may not have been published.
+        Raises PublishFailed if the message may not have been published.
         """
 
 
 def create_publisher(topic: str, emulator: str) -> MessagePublisher:
     """A publisher for `projects/P/topics/T`, `stdout:` or a file's path.
 
-    Args:
-        emulator: `host:port` of the Pub/Sub emulator with the topic; empty for Google's Pub/Sub.
-
-    Raises:
-        SettingsError: `topic` has none of these forms.
+    `emulator` is the `host:port` of the Pub/Sub emulator with the topic; empty for Google's Pub/Sub.
+    Raises SettingsError if `topic` has none of these forms.
     """
     if topic == "stdout:":
         return JsonLinesPublisher(None)
@@ -119,7 +115,12 @@ class TopicPublisher:
         except Exception as error:  # bugs included: the waiting request must see them
             failure = error
         for _, confirmation in batch:
-            _complete(confirmation, failure)
+            if confirmation.done():  # cancelled
+                continue
+            if failure:
+                confirmation.set_exception(failure)
+            else:
+                confirmation.set_result(None)
 
     async def _get_client(self) -> "TopicClient":
         if self._client is None:
@@ -136,12 +137,3 @@ def _create_client(topic: str, emulator: str) -> "TopicClient":
     from functions.pubsub_client import TopicClient
 
     return TopicClient(topic, emulator)
-
-
-def _complete(confirmation: "asyncio.Future[None]", failure: Exception | None) -> None:
-    if confirmation.done():  # cancelled
-        return
-    if failure:
-        confirmation.set_exception(failure)
-    else:
-        confirmation.set_result(None)

@@ -55,14 +55,9 @@ _ERROR_PATH = re.compile(r" - at `\$\.([\w.]+)`")
 
 
 def decode_push(headers: Mapping[str, str], body: bytes | bytearray) -> IncomingMessage:
-    """The message that a request delivers.
+    """The message that a request delivers; the names in `headers` are lower-case.
 
-    Args:
-        headers: by lower-case name.
-        body: as received.
-
-    Raises:
-        UnreadableBody: the body is not a delivery; `undecodable_push(body)` keeps it for the dead letter.
+    Raises UnreadableBody if the body is not a delivery; `undecodable_push` keeps it for the dead letter.
     """
     try:
         if headers.get("content-type", "").lower().startswith("application/cloudevents+json"):

@@ -33,8 +33,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
 def decode_release(pointer: bytes) -> Release:
     """The release in a pointer's JSON.
 
-    Raises:
-        msgspec.MsgspecError, RecursionError, UnicodeDecodeError: the content is not a release.
+    Raises msgspec.MsgspecError, RecursionError or UnicodeDecodeError if the content is not a release.
     """
     return msgspec.json.decode(pointer, type=Release)
 

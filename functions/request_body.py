@@ -19,9 +19,7 @@ class IncompleteBody(RidecastError):
 class BodyReader:
     """Reads the request bodies of one function; for one event loop.
 
-    Args:
-        max_bytes: size limit of one body.
-        max_total_bytes: limit for all bodies that are in memory at once.
+    One body has at most `max_bytes`; all bodies in memory at once have at most `max_total_bytes`.
     """
 
     def __init__(self, max_bytes: int, max_total_bytes: int = MAX_TOTAL_BYTES) -> None:
@@ -33,13 +31,10 @@ class BodyReader:
     async def read(self, request: Request, deadline: float) -> AsyncIterator[bytearray]:
         """The request's body, which counts towards the total until the block ends.
 
-        Args:
-            deadline: in the event loop's time.
-
         Raises:
             TooLarge: the body exceeds `max_bytes`; the rest is not read.
             Overloaded: the bodies in memory would exceed `max_total_bytes`.
-            IncompleteBody: the body did not arrive completely before the deadline.
+            IncompleteBody: the body did not arrive completely before the deadline, in the event loop's time.
         """
         body = bytearray()
         try:

@@ -83,12 +83,9 @@ def _query_registry(uri: str, tracking_uri: str, token: str) -> Release:
     if not match:
         raise ModelUnavailable(f"{uri} must look like models:/NAME@ALIAS or models:/NAME/VERSION")
     name = match["name"]
-    if match["alias"]:
-        query = {"name": name, "alias": match["alias"]}
-        response = _get(tracking_uri, "registered-models/alias", query, token)
-    else:
-        query = {"name": name, "version": match["version"]}
-        response = _get(tracking_uri, "model-versions/get", query, token)
+    method = "registered-models/alias" if match["alias"] else "model-versions/get"
+    query = {field: value for field, value in match.groupdict().items() if value}
+    response = _get(tracking_uri, method, query, token)
     try:
         model_version = response["model_version"]
         version, run_id = str(model_version["version"]), str(model_version.get("run_id", ""))

@@ -83,15 +83,9 @@ class Prediction(msgspec.Struct, frozen=True):
 
 
 def parse_ride(document: object, pointer: str = "#") -> Ride:
-    """A ride from a decoded JSON object; additional fields are ignored.
+    """A ride from a decoded JSON object with the fields of `Ride`; additional fields are ignored.
 
-    Args:
-        document: a dict with `PULocationID`, `DOLocationID`, `trip_distance` and optionally
-            `pickup_datetime`.
-        pointer: JSON pointer to `document` in the body, for errors.
-
-    Raises:
-        InvalidRide: lists every invalid field, not only the first.
+    Raises InvalidRide with every invalid field, not only the first; `pointer` is the object's in the body.
     """
     try:
         plain = msgspec.convert(document, _PlainRide)
@@ -121,13 +115,11 @@ def _parse_fields(document: object, pointer: str) -> Ride:
 def parse_ride_event(document: object, pointer: str = "#") -> RideEvent:
     """A course ride event, `{"ride": {…}, "ride_id": 256}`, from a decoded JSON object.
 
-    Raises:
-        InvalidRide: lists every invalid field.
+    Raises InvalidRide with every invalid field.
     """
     if not isinstance(document, dict):
-        raise InvalidRide(
-            Problem(pointer, f'must be an object {{"ride": …, "ride_id": …}}, not {_json_type(document)}')
-        )
+        detail = f'must be an object {{"ride": …, "ride_id": …}}, not {_json_type(document)}'
+        raise InvalidRide(Problem(pointer, detail))
     problems: list[Problem] = []
     ride = None
     if "ride" in document:
@@ -186,8 +178,7 @@ def _distance(value: object) -> float:
 def new_york_time(value: object) -> datetime | None:
     """ISO 8601 → naive New York time; times with an offset are converted.
 
-    Raises:
-        ValueError: `value` is neither an ISO 8601 date and time nor None.
+    Raises ValueError if `value` is neither an ISO 8601 date and time nor None.
     """
     if value is None:
         return None

@@ -96,8 +96,7 @@ class FunctionSettings:
     def read(cls, environ: Mapping[str, str], *, streaming: bool = False) -> Self:
         """The settings of `predict`, or of `predict_event` if `streaming`.
 
-        Raises:
-            SettingsError: lists everything that is missing or invalid.
+        Raises SettingsError with everything that is missing or invalid.
         """
         reader = _EnvironmentReader(environ)
         model_uri = reader.required(
@@ -114,14 +113,11 @@ class FunctionSettings:
             topic_forms = "projects/PROJECT/topics/TOPIC, stdout: or a file path"
             reader.required("PREDICTIONS_TOPIC", topic_forms)
             reader.required("DEAD_LETTER_TOPIC", topic_forms)
-            if reader.text("PUSH_AUDIENCE"):
-                reader.required(
-                    "PUSH_SERVICE_ACCOUNT", "PUSH_AUDIENCE alone would accept every Google account"
-                )
-            if reader.text("PUSH_SERVICE_ACCOUNT"):
-                reader.required(
-                    "PUSH_AUDIENCE", "PUSH_SERVICE_ACCOUNT alone would accept tokens for other services"
-                )
+            account, audience = "PUSH_SERVICE_ACCOUNT", "PUSH_AUDIENCE"
+            if reader.text(audience):
+                reader.required(account, f"{audience} alone would accept every Google account")
+            if reader.text(account):
+                reader.required(audience, f"{account} alone would accept tokens for other services")
         settings = cls(
             model_uri=model_uri,
             allowed_prefixes=allowed,

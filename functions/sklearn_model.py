@@ -113,9 +113,8 @@ def _load_skops(content: bytes) -> Any:
         # The model's folder also lists types to trust, but a model cannot vouch for itself.
         untrusted = set(skops.io.get_untrusted_types(data=content)) - TRUSTED_TYPES
         if untrusted:
-            raise ModelUnavailable(
-                f"the skops model contains untrusted types: {', '.join(sorted(untrusted))}"
-            )
+            names = ", ".join(sorted(untrusted))
+            raise ModelUnavailable(f"the skops model contains untrusted types: {names}")
         return skops.io.loads(content, trusted=sorted(TRUSTED_TYPES))
     except ModelUnavailable:
         raise

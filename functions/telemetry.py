@@ -64,11 +64,8 @@ class CloudFormatter(logging.Formatter):
         if record.exc_info:
             line["message"] += "\n" + self.formatException(record.exc_info)
         if trace := _trace.get():
-            if self._project:
-                name = f"projects/{self._project}/traces/{trace.trace_id}"
-                line["logging.googleapis.com/trace"] = name
-            else:
-                line["logging.googleapis.com/trace"] = trace.trace_id
+            prefix = f"projects/{self._project}/traces/" if self._project else ""
+            line["logging.googleapis.com/trace"] = prefix + trace.trace_id
             if trace.span_id:
                 line["logging.googleapis.com/spanId"] = trace.span_id
         line.update(getattr(record, "fields", {}))

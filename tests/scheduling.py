@@ -23,12 +23,6 @@ LONGEST = (
 """Folders in the order in which they start; all others come last."""
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line(
-        "markers", "alone: measures time, so it runs after the others and without workers beside it"
-    )
-
-
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     fixtures: dict[Path, set[str]] = defaultdict(set)

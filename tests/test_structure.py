@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-FUNCTIONS = [Path("main.py"), *Path("functions").glob("*.py")]
+FUNCTIONS = [Path("main.py"), *(path for path in Path("functions").glob("*.py") if path.stem != "__init__")]
 
 
 def test_the_environment_is_read_in_one_place() -> None:

@@ -28,9 +28,7 @@ QUICK_MS = 100.0
 )
 @click.option("--service-ms", type=click.FloatRange(0, min_open=True), help="CPU time per request or event.")
 @click.option("--wait-ms", type=click.FloatRange(0), help="Time per request spent waiting, without CPU.")
-@click.option(
-    "--start-s", type=click.FloatRange(0), help="Time from container start to first response."
-)
+@click.option("--start-s", type=click.FloatRange(0), help="Time from container start to first response.")
 @click.option("--memory-mb", type=click.FloatRange(0, min_open=True), help="Memory of a process under load.")
 @click.option("--event-bytes", type=click.FloatRange(0), help="Size of an event, as Pub/Sub bills it.")
 @click.option(

@@ -30,14 +30,8 @@ class DeadLetter(NamedTuple):
     def from_received(cls, received: types.ReceivedMessage) -> Self:
         """Converts a message of a pull response."""
         message = received.message
-        return cls(
-            message.message_id,
-            received.ack_id,
-            message.data,
-            dict(message.attributes),
-            message.ordering_key,
-            message.publish_time.timestamp(),
-        )
+        content = message.data, dict(message.attributes), message.ordering_key
+        return cls(message.message_id, received.ack_id, *content, message.publish_time.timestamp())
 
     @property
     def reason(self) -> str:
@@ -66,16 +60,13 @@ class DeadLetter(NamedTuple):
 
     def event(self) -> PubsubMessage:
         """The message as published before it was dead-lettered."""
-        original = {
-            name: value for name, value in self.attributes.items() if not name.startswith(_ADDED_PREFIXES)
-        }
-        return PubsubMessage(data=self.data, attributes=original, ordering_key=self.ordering_key)
+        own = {name: text for name, text in self.attributes.items() if not name.startswith(_ADDED_PREFIXES)}
+        return PubsubMessage(data=self.data, attributes=own, ordering_key=self.ordering_key)
 
     def fingerprint(self) -> bytes:
         """SHA-256 of the event's data and attributes; equal for dead letters of equal events."""
         event = self.event()
-        content = repr((event.data, sorted(event.attributes.items()))).encode()
-        return hashlib.sha256(content).digest()
+        return hashlib.sha256(repr((event.data, sorted(event.attributes.items()))).encode()).digest()
 
     def event_key(self) -> str | bytes:
         """The event's message id, or its fingerprint where Pub/Sub itself, which gives no id, wrote this."""

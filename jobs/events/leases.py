@@ -64,18 +64,13 @@ class Leases:
     def acknowledge(self, letters: Sequence[DeadLetter]) -> None:
         """Removes letters from the subscription."""
         self._acknowledged.update(letter.message_id for letter in letters)
-        self._client.acknowledge(
-            subscription=self._subscription, ack_ids=[letter.ack_id for letter in letters]
-        )
+        ack_ids = [letter.ack_id for letter in letters]
+        self._client.acknowledge(subscription=self._subscription, ack_ids=ack_ids)
         for letter in letters:
             self._held.pop(letter.message_id, None)
 
     def release(self) -> None:
-        """Makes all held letters available to the next reader at once.
-
-        Raises:
-            GoogleAPIError: they become available when their leases expire.
-        """
+        """Makes all held letters available at once; after a GoogleAPIError, when their leases expire."""
         self._modify(self._held.values(), 0)
 
     def _modify(self, ack_ids: Iterable[str], seconds: int) -> None:

@@ -1,7 +1,4 @@
-"""Pub/Sub clients, for an emulator or for Google Cloud.
-
-Empty `emulator` arguments leave the choice to PUBSUB_EMULATOR_HOST.
-"""
+"""Pub/Sub clients, for an emulator or for Google Cloud; without `emulator`, PUBSUB_EMULATOR_HOST decides."""
 
 import os
 

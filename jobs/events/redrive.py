@@ -42,13 +42,9 @@ class Redrive:
         self._topics: dict[str, tuple[str, str]] = {}
 
     def run(self, show: Callable[[], None], stopped: Sequence[int]) -> None:
-        """Works until no more letters arrive, or `stopped` is not empty.
+        """Works until no more letters arrive, or `stopped` is not empty; calls `show` after each pull.
 
-        Args:
-            show: called after each pull, to display `stats`.
-
-        Raises:
-            GoogleAPIError: the subscription cannot be read.
+        Raises GoogleAPIError if the subscription cannot be read.
         """
         quiet = repeated = 0
         limit = FIRST_PULL
@@ -65,11 +61,7 @@ class Redrive:
                 limit = max(1, min(BATCH_BYTES // (largest + 1), MAX_MESSAGES))
 
     def close(self) -> None:
-        """Releases all letters that are not acknowledged, so that the next reader gets them at once.
-
-        Raises:
-            GoogleAPIError: they become available when their leases expire.
-        """
+        """Releases all letters that are not acknowledged, for the next reader; see `Leases.release`."""
         self._leases.release()
         self._client.close()
 

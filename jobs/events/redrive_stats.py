@@ -63,14 +63,13 @@ class RedriveStats:
             return
         if not self.send:
             console.print(_table(self))
-        for topic, count in self.sent.items():
-            where = f"sent to {topic} in {self.seconds:.1f} s" if self.send else f"can be sent to {topic}"
-            console.print(f"{count:,} {where}", markup=False, soft_wrap=True)
-        for why, count in self.skipped.items():
-            console.print(f"{count:,} left: {why}", markup=False, soft_wrap=True)
-        for why, count in self.failed.items():
-            not_sent = "not sent" if self.send else "cannot be sent"
-            console.print(f"{count:,} {not_sent}: {why}", markup=False, soft_wrap=True)
+        sent, duration = ("sent to", f" in {self.seconds:.1f} s") if self.send else ("can be sent to", "")
+        lines = [f"{count:,} {sent} {topic}{duration}" for topic, count in self.sent.items()]
+        lines += [f"{count:,} left: {why}" for why, count in self.skipped.items()]
+        not_sent = "not sent" if self.send else "cannot be sent"
+        lines += [f"{count:,} {not_sent}: {why}" for why, count in self.failed.items()]
+        for line in lines:
+            console.print(line, markup=False, soft_wrap=True)
 
 
 def redrive_progress(stats: RedriveStats, console: Console) -> AbstractContextManager[Update]:
@@ -85,9 +84,8 @@ def _line(stats: RedriveStats) -> str:
 
 
 def _table(stats: RedriveStats) -> Table:
-    table = Table(title=f"{stats.letters:,} dead letters", title_justify="left")
-    table.add_column("reason")
-    table.add_column("model version")
+    title = f"{stats.letters:,} dead letters"
+    table = Table("reason", "model version", title=title, title_justify="left")
     for name in ("letters", "can be sent", "oldest"):
         table.add_column(name, justify="right")
     for (reason, version), row in sorted(stats.rows.items()):

@@ -34,40 +34,33 @@ class RecordedRide(NamedTuple):
         """The body of the event at the ride's end, with its `dropoff_datetime`."""
         pickup = datetime.fromisoformat(self.ride["pickup_datetime"])
         dropoff = pickup + timedelta(minutes=self.actual_minutes)
-        return msgspec.json.encode(
-            {"ride_id": self.ride_id, "ride": self.ride, "dropoff_datetime": dropoff.isoformat()}
-        )
+        event = {"ride_id": self.ride_id, "ride": self.ride, "dropoff_datetime": dropoff.isoformat()}
+        return msgspec.json.encode(event)
 
 
 def sample_rides(uris: Sequence[str], count: int, seed: int = SEED) -> list[RecordedRide]:
-    """Samples rides that training has not seen, ordered by pickup time.
+    """Samples `count` rides that training has not seen, or all if there are fewer, ordered by pickup time.
 
-    Args:
-        uris: months of trips, as `read_trips` takes them. Only the last is sampled; if it is the only one,
-            only its held-out end is.
-        count: how many rides, or all rides if there are fewer.
-
-    Raises:
-        FileAccessError: the month cannot be read.
+    Of the months at `uris`, only the last is sampled; if it is the only one, only its held-out end is.
+    Raises FileAccessError if the month cannot be read.
     """
-    # Imported here because pandas takes a second to import, which `--help` should not wait for.
+    # `--help` should not wait for pandas, which takes a second to import.
     from jobs.trips.cleaning import clean_trips, read_trips
 
     trips = clean_trips(read_trips(uris[-1:])).trips.sort_values("pickup_datetime", kind="stable")
     if len(uris) == 1:
         trips = trips.tail(int(len(trips) * HELD_OUT_SHARE))
     sample = trips.sample(min(count, len(trips)), random_state=seed)
-    return [_recorded(trip) for trip in sample.sort_values("pickup_datetime").itertuples()]
-
-
-def _recorded(trip: Any) -> RecordedRide:
-    ride = {
-        "PULocationID": int(trip.PULocationID),
-        "DOLocationID": int(trip.DOLocationID),
-        "trip_distance": float(trip.trip_distance),
-        "pickup_datetime": trip.pickup_datetime.isoformat(),
-    }
-    return RecordedRide(int(trip.Index), ride, float(trip.duration))
+    rides = []
+    for trip in sample.sort_values("pickup_datetime").itertuples():
+        ride = {
+            "PULocationID": int(trip.PULocationID),
+            "DOLocationID": int(trip.DOLocationID),
+            "trip_distance": float(trip.trip_distance),
+            "pickup_datetime": trip.pickup_datetime.isoformat(),
+        }
+        rides.append(RecordedRide(int(trip.Index), ride, float(trip.duration)))
+    return rides
 
 
 def paced(items: Iterable[Item], rate: float) -> Iterator[Item]:

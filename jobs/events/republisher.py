@@ -32,14 +32,8 @@ class Republisher:
         """Whether the letter's event was published by this object, and dead-lettered again."""
         return letter.event_key() in self._published
 
-    def publish(
-        self, topic: str, letters: Sequence[DeadLetter]
-    ) -> Iterator[tuple[Sequence[DeadLetter], str]]:
-        """Publishes events with one ordering key, in as many calls as they need.
-
-        Yields:
-            The result of each call.
-        """
+    def publish(self, topic: str, letters: Sequence[DeadLetter]) -> Iterator[Result]:
+        """Publishes events with one ordering key, in as many calls as needed; yields each call's result."""
         events = [letter.event() for letter in letters]
         if len(letters) > 1 and sum(PubsubMessage.pb(event).ByteSize() for event in events) > MAX_CALL_BYTES:
             yield from self._publish_halves(topic, letters)

@@ -12,7 +12,7 @@ import requests
 from functions.errors import RidecastError
 from jobs.concurrency import run_in_background
 from jobs.events.publishers import open_publisher
-from jobs.events.subscribers import ReceivedMessage, accept_all, open_subscriber
+from jobs.events.subscribers import Condition, ReceivedMessage, accept_all, open_subscriber
 
 RETRY_SECONDS = 1.0
 """Pause before a function is asked again that is not ready yet, or has another version."""
@@ -29,7 +29,7 @@ class SmokeFailed(RidecastError):
     """A part of the deployment does not work; the text says which, and where to look."""
 
 
-class PredictionEvent(msgspec.Struct, frozen=True):
+class VersionedPrediction(msgspec.Struct, frozen=True):
     """A prediction event, as published to the topic and as the HTTP function returns it for an event."""
 
     model: str
@@ -52,24 +52,17 @@ class Deployment(NamedTuple):
     """Source of dead letters, of which only the test's own is acknowledged; empty skips this check."""
 
 
-class _Event(NamedTuple):
-    ride_id: str
-    body: bytes
-
-
 def run_smoke_test(deployment: Deployment, seconds: float, echo: Callable[[str], None]) -> None:
     """Checks all parts of a deployment within `seconds`, and echoes what they return.
 
-    Raises:
-        SmokeFailed: a part does not work.
-        NotDelivered: the topic did not confirm an event.
+    Raises SmokeFailed if a part does not work, and NotDelivered if the topic did not confirm an event.
     """
     deadline = time.monotonic() + seconds
     while True:
-        event = _new_event(RIDE)
-        over_http = _predict_over_http(deployment, event, deadline)
+        ride_id = SMOKE_PREFIX + uuid.uuid4().hex
+        over_http = _predict_over_http(deployment, ride_id, deadline)
         echo(f"HTTP:    version {over_http.version}, {over_http.prediction}")
-        streamed = _predict_over_pubsub(deployment, event, over_http.model, deadline)
+        streamed = _predict_over_pubsub(deployment, ride_id, over_http.model, deadline)
         echo(f"Pub/Sub: version {streamed.version}, {streamed.prediction}")
         if over_http.version == streamed.version:
             break
@@ -92,23 +85,26 @@ def run_smoke_test(deployment: Deployment, seconds: float, echo: Callable[[str],
         echo(f"Unpredictable ride: {_dead_letter_reason(deployment, deadline)}")
 
 
-def _new_event(ride: dict[str, Any]) -> _Event:
-    ride_id = SMOKE_PREFIX + uuid.uuid4().hex
-    return _Event(ride_id, msgspec.json.encode({"ride": ride, "ride_id": ride_id}))
+def _encode_event(ride: dict[str, Any], ride_id: str) -> bytes:
+    return msgspec.json.encode({"ride": ride, "ride_id": ride_id})
 
 
-def _predict_over_http(deployment: Deployment, event: _Event, deadline: float) -> PredictionEvent:
+def _predict_over_http(deployment: Deployment, ride_id: str, deadline: float) -> VersionedPrediction:
+    body = _encode_event(RIDE, ride_id)
     url = f"{deployment.predict_url}/predict"
     with requests.Session() as session:
         session.headers["Content-Type"] = "application/json"
-        session.auth = _BearerAuth(deployment.token)
+        if deployment.token:
+            session.headers["Authorization"] = f"Bearer {deployment.token}"
+        # Without it, credentials from .netrc would be sent in place of the token.
+        session.auth = lambda request: request
         # A proxy must not be used for ports of this machine.
         session.trust_env = url.startswith("https://")
         while True:
             transient = True
             try:
                 remaining = max(deadline - time.monotonic(), RETRY_SECONDS)
-                response = session.post(url, event.body, timeout=remaining, allow_redirects=False)
+                response = session.post(url, body, timeout=remaining, allow_redirects=False)
                 if response.status_code == requests.codes.ok:
                     return _decode(response.content, url)
                 problem = f"answers {response.status_code}: {response.text[:300]}"
@@ -121,46 +117,36 @@ def _predict_over_http(deployment: Deployment, event: _Event, deadline: float) -
 
 
 def _predict_over_pubsub(
-    deployment: Deployment, event: _Event, model: str, deadline: float
-) -> PredictionEvent:
+    deployment: Deployment, ride_id: str, model: str, deadline: float
+) -> VersionedPrediction:
     """Waits for the event's prediction by one model; others may be subscribed to the same topic."""
 
     def is_ours(message: ReceivedMessage) -> bool:
-        return (message.attributes.get("ride_id"), message.attributes.get("model")) == (event.ride_id, model)
+        return (message.attributes.get("ride_id"), message.attributes.get("model")) == (ride_id, model)
 
-    expected = _Expected(deployment.predictions, is_ours)
-    message = _send_and_receive(deployment.ride_events, event.body, expected, deadline)
-    return _decode(message.data, deployment.predictions)
+    body, source = _encode_event(RIDE, ride_id), deployment.predictions
+    return _decode(_send_and_receive(deployment, body, source, is_ours, deadline).data, source)
 
 
 def _dead_letter_reason(deployment: Deployment, deadline: float) -> str:
     """Waits for the dead letter of a ride that cannot be predicted."""
-    body = _new_event(UNPREDICTABLE_RIDE).body
-
-    def is_ours(message: ReceivedMessage) -> bool:
-        return message.data == body
-
-    expected = _Expected(deployment.dead_letters, is_ours, accept=is_ours)
-    letter = _send_and_receive(deployment.ride_events, body, expected, deadline)
+    body = _encode_event(UNPREDICTABLE_RIDE, SMOKE_PREFIX + uuid.uuid4().hex)
+    source = deployment.dead_letters
+    letter = _send_and_receive(deployment, body, source, lambda message: message.data == body, deadline)
     return f"dead letter, {letter.attributes.get('dead_letter_reason', 'given up by Pub/Sub itself')}"
 
 
-class _Expected(NamedTuple):
-    """The message to wait for."""
-
-    source: str
-    is_ours: Callable[[ReceivedMessage], bool]
-    accept: Callable[[ReceivedMessage], bool] = accept_all
-    """Which messages to acknowledge."""
-
-
-def _send_and_receive(destination: str, body: bytes, expected: _Expected, deadline: float) -> ReceivedMessage:
-    """Sends an event and returns the message that is expected to result from it."""
+def _send_and_receive(
+    deployment: Deployment, body: bytes, source: str, is_ours: Condition, deadline: float
+) -> ReceivedMessage:
+    """Sends an event and returns the message that results from it."""
+    # Other dead letters must stay for their readers.
+    accept = is_ours if source == deployment.dead_letters else accept_all
     began = time.monotonic()
     messages: queue.SimpleQueue[ReceivedMessage] = queue.SimpleQueue()
-    subscriber = open_subscriber(expected.source, messages.put, accept=expected.accept)
+    subscriber = open_subscriber(source, messages.put, accept=accept)
     try:
-        publisher = open_publisher(destination)
+        publisher = open_publisher(deployment.ride_events)
         publisher.send(body)
         sending = run_in_background(publisher.finish)
         while (remaining := deadline - time.monotonic()) > 0:
@@ -170,35 +156,25 @@ def _send_and_receive(destination: str, body: bytes, expected: _Expected, deadli
                 message = messages.get(timeout=min(remaining, 0.2))
             except queue.Empty:
                 continue
-            if expected.is_ours(message):
+            if is_ours(message):
                 return message
     finally:
         subscriber.close()
     waited = f"within {deadline - began:.0f} s"
     if not sending.done():
-        raise SmokeFailed(f"{destination} has not accepted an event {waited}: is it reachable from here?")
+        raise SmokeFailed(
+            f"{deployment.ride_events} has not accepted an event {waited}: is it reachable from here?"
+        )
     if subscriber.last_error:
         raise SmokeFailed(subscriber.last_error)
     raise SmokeFailed(
-        f"{destination} accepted an event, but nothing came out of {expected.source} {waited}: look at "
+        f"{deployment.ride_events} accepted an event, but nothing came out of {source} {waited}: look at "
         "predict_event's log, at the push subscription's undelivered messages, and at the dead letters"
     )
 
 
-class _BearerAuth(requests.auth.AuthBase):
-    """Sends a token, if there is one, in place of any credentials from .netrc."""
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if self._token:
-            request.headers["Authorization"] = f"Bearer {self._token}"
-        return request
-
-
-def _decode(document: bytes, source: str) -> PredictionEvent:
+def _decode(document: bytes, source: str) -> VersionedPrediction:
     try:
-        return msgspec.json.decode(document, type=PredictionEvent)
+        return msgspec.json.decode(document, type=VersionedPrediction)
     except msgspec.MsgspecError as error:
         raise SmokeFailed(f"{source} returned no prediction but {document[:200]!r}: {error}") from error

@@ -36,10 +36,14 @@ class ReceivedMessage(NamedTuple):
     """Unix time in seconds: Pub/Sub's publish time, or when the line was read from the file."""
 
 
+Callback = Callable[[ReceivedMessage], None]
+Condition = Callable[[ReceivedMessage], bool]
+
+
 class EventSubscriber(ABC):
     """Passes messages to a callback, on a thread of its own, until it is closed."""
 
-    def __init__(self, callback: Callable[[ReceivedMessage], None], commit: Callable[[], None]) -> None:
+    def __init__(self, callback: Callback, commit: Callable[[], None]) -> None:
         self.last_error = ""
         """Why messages cannot be received at present; empty if they can."""
         self.failure: RidecastError | None = None
@@ -51,11 +55,7 @@ class EventSubscriber(ABC):
         self._thread.start()
 
     def close(self) -> None:
-        """Stops receiving.
-
-        Raises:
-            RidecastError: callback or commit had raised it, and the subscriber stopped then.
-        """
+        """Stops receiving; raises the RidecastError with which callback or commit stopped it, if any."""
         self._closed.set()
         self._thread.join()
         if self.failure:
@@ -78,10 +78,10 @@ def accept_all(_: ReceivedMessage) -> bool:
 
 def open_subscriber(
     source: str,
-    callback: Callable[[ReceivedMessage], None],
+    callback: Callback,
     emulator: str = "",
     commit: Callable[[], None] = lambda: None,
-    accept: Callable[[ReceivedMessage], bool] = accept_all,
+    accept: Condition = accept_all,
 ) -> EventSubscriber:
     """Starts receiving from a subscription, or from a file, which is created if it does not exist.
 
@@ -96,9 +96,7 @@ def open_subscriber(
     """
     if source.startswith("projects/"):
         return PubSubEventSubscriber(source, callback, emulator, commit, accept)
-    return FileEventSubscriber(
-        Path(source), lambda message: callback(message) if accept(message) else None, commit
-    )
+    return FileEventSubscriber(Path(source), lambda each: callback(each) if accept(each) else None, commit)
 
 
 class PubSubEventSubscriber(EventSubscriber):
@@ -111,10 +109,10 @@ class PubSubEventSubscriber(EventSubscriber):
     def __init__(
         self,
         subscription: str,
-        callback: Callable[[ReceivedMessage], None],
+        callback: Callback,
         emulator: str,
         commit: Callable[[], None],
-        accept: Callable[[ReceivedMessage], bool],
+        accept: Condition,
     ) -> None:
         self._subscription = subscription
         self._accept = accept
@@ -155,27 +153,22 @@ class PubSubEventSubscriber(EventSubscriber):
         try:
             super().close()
         finally:
-            self._release()
+            # If this fails, the messages become available when their leases expire.
+            with contextlib.suppress(GoogleAPICallError):
+                for begin in range(0, len(self._unaccepted), MAX_MESSAGES):
+                    self._client.modify_ack_deadline(
+                        subscription=self._subscription,
+                        ack_ids=self._unaccepted[begin : begin + MAX_MESSAGES],
+                        ack_deadline_seconds=0,
+                        timeout=PULL_SECONDS,
+                    )
             self._client.close()
-
-    def _release(self) -> None:
-        # If this fails, the messages become available when their leases expire.
-        with contextlib.suppress(GoogleAPICallError):
-            for begin in range(0, len(self._unaccepted), MAX_MESSAGES):
-                self._client.modify_ack_deadline(
-                    subscription=self._subscription,
-                    ack_ids=self._unaccepted[begin : begin + MAX_MESSAGES],
-                    ack_deadline_seconds=0,
-                    timeout=PULL_SECONDS,
-                )
 
 
 class FileEventSubscriber(EventSubscriber):
     """Follows the lines that the function appends to a file: `{"attributes": {…}, "data": …}`."""
 
-    def __init__(
-        self, path: Path, callback: Callable[[ReceivedMessage], None], commit: Callable[[], None]
-    ) -> None:
+    def __init__(self, path: Path, callback: Callback, commit: Callable[[], None]) -> None:
         path.touch()
         self._path = path
         super().__init__(callback, commit)
@@ -201,5 +194,5 @@ def _parse_line(line: bytes, now: float) -> ReceivedMessage:
         else:
             data = msgspec.json.encode(message["data"])
         return ReceivedMessage(data, message["attributes"], now)
-    except (msgspec.MsgspecError, UnicodeDecodeError, LookupError, TypeError, ValueError):
+    except (msgspec.MsgspecError, LookupError, TypeError, ValueError):
         return ReceivedMessage(line, {}, now)

@@ -1,9 +1,12 @@
-"""The flow that retrains on a month that has drifted, and promotes the new version."""
+"""The flow that retrains on a month that has drifted, and promotes the new version.
+
+Each task imports what it needs: training and MLflow take seconds, which serving the flows does not need.
+"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
@@ -20,10 +23,6 @@ from jobs.flows.scoring import TRIPS, Taxi
 from jobs.flows.tasks import JITTER, RETRY_DELAYS, is_retryable
 from jobs.settings import MODEL_NAME, Settings
 from jobs.trips.months import format_uri, month_before
-
-# Each task imports what it needs: training and MLflow take seconds, which serving the flows does not need.
-if TYPE_CHECKING:
-    from jobs.monitoring.findings import Findings
 
 MONTHS = 2
 """The newest months to train on: older ones say less about the traffic and improve little."""
@@ -48,7 +47,7 @@ class RetrainingResult:
         return f"{self.month} {drift} – {champion}"
 
 
-def _is_retryable_promotion(_task: object, _run: TaskRun, state: State[Any]) -> bool:
+def _retry_promotion(_task: object, _run: TaskRun, state: State[Any]) -> bool:
     """False if a gate rejected the version: the gates would reject it again."""
     from jobs.registry.promotion import PointerNotWritten
     from jobs.registry.tracking_server import TrackingFailed
@@ -56,21 +55,20 @@ def _is_retryable_promotion(_task: object, _run: TaskRun, state: State[Any]) -> 
     return isinstance(state.data, TrackingFailed | PointerNotWritten)
 
 
-def _is_retryable_report(task: object, run: TaskRun, state: State[Any]) -> bool:
+def _retry_report(task: object, run: TaskRun, state: State[Any]) -> bool:
     """False if there is nothing to compare: retrying cannot change that."""
     from jobs.monitoring.findings import CannotReport
 
     return is_retryable(task, run, state) and not isinstance(state.data, CannotReport)
 
 
-@task(
-    name="report", retry_condition_fn=_is_retryable_report, retry_jitter_factor=JITTER, cache_policy=NO_CACHE
-)
-def report_month(uri: str) -> "Findings":
-    """Compares a month with the months that the champion was trained on."""
+@task(name="report", retry_condition_fn=_retry_report, retry_jitter_factor=JITTER, cache_policy=NO_CACHE)
+def report_month(uri: str) -> tuple[str, ...]:
+    """The limits that a month exceeds, compared with the months that the champion was trained on."""
     from jobs.monitoring.report import ReportRequest, make_report
 
-    return make_report(ReportRequest(trips=(uri,)), run_log_console())
+    findings = make_report(ReportRequest(trips=(uri,)), run_log_console())
+    return tuple(str(replace(check, detail="")) for check in findings.failed_checks)
 
 
 @task(name="train", retry_condition_fn=is_retryable, retry_jitter_factor=JITTER, cache_policy=NO_CACHE)
@@ -84,12 +82,7 @@ def train_version(uris: Sequence[str]) -> int:
     return train(Settings.read(), months, MODEL_NAME, Hyperparameters(), console).version
 
 
-@task(
-    name="promote",
-    retry_condition_fn=_is_retryable_promotion,
-    retry_jitter_factor=JITTER,
-    cache_policy=NO_CACHE,
-)
+@task(name="promote", retry_condition_fn=_retry_promotion, retry_jitter_factor=JITTER, cache_policy=NO_CACHE)
 def promote_version(version: int) -> None:
     """Makes a version the champion if it passes the gates."""
     from jobs.registry.promotion import promote
@@ -133,11 +126,7 @@ def ride_duration_retraining(  # noqa: PLR0913  # each is an option of a run
     uris = [format_uri(trips, month_before(newest, back), taxi_type) for back in reversed(range(months))]
     retries: dict[str, Any] = {"retries": len(retry_delays), "retry_delay_seconds": list(retry_delays)}
 
-    findings = report_month.with_options(**retries)(uris[-1])
-    exceeded = tuple(
-        f"{each.name} {each.value:.3g} {each.unit}".rstrip() + f" (limit {each.limit:.3g})"
-        for each in findings.failed_checks
-    )
+    exceeded = report_month.with_options(**retries)(uris[-1])
     if not exceeded and not always:
         result = RetrainingResult(title, exceeded)
         return Completed(name="Not needed", message=result.summary(), data=result)  # type: ignore[return-value]

@@ -12,7 +12,7 @@ from pydantic import NonNegativeInt, PositiveInt
 
 from functions.errors import RidecastError
 from functions.rides import NEW_YORK
-from jobs.flows.artifacts import ScoringReport, failed_row, redact_queries, slug, title_of
+from jobs.flows.artifacts import ScoringReport, failed_row, slug, title_of
 from jobs.flows.tasks import RETRY_DELAYS, require_folder, score_file
 from jobs.scoring.job import ScoringRequest
 from jobs.trips.download import TLC_URL
@@ -94,23 +94,17 @@ def ride_duration_backfill(  # noqa: PLR0913  # as above
     with runner:
         futures = [runner.submit(score, {"request": request, "again": again}) for request in requests]
         results = [future.result(raise_on_failure=False) for future in futures]
-    reports: list[ScoringReport] = []
-    rows: list[dict[str, str]] = []
-    failed: list[str] = []
-    for request, result in zip(requests, results, strict=True):
-        if isinstance(result, ScoringReport):
-            reports.append(result)
-            rows.append(result.row())
-        else:
-            failed.append(f"{title_of(request)}: {redact_queries(str(result))}")
-            rows.append(failed_row(title_of(request), result))
+    rows = [
+        result.row() if isinstance(result, ScoringReport) else failed_row(title_of(request), result)
+        for request, result in zip(requests, results, strict=True)
+    ]
     create_table_artifact(rows, slug(f"backfill {taxi_type}"), f"{taxi_type} {first} to {last}")
-    if failed:
+    if failed := [f"{row['month']}: {row['predictions']}" for row in rows if row["state"] == "failed"]:
         raise MonthsFailed(
             f"{len(failed)} of {len(requests)} months failed; fix the cause and run the backfill again, "
             f"finished months are left unchanged\n" + "\n".join(failed)
         )
-    return reports
+    return results
 
 
 def _scoring_request(taxi: Taxi, month: date, trips: str, output: str, model: str) -> ScoringRequest:

@@ -31,13 +31,9 @@ def is_retryable(_task: object, _run: TaskRun, state: State[Any]) -> bool:
     return isinstance(state.data, RidecastError) and not isinstance(state.data, SettingsError)
 
 
-def _run_name() -> str:
-    return title_of(task_run.parameters["request"])
-
-
 @task(
     name="score",
-    task_run_name=_run_name,
+    task_run_name=lambda: title_of(task_run.parameters["request"]),
     retries=len(RETRY_DELAYS),
     retry_delay_seconds=list(RETRY_DELAYS),
     retry_jitter_factor=JITTER,

@@ -1,7 +1,8 @@
 """The two events that `collect` joins: a prediction, and the end of the ride it was made for."""
 
+import re
+import sys
 from datetime import datetime
-from math import isfinite
 from typing import Any
 
 import msgspec
@@ -9,6 +10,8 @@ import msgspec
 from functions.errors import InvalidRide, Problem
 from functions.rides import Ride, RideId, find_ride_id, new_york_time, parse_ride_event
 from jobs.scoring.trip_source import DURATION
+
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 class RideEnded(msgspec.Struct, frozen=True):
@@ -25,15 +28,14 @@ class PredictionEvent(msgspec.Struct, frozen=True):
     """A ride's predicted duration in minutes, and the model version that predicted it."""
 
     ride_id: RideId
-    version: str
-    minutes: float
+    model_version: str
+    predicted_duration: float
 
 
 def parse_ride_ended(document: object) -> RideEnded:
     """Validates a decoded event `{"ride_id": 256, "ride": {…}, "dropoff_datetime": "2021-03-01T00:21:00"}`.
 
-    Raises:
-        InvalidRide: lists every invalid field.
+    Raises InvalidRide, which lists every invalid field.
     """
     event, problems, dropoff = None, [], None
     try:
@@ -62,38 +64,21 @@ class _PredictionBody(msgspec.Struct):
 def parse_prediction(document: object) -> PredictionEvent:
     """Validates a decoded prediction event `{"version": "1", "prediction": {"ride_id": 256, …}}`.
 
-    Raises:
-        InvalidRide: it is not a valid prediction of a ride's duration.
+    Raises InvalidRide if it is not a valid prediction of a ride's duration.
     """
     try:
         event = msgspec.convert(document, _PredictionBody)
     except msgspec.ValidationError as error:
         raise InvalidRide(Problem("#", f"is not a valid prediction event: {error}")) from error
-    ride_id, minutes = find_ride_id(event.prediction), _minutes(event.prediction.get(DURATION))
+    ride_id, minutes = find_ride_id(event.prediction), event.prediction.get(DURATION)
     problems = []
     if ride_id is None:
         problems.append(Problem("#/prediction/ride_id", "must be an integer or a string"))
-    if minutes is None:
+    # The comparison also rejects NaN, and integers too large for a float.
+    if type(minutes) not in {int, float} or not abs(minutes) <= sys.float_info.max:
         problems.append(Problem(f"#/prediction/{DURATION}", "must be a number of minutes"))
-    if not _is_unicode(event.version):
+    if _SURROGATE.search(event.version):
         problems.append(Problem("#/version", "must be valid Unicode"))
-    if ride_id is None or minutes is None or problems:
+    if ride_id is None or problems:
         raise InvalidRide(*problems)
-    return PredictionEvent(ride_id, event.version, minutes)
-
-
-def _minutes(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        return float(value) if isfinite(value) else None
-    except OverflowError:  # an integer too large for a float
-        return None
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    return PredictionEvent(ride_id, event.version, float(minutes))

@@ -6,7 +6,7 @@ published later wins. The file is open only while events are saved, so other pro
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,11 +15,19 @@ import pyarrow as pa
 
 from functions.errors import RidecastError
 from jobs.events.subscribers import ReceivedMessage
-from jobs.ground_truth.tables import BAD_EVENTS, KEYS, SCHEMAS, Row, to_row
+from jobs.ground_truth.tables import BAD_EVENTS, KEYS, Row, to_row
 
 LOCK_TIMEOUT_SECONDS = 60.0
 """How long to wait for another process that has the file open."""
 LOCK_POLL_SECONDS = 0.05
+_COUNTS = """
+select
+    count(distinct ride_id) filter (PULocationID is not null and model_version is not null) as joined,
+    count(distinct ride_id) filter (PULocationID is null) as "not ended",
+    count(distinct ride_id) filter (model_version is null) as "without a prediction",
+    (select count(*) from bad_events) as "bad events"
+from rides_of_the_stream
+"""
 
 
 class StoreFailed(RidecastError):
@@ -32,17 +40,13 @@ class EventStore:
     def __init__(self, path: Path) -> None:
         """Raises StoreFailed if the file cannot be created or is not a DuckDB file."""
         self._path = path
-        with self._connect() as connection:
+        with connect(self._path) as connection:
             connection.execute(Path(__file__).with_name("store.sql").read_text())
 
     def save(self, kind: str, messages: Sequence[ReceivedMessage]) -> None:
         """Saves events durably; invalid ones go to the table `bad_events` with the reason.
 
-        Args:
-            kind: `PREDICTIONS` or `RIDE_ENDED`.
-
-        Raises:
-            StoreFailed: nothing was saved.
+        `kind` is `PREDICTIONS` or `RIDE_ENDED`. If it raises StoreFailed, nothing was saved.
         """
         rows: dict[str, dict[tuple[str, ...], Row]] = {kind: {}, BAD_EVENTS: {}}
         for message in messages:
@@ -51,47 +55,29 @@ class EventStore:
             previous = rows[table].get(key)
             if previous is None or previous["published"] <= row["published"]:
                 rows[table][key] = row
-        with self._connect() as connection, _transaction(connection):
+        with connect(self._path) as connection, _transaction(connection):
             for table, table_rows in rows.items():
                 if table_rows:
                     _upsert(connection, table, list(table_rows.values()))
 
     def delete_older_than(self, days: float) -> None:
-        """Deletes events published more than `days` ago.
-
-        Raises:
-            StoreFailed: nothing was deleted.
-        """
+        """Deletes events published more than `days` ago; if it raises StoreFailed, nothing was deleted."""
         oldest = datetime.now(UTC).replace(tzinfo=None) - timedelta(days=days)
-        with self._connect() as connection, _transaction(connection):
+        with connect(self._path) as connection, _transaction(connection):
             for table in KEYS:
                 connection.execute(f"delete from {table} where published < ?", [oldest])  # noqa: S608
 
     def counts(self) -> dict[str, int]:
         """Numbers of rides, by which of their events have arrived, and of bad events."""
-        with self._connect() as connection:
-            row = connection.execute(
-                """select
-                    count(distinct ride_id) filter (PULocationID is not null and model_version is not null),
-                    count(distinct ride_id) filter (PULocationID is null),
-                    count(distinct ride_id) filter (model_version is null),
-                    (select count(*) from bad_events)
-                from rides_of_the_stream"""
-            ).fetchone()
-        assert row
-        return dict(zip(("joined", "not ended", "without a prediction", "bad events"), row, strict=True))
-
-    def _connect(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
-        return connect(self._path, read_only=False)
+        with connect(self._path) as connection:
+            (row,) = connection.sql(_COUNTS).to_arrow_table().to_pylist()
+        counts: dict[str, int] = row
+        return counts
 
 
 @contextmanager
-def connect(path: Path, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Opens the file as soon as no other process holds its lock.
-
-    Raises:
-        StoreFailed: the file cannot be opened or used.
-    """
+def connect(path: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Opens the file as soon as no other process holds its lock; raises StoreFailed if it is unusable."""
     deadline = time.monotonic() + LOCK_TIMEOUT_SECONDS
     while True:
         try:
@@ -118,9 +104,8 @@ def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
 
 
 def _upsert(connection: duckdb.DuckDBPyConnection, table: str, rows: list[Row]) -> None:
-    schema = SCHEMAS[table]
-    connection.register("batch", pa.Table.from_pylist(rows, pa.schema(schema)))
-    changed = ", ".join(f"{name} = excluded.{name}" for name in schema if name not in KEYS[table])
-    insert = f"insert into {table} from batch on conflict ({', '.join(KEYS[table])})"
+    connection.register("batch", pa.Table.from_pylist(rows))
+    changed = ", ".join(f"{name} = excluded.{name}" for name in rows[0] if name not in KEYS[table])
+    insert = f"insert into {table} by name from batch on conflict ({', '.join(KEYS[table])})"
     connection.execute(f"{insert} do update set {changed} where excluded.published > {table}.published")
     connection.unregister("batch")

@@ -17,12 +17,7 @@ from jobs.monitoring.thresholds import Check
 MAX_BINS = 16
 """Zones shown: those whose shares have changed most."""
 _INK, _CURRENT, _REFERENCE, _ALERT = "#010101", "#020202", "#030303", "#040404"
-_COLOURS = {
-    _INK: "var(--ink)",
-    _CURRENT: "var(--current)",
-    _REFERENCE: "var(--reference)",
-    _ALERT: "var(--alert)",
-}
+_COLOURS = {_INK: "ink", _CURRENT: "current", _REFERENCE: "reference", _ALERT: "alert"}
 """Placeholder colour in Matplotlib → CSS variable of the page, which has a light and a dark value."""
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -31,14 +26,11 @@ _STYLE: dict[Any, Any] = {
     "font.size": 9,
     "text.color": _INK,
     **dict.fromkeys(("axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), _INK),
+    "legend.frameon": False,
+    "legend.loc": "lower right",
+    "legend.borderaxespad": 0,
 }
-_LEGEND: dict[str, Any] = {
-    "frameon": False,
-    "ncols": 2,
-    "loc": "lower right",
-    "bbox_to_anchor": (1, 1),
-    "borderaxespad": 0,
-}
+_LEGEND: dict[str, Any] = {"ncols": 2, "bbox_to_anchor": (1, 1)}
 """Puts the legend above the axes, where it hides nothing."""
 
 
@@ -115,7 +107,7 @@ def _svg(figure: Figure, description: str) -> str:
     # Removes unused ids, because charts on one page would share them.
     svg = re.sub(r' id="([^"]+)"', lambda match: match[0] if match[1] in used else "", svg)
     for placeholder, variable in _COLOURS.items():
-        svg = svg.replace(placeholder, variable)
+        svg = svg.replace(placeholder, f"var(--{variable})")
     box = re.search(r'viewBox="[^"]+"', svg)
     assert box, "Matplotlib always writes a viewBox"
     content = svg[svg.index(">") + 1 :]

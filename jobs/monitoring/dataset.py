@@ -1,6 +1,5 @@
 """Rides with their predicted and actual durations: the input of a report."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,8 +11,6 @@ import numpy.typing as npt
 from functions.features import RideColumns
 from jobs.metrics import Minutes
 from jobs.trips.records import Mask, Trips, repaired_distances, rule_violations, to_ride_columns, trip_minutes
-
-_NUMBER = re.compile(r"\d+")
 
 
 @dataclass(frozen=True)
@@ -97,5 +94,5 @@ class Rides:
 
 def version_sort_key(version: str) -> tuple[bool, int, str]:
     """Sorts versions from old to new: the registry's numbers come after all other names."""
-    number = _NUMBER.fullmatch(version)
-    return bool(number), int(version) if number else 0, version
+    is_number = version.isdecimal()
+    return is_number, int(version) if is_number else 0, version

@@ -79,9 +79,7 @@ def measure_drift(feature: Feature, current: Rides, reference: Rides) -> Drift:
         # For two samples of one population, PSI / (1/n + 1/m) follows χ² with bins − 1 degrees of freedom.
         quantile = chi2.ppf(1 - FALSE_ALARM_RATE, max(len(labels) - 1, 1))
         psi_noise = quantile * (1 / len(values) + 1 / len(reference_values))
-    wasserstein = np.nan
-    if feature.unit and all(map(len, numbers)):
-        wasserstein = wasserstein_distance(*numbers)
+    wasserstein = wasserstein_distance(*numbers) if feature.unit and all(map(len, numbers)) else np.nan
     return Drift(
         name=feature.name,
         unit=feature.unit,

@@ -64,13 +64,9 @@ class Findings:
 def compare(
     current: Rides, reference: Rides, thresholds: Thresholds, held_out: Baseline = NO_BASELINE
 ) -> Findings:
-    """Compares current rides with the reference.
+    """Compares current rides with the reference; raises CannotReport if one side has no rides.
 
-    Args:
-        held_out: the model's errors on held-out rides; unknown ones are estimated from the reference.
-
-    Raises:
-        CannotReport: one side has no rides.
+    `held_out` are the model's errors on held-out rides; unknown ones are estimated from the reference.
     """
     for rides, purpose in ((current, "report on"), (reference, "compare with")):
         if not len(rides):

@@ -8,18 +8,17 @@ from jobs.monitoring import charts
 from jobs.monitoring.drift import MIN_RIDES
 from jobs.monitoring.findings import Findings
 
-_TEMPLATE = Path(__file__).with_name("page.html")
-
 
 def render_page(findings: Findings, created: str) -> str:
     """Renders the page; `created` is the time shown on it."""
     failed = {check.name for check in findings.failed_checks}
     # Failed checks come first.
     drifts = sorted(findings.drifts, key=lambda drift: f"drift/psi/{drift.name}" not in failed)
+    template = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
-    return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
+    return environment.from_string(template).render(
         findings=findings,
         checks={check.name: check for check in findings.checks},
         created=created,

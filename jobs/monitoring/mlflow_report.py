@@ -1,10 +1,8 @@
 """Logs each report as an MLflow run, so that its metrics form a curve over the months."""
 
-from collections.abc import Iterator
 from dataclasses import asdict
 
 import numpy as np
-import pandas as pd
 
 from jobs.monitoring.findings import Findings
 from jobs.scoring.layout import safe_name
@@ -18,8 +16,7 @@ MAX_PARAMETER_LENGTH = 500
 def log_report(findings: Findings, page: str, settings: Settings) -> str:
     """Logs metrics, parameters and the HTML page to a new run; returns the run's id.
 
-    Raises:
-        TrackingFailed: the tracking server or the bucket failed.
+    Raises TrackingFailed if the tracking server or the bucket failed.
     """
     # MLflow takes seconds to import; a report that is not logged does not need it.
     import mlflow
@@ -59,13 +56,11 @@ def collect_metrics(findings: Findings) -> dict[str, float]:
         metrics[f"drift/moved/{drift.name}"] = drift.wasserstein
     if accuracy := findings.accuracy:
         metrics |= {"rides_compared": accuracy.rides, **asdict(accuracy.overall)}
-        metrics |= dict(_rmse_by("rmse_by_borough", accuracy.by_borough))
-        metrics |= dict(_rmse_by("rmse_by_hour", accuracy.by_hour.rename(index="{:02d}".format)))
-        metrics |= dict(_rmse_by("rmse_by_version", accuracy.by_version))
+        # Named as in training; a version read from an event may be any text.
+        for name, errors in (
+            ("borough", accuracy.by_borough),
+            ("hour", accuracy.by_hour.rename(index="{:02d}".format)),
+            ("version", accuracy.by_version.rename(index=safe_name)),
+        ):
+            metrics |= {f"rmse_by_{name}/{group}": rmse for group, rmse in errors.rmse.items()}
     return metrics
-
-
-def _rmse_by(name: str, errors: pd.DataFrame) -> Iterator[tuple[str, float]]:
-    for group, rmse in errors.rmse.items():
-        # The same names as in training; a version read from an event may be any text.
-        yield f"{name}/{safe_name(str(group)) if name == 'rmse_by_version' else group}", rmse

@@ -1,5 +1,6 @@
 """Reads months of trips, with the predictions that `score` stored or with new ones of a model."""
 
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -64,12 +65,9 @@ def _predict(model: Model, rides: Rides) -> Rides:
     with ThreadPoolExecutor(CORES) as pool:
         minutes = np.concatenate([np.empty(0), *pool.map(predict, range(0, len(rides), BATCH_ROWS))])
     plausible = model.plausible(minutes)
-    predicted = replace(rides, predictions_by_version={model.version: minutes})
-    if plausible.all():
-        return predicted
-    rejected = rides.rejected.copy()
-    rejected[IMPLAUSIBLE] += int((~plausible).sum())
-    return replace(predicted.select(plausible), rejected=rejected)
+    rejected = rides.rejected + Counter({IMPLAUSIBLE: int((~plausible).sum())})
+    predicted = replace(rides, predictions_by_version={model.version: minutes}, rejected=rejected)
+    return predicted.select(plausible)
 
 
 def _stored_predictions(

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -59,14 +59,15 @@ def make_report(
     """
     if bool(request.trips) == bool(request.stream):
         raise CannotReport("nothing to report on: give --trips or --stream")
-    settings = _settings(environ)
+    # Logging takes both an MLflow server and a bucket for its artifacts.
+    has_server = environ.get("MLFLOW_TRACKING_URI") and environ.get("MODEL_BUCKET")
+    settings = Settings.read(environ) if has_server else None
     model = _model(request, environ)
     training = read_training_run(model.release, settings) if model and settings else TrainingRun()
     reference_uris = request.reference or training.trips
     if not reference_uris:
         raise CannotReport("no training run names the months that the model was trained on: give --reference")
-    with ExitStack() as stack:
-        predictions = stack.enter_context(open_database(request.predictions)) if request.predictions else None
+    with open_database(request.predictions) if request.predictions else nullcontext() as predictions:
         if request.stream:
             current, subject = read_stream(request.stream, request.hours)
         else:
@@ -98,13 +99,6 @@ def _publish(findings: Findings, uri: str, settings: Settings | None) -> Finding
         with atomic_write(uri) as file, translate_errors(uri):
             file.write(page.encode())
     return replace(findings, run_id=log_report(findings, page, settings)) if settings else findings
-
-
-def _settings(environ: Mapping[str, str]) -> Settings | None:
-    """None if the environment names no MLflow server or no bucket for its artifacts."""
-    if environ.get("MLFLOW_TRACKING_URI") and environ.get("MODEL_BUCKET"):
-        return Settings.read(environ)
-    return None
 
 
 def _model(request: ReportRequest, environ: Mapping[str, str]) -> Model | None:

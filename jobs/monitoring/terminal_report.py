@@ -1,6 +1,7 @@
 """Prints a report on one screen of a terminal: 80 columns, 24 lines."""
 
 from collections.abc import Iterator
+from functools import partial
 from math import isnan
 
 import pandas as pd
@@ -18,16 +19,13 @@ WIDTH = 80
 
 def print_report(findings: Findings, console: Console) -> None:
     """Prints the failed checks first, then everything."""
-    console.print(
-        Text(f"{findings.subject} compared with {findings.reference}", "bold"),
-        overflow="ellipsis",
-        no_wrap=True,
-    )
+    print_line = partial(console.print, overflow="ellipsis", no_wrap=True)
+    print_line(Text(f"{findings.subject} compared with {findings.reference}", "bold"))
     for sentence in _verdict(findings):
-        console.print(sentence, overflow="ellipsis", no_wrap=True)
+        print_line(sentence)
     console.print(_drift_table(findings))
     for line in _lines(findings):
-        console.print(Text(line), overflow="ellipsis", no_wrap=True)
+        print_line(Text(line))
 
 
 def _verdict(findings: Findings) -> Iterator[Text]:
@@ -56,11 +54,8 @@ def _drift_table(findings: Findings) -> Table:
             table.add_row(drift.name, "–", "", "", f"{rides} rides, {MIN_RIDES} needed", style="dim")
             continue
         check = checks[f"drift/psi/{drift.name}"]
-        style = "red" if check.failed else ""
-        table.add_row(
-            *(drift.name, f"{drift.psi:.3f}", f"{check.limit:.3f}", moved, Text(drift.largest_change)),
-            style=style,
-        )
+        cells = (drift.name, f"{drift.psi:.3f}", f"{check.limit:.3f}", moved, Text(drift.largest_change))
+        table.add_row(*cells, style="red" if check.failed else "")
     return table
 
 

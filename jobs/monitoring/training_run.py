@@ -25,11 +25,7 @@ class TrainingRun(NamedTuple):
 
 
 def read_training_run(release: Release, settings: Settings) -> TrainingRun:
-    """How a released model was trained.
-
-    Raises:
-        TrackingFailed: the tracking server does not answer.
-    """
+    """How a released model was trained; raises TrackingFailed if the tracking server does not answer."""
     if not release.run_id:
         return TrainingRun()
     # MLflow takes seconds to import; a report without a tracking server does not need it.

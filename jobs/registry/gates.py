@@ -4,11 +4,11 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from functions.features import RideColumns, ride_columns
 from functions.model import Model
 from functions.rides import Ride
+from jobs.metrics import Minutes, RegressionMetrics
 from jobs.trips.records import without_pickup_time
 
 RMSE_TOLERANCE_MINUTES = 0.05
@@ -48,15 +48,17 @@ class Gate:
     passed: bool
 
 
-def measure(model: Model, rides: RideColumns, minutes: npt.NDArray[np.float64]) -> VersionMetrics:
+def measure(model: Model, rides: RideColumns, minutes: Minutes) -> VersionMetrics:
     """Measures a version.
 
     Args:
         rides, minutes: held-out rides and their actual durations, [n] each.
     """
     return VersionMetrics(
-        rmse=_rmse(model.predict(rides), minutes),
-        rmse_without_pickup_time=_rmse(model.predict(without_pickup_time(rides)), minutes),
+        rmse=RegressionMetrics.compute(model.predict(rides), minutes).rmse,
+        rmse_without_pickup_time=RegressionMetrics.compute(
+            model.predict(without_pickup_time(rides)), minutes
+        ).rmse,
         microseconds=_median_microseconds(model),
         megabytes=sum(file.size for file in model.release.files) / 1e6,
     )
@@ -105,10 +107,6 @@ def evaluate_gates(
         gate("one ride", "µs", candidate.microseconds, reference.microseconds, MAX_MICROSECONDS),
         gate("size", "MB", candidate.megabytes, reference.megabytes, MAX_MEGABYTES),
     ]
-
-
-def _rmse(predicted: npt.NDArray[np.float64], actual: npt.NDArray[np.float64]) -> float:
-    return float(np.sqrt(np.mean((predicted - actual) ** 2)))
 
 
 def _median_microseconds(model: Model) -> float:

@@ -44,9 +44,7 @@ class ModelRegistry:
         """The highest version number; raises VersionNotFound if nothing is registered."""
         versions = self._client.search_model_versions(f"name='{self._name}'")
         if not versions:
-            raise VersionNotFound(
-                f"no version of {self._name} is registered: run `python -m jobs train` first"
-            )
+            raise VersionNotFound(f"no version of {self._name} is registered: run `python -m jobs train`")
         return max(int(version.version) for version in versions)
 
     def version_by_alias(self, alias: str) -> int | None:
@@ -123,7 +121,5 @@ def release_from_registry(uri: str, tracking_uri: str) -> Release:
     registry = ModelRegistry(tracking_uri, name)
     version = registry.version_by_alias(alias) if alias else int(number) if number.isdecimal() else None
     if version is None:
-        raise VersionNotFound(
-            f"{tracking_uri} has no {uri}: write models:/NAME@ALIAS or models:/NAME/VERSION"
-        )
+        raise VersionNotFound(f"{tracking_uri} has no {uri}: use models:/NAME@ALIAS or models:/NAME/VERSION")
     return registry.release(version)

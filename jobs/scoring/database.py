@@ -70,11 +70,7 @@ class Database:
         self._connection = connection
 
     def query(self, sql: str) -> QueryResult:
-        """Runs a query in DuckDB's SQL.
-
-        Raises:
-            QueryFailed: it is not a single query, or DuckDB cannot answer it.
-        """
+        """Runs DuckDB's SQL; raises QueryFailed unless it is a single query that DuckDB can answer."""
         with _translate_errors():
             statements = self._connection.extract_statements(sql)
             if len(statements) != 1 or statements[0].type not in _QUERIES:
@@ -100,13 +96,9 @@ class Database:
 
 @contextmanager
 def open_database(folder: str) -> Iterator[Database]:
-    """Opens the predictions below a folder as a database.
+    """Opens the predictions below the folder of `score --output`, a path or `gs://`, as a database.
 
-    Args:
-        folder: the value of `score --output`, a path or `gs://BUCKET/FOLDER`.
-
-    Raises:
-        FileAccessError: it cannot be read, holds no predictions, or holds a damaged file.
+    Raises FileAccessError if it cannot be read, holds no predictions, or holds a damaged file.
     """
     with (
         tempfile.TemporaryDirectory() as spill,  # for queries that do not fit into memory

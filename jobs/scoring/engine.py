@@ -39,10 +39,8 @@ def score_rows(
     """Predicts every row that can be predicted; the others are written with the reason.
 
     Readers see each file complete, or as it was before. The rejected rows appear first and the predictions a
-    moment later; a run is finished when its predictions are there.
-
-    Args:
-        on_progress: called after each batch with the statistics of all rows written so far.
+    moment later; a run is finished when its predictions are there. `on_progress` is called after each batch
+    with the statistics of all rows written so far.
 
     Raises:
         FileAccessError: the input is damaged or the output cannot be written; existing output stays.
@@ -80,14 +78,9 @@ def _scored_batches(source: RowSource, model: Model) -> Iterator[ScoredBatch]:
 
 
 def score_batch(source: RowSource, model: Model, batch: pa.RecordBatch, first_row: int) -> ScoredBatch:
-    """Predicts the rows of a batch that can be predicted.
+    """Predicts the rows of a batch that can be predicted; `first_row` is the index of its first in the file.
 
-    Args:
-        first_row: index of the batch's first row in the file.
-
-    Raises:
-        FileAccessError: the batch is damaged.
-        ModelUnavailable: the model failed.
+    Raises FileAccessError if the batch is damaged, and ModelUnavailable if the model failed.
     """
     with translate_errors(source.uri):
         validated = source.validate(batch, first_row)

@@ -85,8 +85,7 @@ def run_scoring(request: ScoringRequest, console: Console) -> ScoringResult:
 def open_row_source(request: ScoringRequest, model: Model) -> Iterator[RowSource]:
     """Opens the file as trips if the model takes features of rides, and as a table otherwise.
 
-    Raises:
-        FileAccessError: it cannot be read, or does not suit the model.
+    Raises FileAccessError if it cannot be read, or does not suit the model.
     """
     with open_parquet(request.input) as source:
         if set(model.columns) <= set(FEATURES) and find_columns(source.names).keys() & ZONES:

@@ -19,13 +19,12 @@ from jobs.storage.files import basename, join, list_names, remove
 
 REJECTED = "rejected"
 _SUFFIX = ".parquet"
-_UNSAFE = re.compile(r"[^\w.-]")
 _SHARD = re.compile(r"(?P<file>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.parquet")
 
 
 def safe_name(name: str) -> str:
     """The name with all characters replaced that readers of the layout could misread."""
-    return _UNSAFE.sub("-", name).lstrip(".") or "-"
+    return re.sub(r"[^\w.-]", "-", name).lstrip(".") or "-"
 
 
 class OutputFiles(NamedTuple):
@@ -41,11 +40,7 @@ def month_partition(taxi: str, month: date) -> tuple[str, ...]:
 
 
 def output_files(output: str, partition: tuple[str, ...], release: Release) -> OutputFiles:
-    """The files that a run writes.
-
-    Args:
-        output: a folder, local or `gs://`, for the layout; or a single file, which ends in `.parquet`.
-    """
+    """The files that a run writes: in the layout, or side by side if the output is a single file."""
     if is_single_file(output):
         return OutputFiles(output, f"{output.removesuffix(_SUFFIX)}.{REJECTED}{_SUFFIX}")
     run = "-v".join(part for part in (release.run_id, release.version) if part)
@@ -70,13 +65,9 @@ def unsharded(name: str) -> str:
 
 
 def remove_stale_files(file: str, keep: Iterable[str]) -> None:
-    """Removes what earlier runs left of a file of the layout, whole or in shards.
+    """Removes what earlier runs left of a file of the layout, whole or in shards, except the files to keep.
 
-    Args:
-        keep: the current file, or its current shards.
-
-    Raises:
-        FileAccessError: a file cannot be removed.
+    Raises FileAccessError if one cannot be removed.
     """
     current = {basename(uri) for uri in keep}
     folder = file.rpartition("/")[0]
@@ -88,8 +79,7 @@ def remove_stale_files(file: str, keep: Iterable[str]) -> None:
 def is_complete(file: str) -> bool:
     """Whether a run has finished a file of the layout, whole or in shards.
 
-    Raises:
-        FileAccessError: its folder cannot be listed.
+    Raises FileAccessError if its folder cannot be listed.
     """
     names = list_names(file.rpartition("/")[0])
     return any(unsharded(name) == basename(file) for name in complete_files(names))

@@ -17,13 +17,10 @@ RowIndices = npt.NDArray[np.int64]
 class ValidatedBatch(Protocol):
     """A batch whose rows have been checked one by one."""
 
-    @property
-    def faults(self) -> Mapping[str, Mask]:
-        """Reason → the rows, [batch], that cannot be predicted because of it."""
-
-    @property
-    def repaired(self) -> Mapping[str, Mask]:
-        """Impossible value → the rows, [batch], in which it was replaced by "unknown"."""
+    faults: dict[str, Mask]
+    """Reason → the rows, [batch], that cannot be predicted because of it."""
+    repaired: dict[str, Mask]
+    """Impossible value → the rows, [batch], in which it was replaced by "unknown"."""
 
     def model_input(self, indices: RowIndices) -> Mapping[str, npt.NDArray[Any]]:
         """The model's columns, by name, [n] each."""
@@ -41,35 +38,23 @@ class ValidatedBatch(Protocol):
 class RowSource(Protocol):
     """An open file of rows of one kind."""
 
-    @property
-    def uri(self) -> str:
-        """The file: a path, `gs://` or `https://`."""
-
-    @property
-    def rows(self) -> int:
-        """Number of rows in the file."""
-
-    @property
-    def source_columns(self) -> list[str]:
-        """The columns of the file that are read."""
-
-    @property
-    def partition(self) -> tuple[str, ...]:
-        """The folders for the predictions of this file, such as `("taxi_type=green", …)`."""
+    uri: str
+    """The file: a path, `gs://` or `https://`."""
+    rows: int
+    """Number of rows in the file."""
+    source_columns: list[str]
+    """The columns of the file that are read."""
+    partition: tuple[str, ...]
+    """The folders for the predictions of this file, such as `("taxi_type=green", …)`."""
 
     def batches(self, rows: int) -> Iterator[pa.RecordBatch]:
         """The rows in the file's order, at most `rows` at a time; at least one batch.
 
-        Raises:
-            FileAccessError: the file is damaged.
+        Raises FileAccessError if the file is damaged.
         """
 
     def validate(self, batch: pa.RecordBatch, first_row: int) -> ValidatedBatch:
-        """Checks the rows of a batch.
-
-        Args:
-            first_row: index of the batch's first row in the file.
-        """
+        """Checks the rows of a batch; `first_row` is the index of its first row in the file."""
 
 
 def take_rows(batch: pa.RecordBatch, indices: RowIndices) -> pa.RecordBatch:

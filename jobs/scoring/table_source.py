@@ -31,7 +31,7 @@ class TableSource:
         """Raises FileAccessError if a column has an unsuitable type, or a name that scoring adds."""
         self.uri, self.rows = source.uri, source.rows
         self.source_columns = source.names
-        self.partition = (f"{INPUT}={safe_name(PurePosixPath(basename(source.uri)).stem)}",)
+        self.partition: tuple[str, ...] = (f"{INPUT}={safe_name(PurePosixPath(basename(source.uri)).stem)}",)
         self.model = model
         self.target = f"predicted_{model.target.target}"
         """Name of the predictions' column."""
@@ -73,7 +73,7 @@ class TableBatch:
         self._source = source
         self._batch = batch
         self.faults: dict[str, Mask] = {}
-        self.repaired: Mapping[str, Mask] = {}
+        self.repaired: dict[str, Mask] = {}
         self._columns = {
             name: self._text(name) if kind == TEXT else self._numbers(name, kind)
             for name, kind in source.kinds.items()
@@ -98,9 +98,8 @@ class TableBatch:
     def _text(self, name: str) -> npt.NDArray[Any]:
         # Arrow's cast writes 130.0 as 130.
         texts = self._batch[name].cast(pa.string())
-        self.faults[f"{name} is missing"] = _mask(texts.is_null())
-        filled: npt.NDArray[Any] = texts.fill_null("").to_numpy(zero_copy_only=False)
-        return filled
+        self.faults[f"{name} is missing"] = np.asarray(texts.is_null())
+        return np.asarray(texts.fill_null(""))
 
     def _numbers(self, name: str, kind: str) -> FloatArray:
         column = self._batch[name]
@@ -109,14 +108,9 @@ class TableBatch:
         if kind not in _NULLABLE:
             self.faults[f"{name} is missing or not a number"] = unknown
         elif is_text(column.type):
-            self.faults[f"{name} is not a number"] = unknown & ~_mask(column.is_null())
+            self.faults[f"{name} is not a number"] = unknown & ~np.asarray(column.is_null())
         if kind in _MAX_EXACT:
             what = "true or false" if kind == "boolean" else "a whole number"
             whole = (np.abs(numbers) <= _MAX_EXACT[kind]) & (np.trunc(numbers) == numbers)
             self.faults[f"{name} is not {what}"] = ~whole
         return numbers
-
-
-def _mask(column: pa.Array) -> Mask:
-    mask: Mask = column.to_numpy(zero_copy_only=False)
-    return mask

@@ -28,19 +28,16 @@ DURATION = "ride_duration"
 
 
 class TripSource:
-    """An open file of trips.
+    """An open file of green or yellow trips; a trip's id is its file's month and its index in the file.
 
-    Args:
-        taxi: `green` or `yellow`.
-        month: the file's month; a trip's id is this month and the trip's index in the file.
-        columns: the output columns to write; all if empty.
+    `columns` are the output columns to write; all if empty.
     """
 
     def __init__(
         self, file: TripReader, model: Model, taxi: str, month: date, columns: tuple[str, ...] = ()
     ) -> None:
         self.uri, self.rows = file.uri, file.rows
-        self.partition = month_partition(taxi, month)
+        self.partition: tuple[str, ...] = month_partition(taxi, month)
         self.source_columns = list(file.names.values())
         self.batches = file.batches
         self.trips = file.trips
@@ -63,7 +60,7 @@ class TripBatch:
         self._trips = source.trips(batch)
         miles = repaired_distances(self._trips)
         self.faults = rule_violations(self._trips)
-        self.repaired: Mapping[str, Mask] = {
+        self.repaired: dict[str, Mask] = {
             f"distance missing, below 0 or over {MAX_TRIP_MILES:g} miles": miles != self._trips.trip_distance
         }
         self._trips = self._trips._replace(trip_distance=miles)

@@ -28,14 +28,14 @@ class Evaluation:
     predicted_without_pickup_time: Minutes
 
     @classmethod
-    def of(cls, predict: Callable[[RideColumns], Minutes], trips: pd.DataFrame) -> Self:
+    def compute(cls, predict: Callable[[RideColumns], Minutes], trips: pd.DataFrame) -> Self:
         """Predicts clean trips, see `clean_trips`."""
         rides = to_ride_columns(trips)
         return cls(trips, predict(rides), predict(without_pickup_time(rides)))
 
     @property
     def actual(self) -> Minutes:
-        """Durations, [n]."""
+        """Actual durations, [n]."""
         return self.trips.duration.to_numpy()
 
     def metrics(self) -> dict[str, float]:
@@ -49,7 +49,7 @@ class Evaluation:
         }
 
     def by_borough(self) -> pd.DataFrame:
-        """One row per borough of the pick-up: the columns of `metrics_by_group`, and rmse_without_pickup_time."""
+        """One row per borough of the pick-up: `metrics_by_group`, and rmse_without_pickup_time."""
         boroughs = {number: zone.borough for number, zone in ZONES.items()}
         return self._by(self.trips.PULocationID.map(boroughs))
 
@@ -58,10 +58,9 @@ class Evaluation:
         return self._by(self.trips.pickup_datetime.dt.hour)
 
     def _by(self, groups: "pd.Series[Any]") -> pd.DataFrame:
+        metrics = metrics_by_group(groups, self.predicted, self.actual)
         without = metrics_by_group(groups, self.predicted_without_pickup_time, self.actual)
-        return metrics_by_group(groups, self.predicted, self.actual).assign(
-            rmse_without_pickup_time=without.rmse
-        )
+        return metrics.assign(rmse_without_pickup_time=without.rmse)
 
 
 def permutation_importances(pipeline: Pipeline, trips: pd.DataFrame) -> "pd.Series[float]":

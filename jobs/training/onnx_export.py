@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType
@@ -12,11 +11,11 @@ from sklearn.pipeline import Pipeline
 from functions.errors import RidecastError
 from functions.features import RideColumns, feature_matrix
 from functions.onnx_model import open_session
+from jobs.metrics import Minutes
 from jobs.registry.gates import MAX_PARITY_DIFFERENCE
 from jobs.training.pipeline import COLUMNS, feature_frame
 from jobs.trips.records import without_pickup_time
 
-Minutes = npt.NDArray[np.float64]
 PredictFunction = Callable[[RideColumns], Minutes]
 
 TARGET = "ride_duration"
@@ -77,7 +76,6 @@ def verify_parity(predict: PredictFunction, pipeline: Pipeline, rides: RideColum
     if not largest < MAX_PARITY_DIFFERENCE:
         raise ParityError(
             f"ONNX and scikit-learn differ by up to {largest:.4f} minutes on the held-out rides, but must "
-            f"differ by less than {MAX_PARITY_DIFFERENCE:g}. Nothing was registered: this is a fault of the "
-            "conversion"
+            f"differ by less than {MAX_PARITY_DIFFERENCE:g}. Nothing was registered: the conversion is faulty"
         )
     return largest

@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingRegressor
@@ -18,9 +17,8 @@ from sklearn.preprocessing import TargetEncoder
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from functions.features import RideColumns, feature_matrix
+from jobs.metrics import Minutes
 from jobs.trips.records import to_ride_columns
-
-Minutes = npt.NDArray[np.float64]
 
 PAIR = "zone_pair"
 """Encoded as the mean duration of the rides between the two zones, in minutes."""
@@ -111,7 +109,7 @@ def fit_pipeline(
     untimed = timed.copy()
     untimed[:, [COLUMNS.index(name) for name in TIMES]] = np.nan
     weights = _recency_weights(trips.pickup_datetime, half_life)
-    with leave_one_core_free():
+    with limit_threads():
         trees.fit(
             np.concatenate([timed, untimed]),
             np.concatenate([minutes, minutes]),
@@ -121,7 +119,7 @@ def fit_pipeline(
     return pipeline
 
 
-def leave_one_core_free() -> AbstractContextManager[object]:
+def limit_threads() -> AbstractContextManager[object]:
     """Limits scikit-learn in the body to all cores but one.
 
     Its threads spin while they wait for a busy core: one thread too many once made a fit take 119 s, not 8.

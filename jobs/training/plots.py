@@ -1,15 +1,13 @@
 """Plots of a model's errors."""
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from jobs.metrics import Minutes
 from jobs.trips.records import MAX_TRIP_MINUTES
 from jobs.ui.palette import BLUE, GREY, ORANGE
-
-Minutes = npt.NDArray[np.float64]
 
 
 def predicted_against_actual(predicted: Minutes, actual: Minutes) -> Figure:

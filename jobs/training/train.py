@@ -18,13 +18,7 @@ from jobs.registry.runs import register, tracked_run
 from jobs.settings import HELD_OUT_SHARE, Settings
 from jobs.training.evaluation import Evaluation, permutation_importances
 from jobs.training.onnx_export import export, onnx_predictor, verify_parity
-from jobs.training.pipeline import (
-    Hyperparameters,
-    feature_frame,
-    fit_pipeline,
-    leave_one_core_free,
-    new_pipeline,
-)
+from jobs.training.pipeline import Hyperparameters, feature_frame, fit_pipeline, limit_threads, new_pipeline
 from jobs.training.run_artifacts import EXPERIMENT, log_evaluation, log_models
 from jobs.trips.cleaning import clean_trips, read_trips
 from jobs.trips.records import to_ride_columns, without_pickup_time
@@ -91,7 +85,7 @@ def train(
         TrackingFailed: MLflow or the bucket failed.
     """
     pipeline = new_pipeline(hyperparameters)
-    with leave_one_core_free(), tracked_run(settings, EXPERIMENT) as run_id:
+    with limit_threads(), tracked_run(settings, EXPERIMENT) as run_id:
         _log_inputs(hyperparameters, data)
         start = time.monotonic()
         with training_progress(pipeline.named_steps["trees"], console):
@@ -104,7 +98,7 @@ def train(
         difference = verify_parity(predict, pipeline, to_ride_columns(data.held_out))
         mlflow.log_metrics({"fit_seconds": seconds, "onnx_max_difference": difference})
 
-        evaluation = Evaluation.of(predict, data.held_out)
+        evaluation = Evaluation.compute(predict, data.held_out)
         log_evaluation(evaluation, permutation_importances(pipeline, data.held_out))
         metrics = evaluation.metrics()
         model_uri = log_models(pipeline, graph, _example(data.held_out))
@@ -155,14 +149,8 @@ def _example(trips: pd.DataFrame) -> pd.DataFrame:
 
 
 def _print(evaluation: Evaluation, difference: float, console: Console) -> None:
-    table = Table(
-        "",
-        "RMSE",
-        "MAE",
-        "90% within",
-        title="errors on the held-out rides, in minutes",
-        title_justify="left",
-    )
+    title = "errors on the held-out rides, in minutes"
+    table = Table("", "RMSE", "MAE", "90% within", title=title, title_justify="left")
     for label, predicted in (
         ("with pick-up time", evaluation.predicted),
         ("without pick-up time", evaluation.predicted_without_pickup_time),

@@ -62,11 +62,7 @@ class TripTable(Protocol):
 
 
 class TripReader:
-    """Reads the trips of an open Parquet file.
-
-    Raises:
-        FileAccessError: a required column is missing.
-    """
+    """Reads the trips of an open Parquet file; raises FileAccessError if a required column is missing."""
 
     def __init__(self, source: ParquetSource) -> None:
         self._source = source
@@ -101,10 +97,7 @@ class TripReader:
 
 @contextmanager
 def open_trips(uri: str) -> Iterator[TripReader]:
-    """Opens green or yellow trips.
-
-    Args:
-        uri: a path, `gs://BUCKET/NAME` or `https://…`.
+    """Opens green or yellow trips at a path, `gs://BUCKET/NAME` or `https://…`.
 
     Raises:
         FileAccessError: the file is missing, forbidden, not Parquet, or lacks a required column.
@@ -114,11 +107,7 @@ def open_trips(uri: str) -> Iterator[TripReader]:
 
 
 def find_columns(names: list[str]) -> dict[str, str]:
-    """Fields of `Trips` that a file has, each with the file's own name for the column.
-
-    Args:
-        names: the file's column names; their case does not matter.
-    """
+    """Fields of `Trips` in a file → their column names, found among `names` regardless of case."""
     by_lower_case = {name.lower(): name for name in names}
     return {
         field: by_lower_case[alias]
@@ -156,12 +145,9 @@ def repaired_distances(trips: TripTable) -> Numbers:
 
 
 def to_ride_columns(trips: TripTable) -> RideColumns:
-    """Converts valid trips to the columns that features are computed from.
+    """Converts trips with valid zones and repaired distances to the columns that features use.
 
     The result is bit-identical to `ride_columns` of the same rides.
-
-    Args:
-        trips: with whole zone ids and distances as `repaired_distances` returns them.
     """
     minutes = np.floor(_microseconds(trips.pickup_datetime) / 60e6)
     return RideColumns(

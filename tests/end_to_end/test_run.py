@@ -116,9 +116,7 @@ def test_rides_become_predictions_through_the_whole_cloud(start, trips, tmp_path
     assert f"{RIDES} sent, {RIDES} answered, {RIDES} bit-identical" in local.output
     assert re.search(r"[\d.]+ min RMSE on [\d,]+ held-out rides, [\d.]+ without", local.output)
     assert re.search(r"latency +p50 [\d.]+ ms, p99 [\d.]+ ms", local.output)
-    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", local.output), (
-        "control characters, though it is not a terminal"
-    )
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", local.output), "control characters without a terminal"
     assert picture.read_text().startswith("<svg")
     assert local.left_behind() == []
 

@@ -68,8 +68,8 @@ class Example:
         return MlflowClient(uri, registry_uri=uri)
 
     def score(self, customers: Path, model: str, output: Path) -> Result:
-        words = ["--trips", str(customers), "--model", model, "--output", str(output)]
-        return CliRunner(env=self.environment).invoke(score.command, words)
+        options = ["--trips", str(customers), "--model", model, "--output", str(output)]
+        return CliRunner(env=self.environment).invoke(score.command, options)
 
 
 @pytest.fixture(scope="module")
@@ -91,8 +91,8 @@ def test_it_prints_what_the_readme_shows(example: Example) -> None:
     printed = [_split_numbers(line) for line in example.printed.splitlines()]
     assert len(shown.splitlines()) > 10
     for line in shown.splitlines():
-        words, numbers = _split_numbers(line)
-        found = [others for same, others in printed if same == words]
+        text, numbers = _split_numbers(line)
+        found = [others for same, others in printed if same == text]
         assert any(numbers == pytest.approx(others, rel=TOLERANCE) for others in found), (line, found)
 
 
@@ -111,8 +111,8 @@ def test_it_prints_what_the_readme_shows(example: Example) -> None:
     ],
 )
 def test_matching_of_lines(shown: str, printed: str, same: bool) -> None:
-    (words, numbers), (other_words, other_numbers) = _split_numbers(shown), _split_numbers(printed)
-    assert (words == other_words and numbers == pytest.approx(other_numbers, rel=TOLERANCE)) == same
+    (text, numbers), (other_text, other_numbers) = _split_numbers(shown), _split_numbers(printed)
+    assert (text == other_text and numbers == pytest.approx(other_numbers, rel=TOLERANCE)) == same
 
 
 def _split_numbers(line: str) -> tuple[str, list[float]]:
@@ -258,8 +258,8 @@ def test_a_version_that_differs_from_its_pipeline_does_not_become_champion(
     generated(outcome=True, rows=2000).to_parquet(tmp_path / "customers.parquet")
     pointer = example.pointer.read_bytes()
     monkeypatch.setattr(train_module, "MAX_DIFFERENCE", 0.0)
-    words = ["--customers", str(tmp_path / "customers.parquet")]
-    result = CliRunner(env=example.environment).invoke(train_module.command, words)
+    options = ["--customers", str(tmp_path / "customers.parquet")]
+    result = CliRunner(env=example.environment).invoke(train_module.command, options)
     assert result.exit_code == 1
     assert "churn version 2 differs from its pipeline by up to 0.0000" in result.output
     assert example.client.get_registered_model("churn").aliases == {"champion": 1}
@@ -279,8 +279,8 @@ def test_an_mlflow_server_and_a_bucket_work_too(
         monkeypatch.setenv(name, value)
     train_module.train(Settings.read(), generated(outcome=True, rows=2000), 1.0)
     customers = f"{bucket}/customers_2026-11.parquet"
-    words = ["--month", "2026-11", "--customers", "1000", "--output", customers]
-    written = CliRunner().invoke(customers_module.command, words)
+    options = ["--month", "2026-11", "--customers", "1000", "--output", customers]
+    written = CliRunner().invoke(customers_module.command, options)
     assert written.exit_code == 0, written.output
     for model in ("models:/churn@champion", f"{bucket}/releases/churn/champion.json"):
         result = run_scoring(ScoringRequest(customers, f"{bucket}/predictions", model), Console(quiet=True))

@@ -31,7 +31,7 @@ from tests.faults.models import Pointer
 from tests.faults.oracle import Event, Verdict, judge
 from tests.faults.traffic import Client, offer, saturate
 
-pytestmark = [pytest.mark.load, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.alone, pytest.mark.load, pytest.mark.timeout(900)]
 
 START_SECONDS = 60.0
 CONNECTIONS = 100

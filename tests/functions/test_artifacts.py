@@ -228,6 +228,7 @@ def test_only_the_file_itself_is_requested() -> None:
     assert requests == [f"/download/storage/v1/b/bucket/o/m%2F{name}?alt=media" for name in ("a", "b")]
 
 
+@pytest.mark.alone
 def test_reading_from_an_unresponsive_store_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("functions.artifacts.ATTEMPT_SECONDS", 0.3)
     monkeypatch.setattr("functions.artifacts.TOTAL_SECONDS", 1)
@@ -238,6 +239,7 @@ def test_reading_from_an_unresponsive_store_times_out(monkeypatch: pytest.Monkey
         assert time.monotonic() - began < 3
 
 
+@pytest.mark.alone
 def test_a_recovered_store_is_read_within_a_second() -> None:
     recovery = time.monotonic() + 4
     requests = []

@@ -353,6 +353,7 @@ def test_an_unreachable_key_server_makes_the_verifier_unavailable() -> None:
         verify(TokenVerifier(AUDIENCE, ACCOUNT, url), key(1).sign())
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("trickles", [False, True])
 def test_a_hanging_key_server_delays_only_its_own_requests_and_not_for_long(
     verifier: TokenVerifier, google: KeyServer, monkeypatch: pytest.MonkeyPatch, trickles: bool
@@ -383,6 +384,7 @@ def test_a_hanging_key_server_delays_only_its_own_requests_and_not_for_long(
     assert google.fetches == 1
 
 
+@pytest.mark.alone
 def test_a_huge_token_is_rejected_without_work(verifier: TokenVerifier, google: KeyServer) -> None:
     token = "x" * (1 << 20)
     began = time.perf_counter()

@@ -66,6 +66,7 @@ def test_a_new_release_is_swapped_in(onnx_folder: Path, other_onnx_folder: Path)
     asyncio.run(scenario())
 
 
+@pytest.mark.alone
 def test_a_refresh_delays_no_request(onnx_folder: Path, other_onnx_folder: Path) -> None:
     may_load = threading.Event()
 

@@ -243,6 +243,7 @@ def test_without_credentials_an_event_is_delivered_again(monkeypatch: pytest.Mon
         asyncio.run(TopicClient(NAME, "").publish([OutgoingMessage(b"x", {})]))
 
 
+@pytest.mark.alone
 def test_a_publish_call_ends_within_its_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     async def ignore(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writers.append(writer)

@@ -169,6 +169,7 @@ def trickle(response: bytes) -> Callable[[socket.socket], None]:
     return respond
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     "respond",
     [

@@ -114,10 +114,8 @@ def test_a_broken_champion_can_only_be_replaced_by_force(workspace: Workspace) -
         assert "champion can be judged" in refused.stderr
         forced = workspace.run("promote", "--version", "1", "--force")
         assert forced.exit_code == 0, forced.output
-        assert (
-            "champion can be judged"
-            in workspace.registry.get_model_version(NAME, "1").tags["promotion_forced"]
-        )
+        tags = workspace.registry.get_model_version(NAME, "1").tags
+        assert "champion can be judged" in tags["promotion_forced"]
     finally:
         model.write_bytes(content)
 

@@ -145,7 +145,7 @@ def test_a_missing_topic_or_subscription(connected: Topics, predict: str, name: 
     assert f"{uri}{problem}" in result.output
 
 
-class Proxy(ThreadingHTTPServer):
+class FailingProxy(ThreadingHTTPServer):
     """A proxy of the HTTP function that first returns error statuses, then another version."""
 
     def __init__(self, backend: str, *statuses: int) -> None:
@@ -175,7 +175,7 @@ class Proxy(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server_port}"
 
-    def __enter__(self) -> "Proxy":
+    def __enter__(self) -> "FailingProxy":
         self._thread = threading.Thread(target=self.serve_forever)
         self._thread.start()
         return self
@@ -187,7 +187,7 @@ class Proxy(ThreadingHTTPServer):
 
 
 def test_a_release_switch_in_progress_is_waited_for(connected: Topics, predict: str) -> None:
-    with Proxy(predict) as proxy:
+    with FailingProxy(predict) as proxy:
         proxy.old_versions = 1
         result = smoke(connected, proxy.url)
 
@@ -199,7 +199,7 @@ def test_a_release_switch_in_progress_is_waited_for(connected: Topics, predict: 
 
 def test_the_identity_token_is_sent_until_it_is_accepted(connected: Topics, predict: str) -> None:
     """As with a permission that was granted a minute ago, and a service that is starting."""
-    with Proxy(predict, 403, 503) as proxy:
+    with FailingProxy(predict, 403, 503) as proxy:
         result = smoke(connected, proxy.url, PREDICT_TOKEN="who-we-are")
 
     assert result.exit_code == 0, result.output
@@ -207,7 +207,7 @@ def test_the_identity_token_is_sent_until_it_is_accepted(connected: Topics, pred
 
 
 def test_a_permanent_error_is_reported_at_once(connected: Topics, predict: str) -> None:
-    with Proxy(predict, 404) as proxy:
+    with FailingProxy(predict, 404) as proxy:
         result = smoke(connected, proxy.url, PREDICT_TOKEN="")
 
     assert result.exit_code == 1

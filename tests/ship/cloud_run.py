@@ -1,4 +1,4 @@
-"""A fake of the Cloud Run and Cloud Build APIs that gcloud calls to move traffic; it acts as gcloud's proxy."""
+"""A fake of the Cloud Run and Cloud Build APIs that gcloud calls to move traffic, as gcloud's proxy."""
 
 import json
 import threading

@@ -57,6 +57,7 @@ def port(start_function: Starter, onnx_folder: Path) -> int:
     return int(start_function("predict", MODEL_URI=str(onnx_folder)).rpartition(":")[2])
 
 
+@pytest.mark.alone
 def test_waits_are_as_simulated(port: int, request: pytest.FixtureRequest) -> None:
     if request.config.getoption("--full"):
         rounds = [asyncio.run(run_round(port, 10.0, seed)) for seed in range(ROUNDS)]

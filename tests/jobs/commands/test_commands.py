@@ -21,12 +21,10 @@ def test_the_list_has_the_first_sentence_of_each_commands_help(name: str) -> Non
 
 def test_help_imports_no_command() -> None:
     program = (
-        "import sys; from jobs.__main__ import main\ntry: main(['--help'])\nfinally: print(*sys.modules)"
+        'import sys; from jobs.__main__ import main\ntry: main(["--help"])\nfinally: print(*sys.modules)'
     )
-    printed = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    ).stdout
-    assert all(name in printed for name in COMMANDS)
+    process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert all(name in process.stdout for name in COMMANDS)
     heavy = ("google.api_core", "mlflow", "pandas", "jobs.re")
     assert not [name for name in process.stdout.split() if name.startswith(heavy)]
 

@@ -89,6 +89,7 @@ def test_rides_and_their_ends_are_published(months, tmp_path):
     assert len(started) == 7
 
 
+@pytest.mark.alone
 def test_pacing_catches_up_after_a_delay():
     began = time.monotonic()
     for number in paced(range(20), rate=100):

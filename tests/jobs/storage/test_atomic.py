@@ -109,9 +109,9 @@ try:
 except FileAccessError as error:
     print(error)
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout == f"{path} cannot be used (File too large)\n"
-    assert done.stderr == ""
+    process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert process.stdout == f"{path} cannot be used (File too large)\n"
+    assert process.stderr == ""
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
     assert path.read_bytes() == b"old"
 

@@ -25,7 +25,7 @@ def test_errors_by_borough_and_hour_of_the_pickup() -> None:
     def predict(rides: RideColumns) -> np.ndarray:
         return np.where(np.isnan(rides.pickup_minute), 20.0, 12.0)
 
-    evaluation = Evaluation.of(predict, trips)
+    evaluation = Evaluation.compute(predict, trips)
     boroughs, hours = evaluation.by_borough(), evaluation.by_hour()
     assert boroughs.rides.to_dict() == {"Manhattan": 2, "Queens": 1}
     assert boroughs.rmse.to_dict() == {"Manhattan": 2.0, "Queens": 18.0}

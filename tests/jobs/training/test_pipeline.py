@@ -45,7 +45,7 @@ def february(real_months: dict[str, Path]) -> pd.DataFrame:
 
 
 def test_the_error_on_a_later_month_is_small(fitted: Fitted, february: pd.DataFrame) -> None:
-    metrics = Evaluation.of(fitted.predict, february).metrics()
+    metrics = Evaluation.compute(fitted.predict, february).metrics()
     assert metrics["rmse"] <= 5.20
     assert metrics["rmse_without_pickup_time"] <= 5.80
 

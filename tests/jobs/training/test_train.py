@@ -94,9 +94,9 @@ def test_the_run_has_parameters_metrics_and_plots(workspace: Workspace) -> None:
 
 
 def test_the_held_out_rides_are_logged_for_promote(workspace: Workspace) -> None:
-    kept = pd.read_parquet(workspace.artifact("1", "held_out.parquet"))
+    held_out = pd.read_parquet(workspace.artifact("1", "held_out.parquet"))
     expected = clean_trips(read_trips([workspace.february])).trips.reset_index(drop=True)
-    pd.testing.assert_frame_equal(kept, expected)
+    pd.testing.assert_frame_equal(held_out, expected)
 
 
 def test_the_registered_model_is_onnx_with_its_signature(workspace: Workspace) -> None:

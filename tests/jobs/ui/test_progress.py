@@ -6,13 +6,13 @@ import pytest
 from rich.console import Console
 from sklearn.ensemble import HistGradientBoostingRegressor
 
-from jobs.training.pipeline import leave_one_core_free
+from jobs.training.pipeline import limit_threads
 from jobs.ui import progress
 
 
 def fit(console: Console) -> None:
     model = HistGradientBoostingRegressor(max_iter=30, early_stopping=False)
-    with leave_one_core_free(), progress.training_progress(model, console):
+    with limit_threads(), progress.training_progress(model, console):
         model.fit(np.arange(2000.0).reshape(-1, 1), np.arange(2000.0))
         time.sleep(0.1)
 
