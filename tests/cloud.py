@@ -51,7 +51,9 @@ def storage(programs: ProcessGroup, folder: Path, plain_environment: dict[str, s
 
 
 @pytest.fixture(scope="session")
-def mlflow_server(programs: ProcessGroup, folder: Path, plain_environment: dict[str, str], storage: str) -> str:
+def mlflow_server(
+    programs: ProcessGroup, folder: Path, plain_environment: dict[str, str], storage: str
+) -> str:
     """Address of an MLflow server that keeps its artifacts in `BUCKET`."""
     return start_mlflow(programs, folder, plain_environment | {"STORAGE_EMULATOR_HOST": storage})
 
@@ -92,7 +94,9 @@ def topics(pubsub: PubSubEmulator) -> Iterator[Topics]:
 
 
 @pytest.fixture
-def in_cloud(monkeypatch: pytest.MonkeyPatch, storage: str, mlflow_server: str, pubsub: PubSubEmulator) -> None:
+def in_cloud(
+    monkeypatch: pytest.MonkeyPatch, storage: str, mlflow_server: str, pubsub: PubSubEmulator
+) -> None:
     """Lets Google's and MLflow's clients in this process find the emulators."""
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", storage)
     monkeypatch.setenv("PUBSUB_EMULATOR_HOST", pubsub.host)

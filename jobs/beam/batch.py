@@ -1,6 +1,7 @@
 """Batch scoring with Beam: parts of Parquet files → Arrow batches → RunInference → shards."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -15,6 +16,7 @@ from jobs.scoring.engine import BATCH_ROWS, ScoredBatch, score_batch
 from jobs.scoring.job import ScoringRequest, open_row_source
 from jobs.scoring.layout import OutputFiles, output_files
 from jobs.scoring.protocols import RowSource
+from jobs.scoring.stats import ScoringStats
 from jobs.storage.errors import FileAccessError
 from jobs.storage.parquet import RowRange, open_parquet
 
@@ -49,8 +51,7 @@ class ShardBatch(NamedTuple):
 def split_into_shards(request: ScoringRequest, model: Model, staging: str) -> list[Shard]:
     """Splits a request's input file into shards; reads only the file's footer.
 
-    Raises:
-        FileAccessError: the file cannot be read, or the model does not accept its columns.
+    Raises FileAccessError if the file cannot be read, or the model does not accept its columns.
     """
     with open_row_source(request, model) as row_source:
         columns, partition = tuple(row_source.source_columns), row_source.partition
@@ -64,9 +65,7 @@ def build_batch_pipeline(
     pipeline: beam.Pipeline, shards: Sequence[Shard], release: Release, allow_pickle: bool
 ) -> None:
     """Adds the transforms that read, predict and write each shard, and commit each complete file."""
-    counts: dict[str, int] = {}
-    for each in shards:
-        counts[each.output.predictions] = counts.get(each.output.predictions, 0) + 1
+    counts = Counter(shard.output.predictions for shard in shards)
     (
         pipeline
         | "parts of files" >> beam.Create(shards)
@@ -103,7 +102,7 @@ class TableModelHandler(ModelHandler[ShardBatch, tuple[Shard, ScoredBatch], Mode
         return True  # an element is a batch
 
     def run_inference(
-        self, batch: Any, model: Model, inference_args: dict[str, Any] | None = None
+        self, batch: Any, model: Model, inference_args: Any = None
     ) -> Iterable[tuple[Shard, ScoredBatch]]:
         rows: ShardBatch = batch
         scored = score_batch(self._row_source(rows.shard.request, model), model, rows.batch, rows.first)
@@ -122,9 +121,11 @@ class TableModelHandler(ModelHandler[ShardBatch, tuple[Shard, ScoredBatch], Mode
 class WriteShards(beam.DoFn):  # type: ignore[misc]
     """Writes scored batches to shards; yields each complete shard, keyed by its output file."""
 
+    def __init__(self) -> None:
+        self._open: dict[tuple[str, int], ShardWriter] = {}
+
     def start_bundle(self) -> None:
         self._abort()
-        self._open: dict[tuple[str, int], ShardWriter] = {}
 
     def process(
         self, element: tuple[Shard, ScoredBatch]
@@ -135,7 +136,7 @@ class WriteShards(beam.DoFn):  # type: ignore[misc]
             self._open[key] = ShardWriter(shard.staging, shard.number)
         writer = self._open[key]
         writer.write(scored)
-        self._count(scored)
+        self._count(scored.stats)
         # Not later: a worker may receive many shards at once, and each open one buffers a row group.
         if writer.rows == shard.part.rows:
             del self._open[key]
@@ -145,12 +146,11 @@ class WriteShards(beam.DoFn):  # type: ignore[misc]
         self._abort()
 
     def _abort(self) -> None:
-        for writer in getattr(self, "_open", {}).values():
+        for writer in self._open.values():
             writer.abort()
-        self._open = {}
+        self._open.clear()
 
-    def _count(self, scored: ScoredBatch) -> None:
-        stats = scored.stats
+    def _count(self, stats: ScoringStats) -> None:
         counts = {ROWS: stats.rows, PREDICTED: stats.predicted}
         counts |= {REJECTED + reason: rows for reason, rows in stats.rejected.items()}
         counts |= {REPAIRED + what: rows for what, rows in stats.repaired.items()}
@@ -159,20 +159,15 @@ class WriteShards(beam.DoFn):  # type: ignore[misc]
 
 
 class CommitShards(beam.DoFn):  # type: ignore[misc]
-    """Commits each file once all of its shards are written; only then do readers see it.
+    """Commits each file, which readers then see, once as many of its shards are written as `counts` says."""
 
-    Args:
-        counts: the expected number of shards by file.
-    """
-
-    def __init__(self, counts: dict[str, int]) -> None:
+    def __init__(self, counts: Mapping[str, int]) -> None:
         self._counts = counts
 
     def process(self, element: tuple[str, Iterable[tuple[OutputFiles, WrittenShard]]]) -> None:
         file, written = element
         shards = list(written)
-        if len({shard.number for _, shard in shards}) != self._counts[file]:
-            raise FileAccessError(
-                f"{file} has {len(shards)} of {self._counts[file]} shards: start the run again"
-            )
+        count = self._counts[file]
+        if len({shard.number for _, shard in shards}) != count:
+            raise FileAccessError(f"{file} has {len(shards)} of {count} shards: start the run again")
         commit_shards([shard for _, shard in shards], shards[0][0])

@@ -1,7 +1,7 @@
 """Turns ride events into exactly the messages that the Pub/Sub function would publish."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from functions.errors import ImplausiblePrediction, InvalidRide, ModelUnavailable
 from functions.event_handler import dead_letter, decode_event, prediction_event
@@ -31,6 +31,21 @@ class ReceivedEvent(NamedTuple):
     """Empty if the runner acknowledges the event."""
 
 
+def received_event(
+    message: Any, subscription: str, ack_id: str = "", delivery_attempt: int | None = None
+) -> ReceivedEvent:
+    """Converts a message of Pub/Sub's API or of Beam, which may lack all but the data."""
+    incoming = IncomingMessage(
+        data=message.data,
+        attributes=dict(message.attributes or {}),
+        message_id=message.message_id or "",
+        publish_time=message.publish_time.rfc3339() if message.publish_time else "",
+        subscription=subscription,
+        delivery_attempt=delivery_attempt,
+    )
+    return ReceivedEvent(incoming, ack_id)
+
+
 class RoutedMessage(NamedTuple):
     """The message that results from an event, and the topic it goes to."""
 
@@ -43,11 +58,9 @@ class RoutedMessage(NamedTuple):
 def handle_events(
     batch: Sequence[ReceivedEvent], model: Model, topics: StreamTopics
 ) -> tuple[list[RoutedMessage], list[ModelUnavailable]]:
-    """Predicts a batch of events.
+    """Predicts a batch of events: returns messages in the order of the events, and the model's failures.
 
-    Returns:
-        The resulting messages in the order of the events, and the model's failures. Events for which the
-        model failed have no message.
+    Events for which the model failed have no message.
     """
     parsed = [_parse(received.message) for received in batch]
     events = [each for each in parsed if isinstance(each, RideEvent)]

@@ -67,17 +67,13 @@ def run_batch(requests: Sequence[ScoringRequest], options: PipelineOptions) -> B
     output = requests[0].output
     if is_single_file(output):
         raise FileAccessError(
-            f"{output} is a single file, but each worker writes files of its own: give a folder"
+            f"{output} is a single file, but each worker writes its own files: give a folder"
         )
     if not runs_locally(options):
-        refuse_local([output, model.release.location, *(request.input for request in requests)])
+        _refuse_local([output, model.release.location, *(request.input for request in requests)])
     with staging_dir(output, detached=not runs_locally(options)) as staging:
-        # Two patterns may match the same file.
-        shards = [
-            shard
-            for request in dict.fromkeys(requests)
-            for shard in split_into_shards(request, model, staging)
-        ]
+        distinct = dict.fromkeys(requests)  # two patterns may match the same file
+        shards = [shard for request in distinct for shard in split_into_shards(request, model, staging)]
         _refuse_overwriting(shards)
         with _pipeline(options, 0.0) as (pipeline, _):
             build_batch_pipeline(pipeline, shards, model.release, requests[0].allow_pickle)
@@ -97,7 +93,7 @@ def run_streaming(topics: StreamTopics, settings: FunctionSettings, options: Pip
     model = load_model(find_current_release(settings), allow_pickle=settings.allow_pickle)
     local = runs_locally(options)
     if not local:
-        refuse_local([model.release.location])
+        _refuse_local([model.release.location])
         if settings.tracking_token:
             raise InvalidPipelineOptions(
                 "the Dataflow job would expose MLFLOW_TRACKING_TOKEN: unset it, and use a release pointer"
@@ -132,8 +128,8 @@ def _pipeline(options: PipelineOptions, grace_seconds: float) -> Iterator[tuple[
         root.setLevel(level)
 
 
-def refuse_local(uris: Sequence[str]) -> None:
-    """Raises InvalidPipelineOptions if a path is on this machine, which the workers cannot access."""
+def _refuse_local(uris: Sequence[str]) -> None:
+    """Rejects paths on this machine, which the runner's machines cannot access."""
     if local := [uri for uri in uris if not uri.startswith("gs://")]:
         raise InvalidPipelineOptions(
             f"the runner's machines cannot access {', '.join(local)}: give gs://BUCKET/…"
@@ -146,10 +142,10 @@ def _finish(pipeline: beam.Pipeline) -> PipelineResult:
         result = pipeline.run()
         result.wait_until_finish()
     except Exception as error:
-        kind = type(error)
-        # The error itself, or the end of a worker's traceback, may be one of ours.
         if isinstance(error, GoogleAPIError | GoogleAuthError):
             raise PipelineFailed(f"Google Cloud rejected the job: {error}") from error
+        # The error itself, or the end of a worker's traceback, may be one of ours.
+        kind = type(error)
         if match := _OWN_ERROR.search(f"{kind.__module__}.{kind.__qualname__}: {error}"):
             raise PipelineFailed(match[1]) from error
         raise

@@ -44,10 +44,7 @@ def parse_options(arguments: Sequence[str], *, streaming: bool = False) -> Pipel
     """Parses Beam's options, and completes and validates them for the runner that they name.
 
     On this machine, all cores are used, each by a process, unless the options say otherwise. Neither Google
-    nor gcloud is called.
-
-    Raises:
-        InvalidPipelineOptions: an option is unknown to Beam, has an invalid value, or is missing.
+    nor gcloud is called. Raises InvalidPipelineOptions for unknown, invalid and missing options.
     """
     _refuse_unknown(arguments)
     options = PipelineOptions(list(arguments), streaming=streaming)
@@ -68,11 +65,7 @@ def runs_locally(options: PipelineOptions) -> bool:
 
 
 def find_runner(options: PipelineOptions) -> PipelineRunner:
-    """The runner that the options name.
-
-    Raises:
-        InvalidPipelineOptions: there is no runner of this name.
-    """
+    """The runner that the options name; raises InvalidPipelineOptions if there is none of this name."""
     try:
         return create_runner(options.view_as(StandardOptions).runner)
     except (ValueError, ImportError, AttributeError) as error:
@@ -112,11 +105,7 @@ def _use_all_cores(direct: DirectOptions, arguments: Sequence[str]) -> None:
 
 
 def _validate_for_dataflow(options: PipelineOptions) -> None:
-    """Validates as DataflowRunner does, but without its calls to Google.
-
-    Args:
-        options: modified here, so not usable for anything else.
-    """
+    """Validates as DataflowRunner does, but without its calls to Google; modifies the options."""
     runner = find_runner(options)
     cloud, worker = options.view_as(GoogleCloudOptions), options.view_as(WorkerOptions)
     given = {name: getattr(cloud, name, None) or getattr(worker, name, None) for name in _REQUIRED}

@@ -8,14 +8,12 @@ from functools import cache
 
 import apache_beam as beam
 from google.api_core.exceptions import DeadlineExceeded, GoogleAPIError
-from google.pubsub_v1 import types
 
 from functions.batching import MAX_BATCH_RIDES
 from functions.errors import PublishFailed
 from functions.publisher import MessagePublisher, create_publisher
-from functions.push_envelope import IncomingMessage
 from functions.telemetry import fields, logger
-from jobs.beam.handler import ReceivedEvent, RoutedMessage
+from jobs.beam.handler import ReceivedEvent, RoutedMessage, received_event
 from jobs.beam.watchdog import is_held
 from jobs.beam.worker_model import run_in_event_loop
 from jobs.events.pubsub_clients import subscriber_client
@@ -36,35 +34,21 @@ class Pull(beam.DoFn):  # type: ignore[misc]
 
     def process(self, element: str) -> Iterator[list[ReceivedEvent]]:
         while is_held(self._lock_path):
-            if received := _pull(element):
-                yield [ReceivedEvent(_message(each, element), each.ack_id) for each in received]
-
-
-def _pull(subscription: str) -> Sequence[types.ReceivedMessage]:
-    try:
-        response = _subscriber().pull(
-            subscription=subscription, max_messages=MAX_BATCH_RIDES, retry=None, timeout=PULL_SECONDS
-        )
-    except DeadlineExceeded:
-        return []  # no message arrived
-    except GoogleAPIError as error:
-        logger.error("not pulled", extra=fields(reason=str(error)))
-        time.sleep(RETRY_SECONDS)
-        return []
-    received: Sequence[types.ReceivedMessage] = response.received_messages
-    return received
-
-
-def _message(received: types.ReceivedMessage, subscription: str) -> IncomingMessage:
-    message = received.message
-    return IncomingMessage(
-        data=message.data,
-        attributes=dict(message.attributes),
-        message_id=message.message_id,
-        publish_time=message.publish_time.rfc3339(),
-        subscription=subscription,
-        delivery_attempt=received.delivery_attempt or None,
-    )
+            try:
+                response = _subscriber().pull(
+                    subscription=element, max_messages=MAX_BATCH_RIDES, retry=None, timeout=PULL_SECONDS
+                )
+            except DeadlineExceeded:
+                continue  # no message arrived
+            except GoogleAPIError as error:
+                logger.error("not pulled", extra=fields(reason=str(error)))
+                time.sleep(RETRY_SECONDS)
+                continue
+            if batch := [
+                received_event(each.message, element, each.ack_id, each.delivery_attempt or None)
+                for each in response.received_messages
+            ]:
+                yield batch
 
 
 class PublishAndAcknowledge(beam.DoFn):  # type: ignore[misc]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from jobs.scoring.engine import ScoredBatch
 from jobs.scoring.layout import OutputFiles, remove_stale_files, shard_uri
 from jobs.storage.files import join, list_names, move, remove
-from jobs.storage.parquet_writer import RowGroupWriter, open_parquet_writer
+from jobs.storage.parquet_writer import open_parquet_writer
 
 STAGING_PREFIX = ".beam-"
 """Prefix of the staging folder's name, which readers of the layout ignore."""
@@ -35,16 +35,11 @@ class ShardWriter:
     def __init__(self, staging: str, number: int) -> None:
         # Beam may retry a bundle, and two attempts must not write to one file.
         attempt = f"{number:05}-{secrets.token_hex(4)}"
-        self._written = WrittenShard(
-            number, join(staging, f"{attempt}.predictions"), join(staging, f"{attempt}.rejected")
-        )
+        path = join(staging, attempt)
+        self._written = WrittenShard(number, f"{path}.predictions", f"{path}.rejected")
         self._stack = ExitStack()
-        self._predictions: RowGroupWriter = self._stack.enter_context(
-            open_parquet_writer(self._written.predictions)
-        )
-        self._rejections: RowGroupWriter = self._stack.enter_context(
-            open_parquet_writer(self._written.rejected)
-        )
+        self._predictions = self._stack.enter_context(open_parquet_writer(self._written.predictions))
+        self._rejections = self._stack.enter_context(open_parquet_writer(self._written.rejected))
         self.rows = 0
 
     def write(self, scored: ScoredBatch) -> None:
@@ -71,32 +66,25 @@ class _Aborted(Exception):
 def commit_shards(written: Iterable[WrittenShard], output: OutputFiles) -> None:
     """Moves all shards of a file to its final location, and removes the files of earlier runs there.
 
-    The rejected rows are moved first, then the predictions. Committing again is harmless.
-
-    Raises:
-        FileAccessError: a file cannot be moved.
+    The rejected rows are moved first, then the predictions. Committing again is harmless. Raises
+    FileAccessError if a file cannot be moved.
     """
     shards = list(written)
-    for file, staged in (
-        (output.rejected, [each.rejected for each in shards]),
-        (output.predictions, [each.predictions for each in shards]),
-    ):
-        targets = [shard_uri(file, each.number, len(shards)) for each in shards]
-        with ThreadPoolExecutor(CONCURRENT_MOVES) as threads:
-            list(threads.map(move, staged, targets))
-    for file in output:
-        remove_stale_files(file, [shard_uri(file, number, len(shards)) for number in range(len(shards))])
+    rejected, predictions = [each.rejected for each in shards], [each.predictions for each in shards]
+    targets = {file: [shard_uri(file, each.number, len(shards)) for each in shards] for file in output}
+    with ThreadPoolExecutor(CONCURRENT_MOVES) as threads:
+        list(threads.map(move, rejected, targets[output.rejected]))
+        list(threads.map(move, predictions, targets[output.predictions]))
+    for file, current in targets.items():
+        remove_stale_files(file, current)
 
 
 @contextmanager
 def staging_dir(output: str, *, detached: bool = False) -> Iterator[str]:
     """Yields a staging folder below the output, and removes it at the end.
 
-    On this machine, it also removes the staging folders of runs that were killed.
-
-    Args:
-        detached: the run may continue without this process, so an error or interruption must not remove
-            the folder.
+    On this machine, it also removes the staging folders of runs that were killed. A `detached` run may
+    continue without this process, so an error or interruption must not remove its folder.
     """
     if output.startswith("gs://"):
         folder = join(output, f"{STAGING_PREFIX}{secrets.token_hex(4)}")

@@ -10,12 +10,12 @@ from apache_beam.ml.inference.base import ModelHandler, RunInference
 
 from functions import telemetry
 from functions.batching import MAX_BATCH_RIDES
-from functions.push_envelope import IncomingMessage
+from functions.model_manager import ModelManager
 from functions.settings import FunctionSettings
 from functions.telemetry import fields, logger
-from jobs.beam.handler import ReceivedEvent, RoutedMessage, StreamTopics, handle_events
+from jobs.beam.handler import ReceivedEvent, RoutedMessage, StreamTopics, handle_events, received_event
 from jobs.beam.pubsub_io import PublishAndAcknowledge, Pull
-from jobs.beam.worker_model import BeamModelManager
+from jobs.beam.worker_model import create_model_manager, run_in_event_loop
 
 
 def build_local_pipeline(
@@ -55,21 +55,6 @@ def build_dataflow_pipeline(
         )
 
 
-def received_event(message: PubsubMessage, subscription: str) -> ReceivedEvent:
-    """Converts a message that Beam has read."""
-    published = message.publish_time
-    return ReceivedEvent(
-        IncomingMessage(
-            data=message.data,
-            attributes=dict(message.attributes or {}),
-            message_id=message.message_id or "",
-            publish_time=published.rfc3339() if published else "",
-            subscription=subscription,
-        ),
-        "",
-    )
-
-
 def beam_message(message: RoutedMessage) -> PubsubMessage:
     """Converts a message for Beam to publish."""
     return PubsubMessage(message.message.data, message.message.attributes)
@@ -80,15 +65,14 @@ def is_for_topic(message: RoutedMessage, topic: str) -> bool:
     return message.topic == topic
 
 
-class EventModelHandler(ModelHandler[ReceivedEvent, list[RoutedMessage], BeamModelManager]):  # type: ignore[misc]
+class EventModelHandler(ModelHandler[ReceivedEvent, list[RoutedMessage], ModelManager]):  # type: ignore[misc]
     """Predicts with the current model, which each worker refreshes by itself.
 
     Beam's own refresh, a side input, would rename the model for all workers at once. Here, a worker
     switches when it has loaded and tested the new release, and otherwise keeps the last good one.
 
-    Args:
-        local: on this machine, logs have the functions' format, and an event for which the model fails is
-            left for redelivery, without failing its bundle.
+    If `local`, on this machine, logs have the functions' format, and an event for which the model fails is
+    left for redelivery, without failing its bundle.
     """
 
     def __init__(self, topics: StreamTopics, settings: FunctionSettings, *, local: bool = False) -> None:
@@ -97,20 +81,17 @@ class EventModelHandler(ModelHandler[ReceivedEvent, list[RoutedMessage], BeamMod
         self._settings = settings
         self._local = local
 
-    def load_model(self) -> BeamModelManager:
+    def load_model(self) -> ModelManager:
         if self._local:
             telemetry.configure(self._settings.log_level, self._settings.project)
-        manager = BeamModelManager(self._settings)
-        manager.model()
+        manager = create_model_manager(self._settings)
+        run_in_event_loop(manager.model())
         return manager
 
     def run_inference(
-        self,
-        batch: Sequence[ReceivedEvent],
-        model: BeamModelManager,
-        inference_args: dict[str, Any] | None = None,
+        self, batch: Sequence[ReceivedEvent], model: ModelManager, inference_args: Any = None
     ) -> Iterable[list[RoutedMessage]]:
-        messages, failures = handle_events(batch, model.model(), self._topics)
+        messages, failures = handle_events(batch, run_in_event_loop(model.model()), self._topics)
         if failures and not self._local:
             raise failures[0]  # Dataflow retries the bundle
         if failures:

@@ -35,10 +35,8 @@ def watchdog(grace_seconds: float = 0.0) -> Iterator[str]:
     """Yields the path of the locked file for `is_held` and `exit_when_released`. For the main thread only.
 
     In the body, SIGINT and SIGTERM release the lock, and raise KeyboardInterrupt once the workers have
-    exited. The end of a worker does the same, and raises WorkerLost.
-
-    Args:
-        grace_seconds: time for the body to end by itself after the lock was released.
+    exited; before that, the body has `grace_seconds` to end by itself. The end of a worker does the same,
+    and raises WorkerLost.
     """
     with tempfile.TemporaryDirectory() as folder, Path(folder, "lock").open("wb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -120,17 +118,17 @@ def is_held(path: str) -> bool:
     except BlockingIOError:
         return True
     except FileNotFoundError:
-        pass
+        return False
     return False
 
 
 def exit_when_released(path: str, grace_seconds: float) -> None:
     """Ends this process `grace_seconds` after the lock was released."""
-    threading.Thread(target=_exit_when_released, args=[path, grace_seconds], daemon=True).start()
 
+    def wait() -> None:
+        while is_held(path):
+            time.sleep(POLL_SECONDS)
+        time.sleep(grace_seconds)
+        os._exit(0)
 
-def _exit_when_released(path: str, grace_seconds: float) -> None:
-    while is_held(path):
-        time.sleep(POLL_SECONDS)
-    time.sleep(grace_seconds)
-    os._exit(0)
+    threading.Thread(target=wait, daemon=True).start()

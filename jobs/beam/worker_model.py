@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 from functools import cache, partial
 from typing import Any, TypeVar
 
-from functions.model import Model, load_model
+from functions.model import load_model
 from functions.model_manager import ModelManager
 from functions.releases import Release
 from functions.resolver import resolve
@@ -16,33 +16,16 @@ Result = TypeVar("Result")
 
 
 def find_current_release(settings: FunctionSettings) -> Release:
-    """The release that a function with these settings would serve now.
-
-    Raises:
-        ModelUnavailable: no release can be found.
-    """
+    """The release that a function with these settings would serve now; ModelUnavailable if there is none."""
     return resolve(
         settings.model_uri, settings.tracking_uri, settings.tracking_token, settings.allowed_prefixes
     )
 
 
-class BeamModelManager:
-    """Gives any thread of this process access to the current model; see `functions.model_manager`."""
-
-    def __init__(self, settings: FunctionSettings) -> None:
-        self._manager = ModelManager(
-            partial(find_current_release, settings),
-            partial(load_model, allow_pickle=settings.allow_pickle),
-            settings.refresh_seconds,
-        )
-
-    def model(self) -> Model:
-        """The current model; newer releases are loaded in the background.
-
-        Raises:
-            ModelUnavailable: no model has been loaded yet.
-        """
-        return run_in_event_loop(self._manager.model())
+def create_model_manager(settings: FunctionSettings) -> ModelManager:
+    """A model manager for the event loop of `run_in_event_loop`."""
+    load = partial(load_model, allow_pickle=settings.allow_pickle)
+    return ModelManager(partial(find_current_release, settings), load, settings.refresh_seconds)
 
 
 def run_in_event_loop(coroutine: Coroutine[Any, Any, Result]) -> Result:

@@ -35,19 +35,13 @@ class EventPublisher(Protocol):
         """Starts sending one event; does not wait for its confirmation."""
 
     def finish(self) -> None:
-        """Waits until every event is confirmed.
-
-        Raises:
-            NotDelivered: an event was not confirmed in time.
-        """
+        """Waits until every event is confirmed; raises NotDelivered if one is not in time."""
 
 
 def open_publisher(destination: str, emulator: str = "") -> EventPublisher:
-    """Opens a publisher.
+    """Opens a publisher to `projects/P/topics/T`, the function's `http://` address, or a file's path.
 
-    Args:
-        destination: `projects/P/topics/T`, the function's `http://` address, or a file's path.
-        emulator: `host:port` of the Pub/Sub emulator; if empty, PUBSUB_EMULATOR_HOST applies.
+    `emulator` is the `host:port` of a Pub/Sub emulator; if empty, PUBSUB_EMULATOR_HOST applies.
     """
     if "://" in destination:
         return HttpEventPublisher(destination)

@@ -51,8 +51,9 @@ def sample_rides(uris: Sequence[str], count: int, seed: int = SEED) -> list[Reco
     if len(uris) == 1:
         trips = trips.tail(int(len(trips) * HELD_OUT_SHARE))
     sample = trips.sample(min(count, len(trips)), random_state=seed)
+    ordered: Iterator[Any] = sample.sort_values("pickup_datetime").itertuples()
     rides = []
-    for trip in sample.sort_values("pickup_datetime").itertuples():
+    for trip in ordered:
         ride = {
             "PULocationID": int(trip.PULocationID),
             "DOLocationID": int(trip.DOLocationID),

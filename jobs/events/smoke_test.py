@@ -96,7 +96,7 @@ def _predict_over_http(deployment: Deployment, ride_id: str, deadline: float) ->
         session.headers["Content-Type"] = "application/json"
         if deployment.token:
             session.headers["Authorization"] = f"Bearer {deployment.token}"
-        # Without it, credentials from .netrc would be sent in place of the token.
+        # Otherwise, credentials from .netrc would be sent in place of the token.
         session.auth = lambda request: request
         # A proxy must not be used for ports of this machine.
         session.trust_env = url.startswith("https://")

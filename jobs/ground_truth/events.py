@@ -70,7 +70,8 @@ def parse_prediction(document: object) -> PredictionEvent:
         event = msgspec.convert(document, _PredictionBody)
     except msgspec.ValidationError as error:
         raise InvalidRide(Problem("#", f"is not a valid prediction event: {error}")) from error
-    ride_id, minutes = find_ride_id(event.prediction), event.prediction.get(DURATION)
+    ride_id = find_ride_id(event.prediction)
+    minutes: Any = event.prediction.get(DURATION)
     problems = []
     if ride_id is None:
         problems.append(Problem("#/prediction/ride_id", "must be an integer or a string"))

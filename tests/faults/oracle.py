@@ -52,7 +52,9 @@ class Verdict(NamedTuple):
         return not (self.lost or self.both or self.wrong or self.unequal or self.foreign)
 
 
-def judge(events: Iterable[Event], predictions: Sequence[ReceivedMessage], letters: Sequence[ReceivedMessage]) -> Verdict:
+def judge(
+    events: Iterable[Event], predictions: Sequence[ReceivedMessage], letters: Sequence[ReceivedMessage]
+) -> Verdict:
     """Compares what went in with all that came out."""
     by_id = {str(event.ride_id): event for event in events if event.good}
     by_digest = {_digest(event.data): event for event in events}

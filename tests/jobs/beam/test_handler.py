@@ -16,8 +16,8 @@ from functions.model_manager import ModelManager
 from functions.pubsub_message import OutgoingMessage
 from functions.push_envelope import IncomingMessage
 from functions.resolver import resolve
-from jobs.beam.handler import ReceivedEvent, RoutedMessage, StreamTopics, handle_events
-from jobs.beam.streaming import beam_message, is_for_topic, received_event
+from jobs.beam.handler import ReceivedEvent, RoutedMessage, StreamTopics, handle_events, received_event
+from jobs.beam.streaming import beam_message, is_for_topic
 from tests.faults.models import BREAKING_ZONE, save_raising
 from tests.models import save_bounded
 

@@ -1,8 +1,8 @@
-"""The simulation beside the real function: one instance, requests at the moments of a Poisson process.
+"""Compares the simulation with the real function: one instance, Poisson arrivals.
 
-Client and function share the machine. Lists of rides make the function's work large beside the client's, and
-the simulation is given the service times that this run measures, in a row and after a pause, which makes
-them longer (caches, a CPU that sleeps), and the moments at which it really sent.
+Client and function share the machine. Lists of rides make the function's work large compared to the client's.
+The simulation is given the times at which requests were really sent, and the service times that this run
+measures back to back and after a pause, which makes them longer (cold caches, a sleeping CPU).
 """
 
 import asyncio
@@ -29,22 +29,22 @@ RIDE = {"PULocationID": 130, "DOLocationID": 205, "trip_distance": 3.66}
 REQUEST = post("/predict", json.dumps([RIDE] * 1000).encode())
 CONNECTIONS = 200
 TIMESERS = 4
-"""Of the closed loop that says what the function can do."""
+"""Concurrent clients of the closed loop that measures the function's throughput."""
 SHARES = (0.3, 0.5, 0.7)
-"""Of that."""
+"""Loads, as shares of that throughput."""
 QUANTILES = (0.5, 0.99)
 ALONE = ServiceConfig(concurrency=1000, min_instances=1, max_instances=1)
 FACTORS = (3.0, 8.0)
-"""For p50 and p99 between measured and simulated: more is no busy machine, it is another model."""
+"""Tolerated ratios of p50 and p99: a busy machine explains no more than that."""
 ROUNDS = 3
-"""Of a test: on a busy machine one of them may fit. In full so many are made, and the middle one counts."""
+"""On a busy machine only one round may agree. With `--full` all are run, and the median one counts."""
 
 Ask = Callable[[float], Awaitable[None]]
 
 
 @dataclass(frozen=True)
-class Run:
-    """One load; p50 and p99 in seconds."""
+class LoadResult:
+    """Results of one load; p50 and p99 in seconds."""
 
     share: float
     rate: float
@@ -61,15 +61,15 @@ def port(start_function: Starter, onnx_folder: Path) -> int:
 def test_waits_are_as_simulated(port: int, request: pytest.FixtureRequest) -> None:
     if request.config.getoption("--full"):
         rounds = [asyncio.run(run_round(port, 10.0, seed)) for seed in range(ROUNDS)]
-        runs = [middle(column) for column in zip(*rounds, strict=True)]
-        fill_placeholders(Path("docs") / DOCUMENT, {"measured": report(runs).markdown()})
-        assert fits(runs), runs
+        runs = [median_run(column) for column in zip(*rounds, strict=True)]
+        fill_placeholders(Path("docs") / DOCUMENT, {"measured": results_table(runs).markdown()})
+        assert agree(runs), runs
     else:
-        assert any(fits(asyncio.run(run_round(port, 1.2, seed))) for seed in range(ROUNDS))
+        assert any(agree(asyncio.run(run_round(port, 1.2, seed))) for seed in range(ROUNDS))
 
 
-async def run_round(port: int, seconds: float, seed: int) -> list[Run]:
-    """All loads, for so many seconds each; each between two measurements of what the function can do."""
+async def run_round(port: int, seconds: float, seed: int) -> list[LoadResult]:
+    """Runs each load for so many seconds, between two measurements of the throughput."""
     async with Client(port, CONNECTIONS) as client:
 
         async def ask(_due: float) -> None:
@@ -84,68 +84,70 @@ async def run_round(port: int, seconds: float, seed: int) -> list[Run]:
             sent, latencies = await send(ask, traffic.arrivals(seed))
             after = await saturate(TIMESERS, seconds / 4, ask)
             service = 2 / (before + after)
-            wait = max(in_a_row.mean() - service, 0.0)  # the client's part, and the way
+            wait = max(in_a_row.mean() - service, 0.0)  # the client's share and the network
             rested = np.maximum(after_pause - wait, service)
-            services = drawn(in_a_row * service / in_a_row.mean(), rested, share, len(sent), seed)
+            services = draw_service_times(
+                in_a_row * service / in_a_row.mean(), rested, share, len(sent), seed
+            )
             profile = ServiceProfile(service_ms=1000 * service, wait_ms=1000 * wait, event_bytes=0)
             result = replay(sent, services, traffic, profile, ALONE, seed)
             simulated = np.array([result.latencies.quantile(each) for each in QUANTILES])
-            runs.append(Run(share, len(sent) / seconds, np.quantile(latencies, QUANTILES), simulated))
+            runs.append(LoadResult(share, len(sent) / seconds, np.quantile(latencies, QUANTILES), simulated))
             before = after
     return runs
 
 
 async def timed(ask: Ask, seconds: float, pause: float) -> Floats:
-    """Latencies of requests that came one by one, each so many seconds after the last answer."""
+    """Returns latencies of sequential requests, each sent so many seconds after the last answer."""
     latencies: list[float] = []
 
     async def one(_due: float) -> None:
         await asyncio.sleep(pause)
-        began = time.perf_counter()
-        await ask(began)
-        latencies.append(time.perf_counter() - began)
+        started = time.perf_counter()
+        await ask(started)
+        latencies.append(time.perf_counter() - started)
 
     await saturate(1, seconds, one)
     return np.array(latencies)
 
 
-def drawn(in_a_row: Floats, after_pause: Floats, share: float, count: int, seed: int) -> Floats:
-    """Service times: such a share of the requests finds the instance at work, the others find it resting."""
+def draw_service_times(in_a_row: Floats, after_pause: Floats, share: float, count: int, seed: int) -> Floats:
+    """Draws service times: this share of the requests finds the instance busy, the others find it idle."""
     generator = np.random.default_rng(seed)
     busy = generator.random(count) < share
     return np.where(busy, generator.choice(in_a_row, count), generator.choice(after_pause, count))
 
 
-async def send(ask: Ask, moments: Floats) -> tuple[Floats, Floats]:
-    """Sends at these moments, however long the answers take; gives when it did, and the latencies."""
-    began = time.perf_counter()
+async def send(ask: Ask, arrivals: Floats) -> tuple[Floats, Floats]:
+    """Sends at these times without waiting for answers; returns the real times and the latencies."""
+    started = time.perf_counter()
     sent: list[float] = []
     latencies: list[float] = []
 
     async def one(now: float) -> None:
         await ask(now)
-        latencies.append(time.perf_counter() - began - now)
+        latencies.append(time.perf_counter() - started - now)
 
     async with asyncio.TaskGroup() as group:
-        for moment in moments.tolist():
-            await asyncio.sleep(max(moment - (time.perf_counter() - began), 0))
-            sent.append(time.perf_counter() - began)
+        for arrival in arrivals.tolist():
+            await asyncio.sleep(max(arrival - (time.perf_counter() - started), 0))
+            sent.append(time.perf_counter() - started)
             group.create_task(one(sent[-1]))
     return np.array(sent), np.array(latencies)
 
 
-def fits(runs: Sequence[Run]) -> bool:
-    """Whether measured and simulated are near each other under the load in the middle."""
+def agree(runs: Sequence[LoadResult]) -> bool:
+    """Whether the medians over all loads of measured and simulated latencies are close."""
     ratios = np.median([run.measured / run.simulated for run in runs], axis=0)
     return bool(np.all(np.maximum(ratios, 1 / ratios) <= FACTORS))
 
 
-def middle(runs: Sequence[Run]) -> Run:
-    """The one whose p99 is in the middle."""
+def median_run(runs: Sequence[LoadResult]) -> LoadResult:
+    """Returns the run with the median p99."""
     return sorted(runs, key=lambda run: float(run.measured[1]))[len(runs) // 2]
 
 
-def report(runs: Sequence[Run]) -> ReportTable:
+def results_table(runs: Sequence[LoadResult]) -> ReportTable:
     return ReportTable(
         "",
         [
