@@ -124,6 +124,6 @@ class Starter:
             lambda port: [framework, f"--target={target}", "--host=127.0.0.1", f"--port={port}"],
             self._environment | settings,
             lambda port: responds(f"http://127.0.0.1:{port}/health"),
-            60,
+            180,
         )
         return f"http://127.0.0.1:{port}"

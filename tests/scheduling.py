@@ -1,8 +1,8 @@
 """How the suite is spread over pytest-xdist's workers: which tests share one, and which start first.
 
-Each worker starts the emulators and trains the models that its own tests need. A test file therefore stays on
-one worker, and so do all files that need a server which takes long to start. What takes longest starts first, so
-that no worker is left alone with it at the end.
+Each worker starts the emulators and trains the models that its own tests need. A test file therefore stays
+on one worker, and so do all files that need a server which takes long to start. What takes longest starts
+first, so that no worker is left alone with it at the end.
 """
 
 from collections import defaultdict

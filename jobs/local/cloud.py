@@ -35,7 +35,7 @@ from jobs.settings import PROJECT_ROOT
 
 LOGS = PROJECT_ROOT / ".cache" / "logs"
 """Folder for the log of a service that failed."""
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 """For a function to load its model; it takes one or two."""
 REMOVE_ATTEMPTS = 10
 """A thread of this process may still write to the folder while it is being removed."""

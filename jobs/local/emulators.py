@@ -18,7 +18,7 @@ PUBSUB_IMAGE = "gcr.io/google.com/cloudsdktool/google-cloud-cli:emulators"
 BUCKET = "ridecast-models"
 PROJECT = "ridecast-local"
 
-START_SECONDS = 90.0
+START_SECONDS = 180.0
 """Enough for a busy laptop; the slowest service, MLflow, needs 5 to 12."""
 PULL_SECONDS = 600.0
 """Time to pull the image, which is over a gigabyte."""

@@ -73,7 +73,7 @@ class LocalCommand:
         for line in self._process.stdout:
             self.output += line.decode()
 
-    def wait_for(self, text, seconds=200):
+    def wait_for(self, text, seconds=500):
         deadline = time.monotonic() + seconds
         while text not in self.output:
             assert self._process.poll() is None, self.output
@@ -84,7 +84,7 @@ class LocalCommand:
         """Waits for the end, after a signal to the whole group if one is given; returns the exit code."""
         if number and self._process.poll() is None:
             os.killpg(self._process.pid, number)
-        code = self._process.wait(250)
+        code = self._process.wait(700)
         self._reader.join()
         self._process.stdout.close()
         return code

@@ -31,7 +31,7 @@ from tests.faults.oracle import Event, Verdict, judge
 from tests.faults.proxy import Proxy
 from tests.models import some_rides
 
-START_SECONDS = 60.0
+START_SECONDS = 180.0
 AGAIN_SECONDS = 0.5
 RATE = 60.0
 """Events a second: somewhat less than what the emulator's push manages through two proxies."""
@@ -127,7 +127,7 @@ class Stage:
         with self._changed:
             return judge(self.events, list(self.predictions), list(self.letters))
 
-    def settle(self, seconds: float = 60) -> Verdict:
+    def settle(self, seconds: float = 180) -> Verdict:
         """Waits until every event is accounted for, and then for what comes twice."""
         deadline = time.monotonic() + seconds
         while (verdict := self.verdict()).lost and time.monotonic() < deadline:

@@ -23,7 +23,7 @@ from jobs.trips.synthetic import generate_month
 from tests.jobs.beam.conftest import KINDS, rows_below
 from tests.jobs.scoring.conftest import write_trips
 
-SECONDS = 60
+SECONDS = 240
 PROCESSES = ("--direct_num_workers=2", "--direct_running_mode=multi_processing")
 Start = Callable[..., "subprocess.Popen[str]"]
 

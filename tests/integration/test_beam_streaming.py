@@ -26,7 +26,7 @@ from tests.integration.test_beam_processes import processes_of, wait_for
 
 ACK_SECONDS = 10
 """The shortest acknowledgement deadline of Pub/Sub."""
-SECONDS = 60.0
+SECONDS = 240.0
 ON_DATAFLOW = """
 import os, sys, time
 import apache_beam as beam

@@ -297,7 +297,7 @@ def interrupted(
         with subprocess.Popen([sys.executable, "-m", "jobs", *arguments], env=dict(os.environ)) as process:
             first = subscriber.pull(subscription=topics.push, max_messages=1, timeout=30).received_messages
             process.send_signal(number)
-            return process.wait(30), {each.message.data for each in first}
+            return process.wait(120), {each.message.data for each in first}
 
     return interrupt
 

@@ -21,7 +21,7 @@ ROWS = 2_000_000
 MOMENTS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 0.97)
 """Fractions of the output that are written when the run is killed."""
 LAYOUT = "taxi_type=green/year=2021/month=03/onnx.parquet"
-SECONDS = 60
+SECONDS = 240
 
 
 @pytest.fixture(scope="module")
