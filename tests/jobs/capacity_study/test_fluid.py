@@ -8,6 +8,8 @@ from jobs.capacity_study.cloud_run import ServiceConfig
 from jobs.capacity_study.service_profile import ServiceProfile
 from jobs.capacity_study.traffic import TrafficProfile, burst, taxi_day
 
+pytestmark = pytest.mark.slow
+
 PROFILE = ServiceProfile(service_ms=6, wait_ms=30, event_bytes=1000)
 """Ten times an event's times, so that the same requests need ten times as many instances."""
 

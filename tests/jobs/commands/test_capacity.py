@@ -7,6 +7,8 @@ from jobs.capacity_study.document import DOCUMENT
 from jobs.commands.capacity import command
 from jobs.ui.markdown import PlaceholderNotFound, fill_placeholders
 
+pytestmark = pytest.mark.slow
+
 SMALL = ["--rate", "1", "-c", "80", "--min-instances", "0", "--vcpu", "1"]
 
 
