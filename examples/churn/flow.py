@@ -8,7 +8,7 @@ from datetime import date
 from prefect import flow
 from prefect.runtime import flow_run
 
-from jobs.flows.artifacts import ScoringReport
+from jobs.flows.prefect_artifacts import ScoringReport
 from jobs.flows.tasks import score_file
 from jobs.scoring.job import ScoringRequest
 from jobs.trips.months import month_before

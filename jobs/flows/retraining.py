@@ -17,7 +17,7 @@ from prefect.states import Completed
 from pydantic import NonNegativeInt, PositiveInt
 
 from functions.rides import NEW_YORK
-from jobs.flows.artifacts import slug
+from jobs.flows.prefect_artifacts import slug
 from jobs.flows.run_console import run_log_console
 from jobs.flows.scoring import TRIPS, Taxi
 from jobs.flows.tasks import JITTER, RETRY_DELAYS, is_retryable

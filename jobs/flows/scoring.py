@@ -12,7 +12,7 @@ from pydantic import NonNegativeInt, PositiveInt
 
 from functions.errors import RidecastError
 from functions.rides import NEW_YORK
-from jobs.flows.artifacts import ScoringReport, failed_row, slug, title_of
+from jobs.flows.prefect_artifacts import ScoringReport, failed_row, slug, title_of
 from jobs.flows.tasks import RETRY_DELAYS, require_folder, score_file
 from jobs.scoring.job import ScoringRequest
 from jobs.trips.download import TLC_URL

@@ -13,7 +13,7 @@ from prefect.states import Completed
 from functions.artifacts import ModelFolder
 from functions.errors import RidecastError, SettingsError
 from functions.mlmodel import read_description, with_version
-from jobs.flows.artifacts import ScoringReport, title_of
+from jobs.flows.prefect_artifacts import ScoringReport, title_of
 from jobs.flows.run_console import run_log_console
 from jobs.registry.release_pointer import find_release
 from jobs.scoring.job import ScoringRequest, run_scoring

@@ -125,7 +125,7 @@ def strict(body: bytes) -> Document:
     """JSON as RFC 8259 has it: no NaN, no infinity, and no name twice."""
 
     def no(token: str) -> None:
-        raise AssertionError(f"{token} is no JSON")
+        raise AssertionError(f"{token} is not valid JSON")
 
     def once(pairs: list[tuple[str, Document]]) -> Document:
         assert len({name for name, _ in pairs}) == len(pairs), "a name stands twice"

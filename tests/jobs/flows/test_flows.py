@@ -12,7 +12,7 @@ from functions.errors import SettingsError
 from functions.model import load_table_model
 from functions.resolver import resolve
 from jobs.commands.schedule import command
-from jobs.flows.artifacts import ScoringReport, failed_row, link, slug, title_of
+from jobs.flows.prefect_artifacts import ScoringReport, failed_row, link, slug, title_of
 from jobs.registry.release_pointer import find_release
 from jobs.scoring.job import ScoringRequest
 from jobs.scoring.layout import OutputFiles, month_partition, output_files

@@ -19,7 +19,6 @@ from jobs.monitoring.report import ReportRequest, make_report
 from jobs.monitoring.thresholds import Thresholds
 from tests.jobs.monitoring.conftest import SHIFTS, rewrite
 
-
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),
