@@ -39,7 +39,7 @@ test: install ## Run all tests: side by side what measures no time, then the res
 PYTEST := $(BIN)/python -m pytest
 # One worker more than cores: most tests wait more than they compute.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)')
-SIDE_BY_SIDE = -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+SIDE_BY_SIDE = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 infra: install ## Check infra/ without a cloud: Terraform's tests, policies, mutants, checkov
 	@$(PYTEST) tests/infra -q
