@@ -251,6 +251,6 @@ def test_a_recovered_store_is_read_within_a_second() -> None:
 
     with storage(Handler):
         assert read_file("gs://bucket/m", "model.onnx", 5) == b"graph"
-    # One pause of a second at most, and two seconds for a busy machine; without the cap a pause would be longer.
+    # A pause of one second at most, and two for a busy machine; without the cap a pause would be longer.
     assert time.monotonic() < recovery + 3
     assert 4 < len(requests) < 50, "there are pauses between the attempts"
