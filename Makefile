@@ -29,7 +29,7 @@ lint: install ## Check style, layers and types
 	@$(BIN)/lint-imports --no-cache --no-logo > .cache/layers.log || { cat .cache/layers.log; exit 1; }
 	@$(BIN)/mypy --no-error-summary
 
-unit: install ## Run the quick tests of functions/ and jobs/, for the loop while writing code (45 s)
+unit: install ## Run the quick tests of functions/ and jobs/, for the loop while writing code (about a minute)
 	@$(PYTEST) $(SIDE_BY_SIDE) -m "not alone and not slow" tests/functions tests/jobs $(SLOW_TO_IMPORT:%=--ignore=tests/jobs/%)
 SLOW_TO_IMPORT := beam flows training
 
