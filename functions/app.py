@@ -18,7 +18,7 @@ from functions.event_handler import EventHandler
 from functions.model import load_model
 from functions.model_manager import ModelManager, WarmUp
 from functions.predict_endpoint import PredictEndpoint
-from functions.publisher import create_publisher
+from functions.publisher import MessagePublisher, create_publisher
 from functions.push_endpoint import PushEndpoint
 from functions.resolver import resolve
 from functions.responses import unavailable_response
@@ -54,12 +54,19 @@ def _predict_endpoint() -> PredictEndpoint:
 @cache
 def _push_endpoint() -> PushEndpoint:
     settings = _read_settings(streaming=True)
-    predictions = create_publisher(settings.predictions_topic, settings.pubsub_emulator)
+    predictions = _publisher("PREDICTIONS_TOPIC", settings.predictions_topic, settings)
     models = _model_manager(settings, predictions.open)
-    dead_letters = create_publisher(settings.dead_letter_topic, settings.pubsub_emulator)
+    dead_letters = _publisher("DEAD_LETTER_TOPIC", settings.dead_letter_topic, settings)
     audience, account = settings.push_audience, settings.push_service_account
     verifier = TokenVerifier(audience, account) if audience else None
     return PushEndpoint(models, EventHandler(models, predictions, dead_letters), verifier)
+
+
+def _publisher(name: str, topic: str, settings: FunctionSettings) -> MessagePublisher:
+    try:
+        return create_publisher(topic, settings.pubsub_emulator)
+    except SettingsError as error:
+        raise SettingsError(f"{name}={error}") from error
 
 
 def _read_settings(*, streaming: bool) -> FunctionSettings:
@@ -70,8 +77,6 @@ def _read_settings(*, streaming: bool) -> FunctionSettings:
 
 
 def _model_manager(settings: FunctionSettings, warm_up: WarmUp | None = None) -> ModelManager:
-    find_release = partial(
-        resolve, settings.model_uri, settings.tracking_uri, settings.tracking_token, settings.allowed_prefixes
-    )
-    load = partial(load_model, allow_pickle=settings.allow_pickle)
+    find_release = partial(resolve, settings.model_uri, settings.tracking, settings.allowed_prefixes)
+    load = partial(load_model, allow_pickle=settings.allow_pickle, server=settings.tracking)
     return ModelManager(find_release, load, settings.refresh_seconds, warm_up)

@@ -1,4 +1,4 @@
-"""Reads a release's files from gs:// or a folder, and verifies their size and hash."""
+"""Reads a release's files from gs://, a folder or an MLflow server, and verifies their size and hash."""
 
 import hashlib
 import os
@@ -11,7 +11,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
 
-from functions.errors import ModelUnavailable
+from functions.errors import (
+    ModelDamaged,
+    ModelNotAllowed,
+    ModelNotFound,
+    ModelUnavailable,
+    ModelUnreachable,
+)
+from functions.mlflow_client import TrackingServer, is_artifact_uri, read_artifact
 from functions.releases import Release
 
 MAX_FILE_BYTES = 1 << 30
@@ -28,12 +35,22 @@ _PERCENT_ENCODED = re.compile(r"%[0-9A-Fa-f]{2}")
 
 
 class ModelFolder:
-    """The files of one release, verified against its list of sizes and hashes."""
+    """The files of one release, verified against its list of sizes and hashes.
 
-    def __init__(self, release: Release) -> None:
+    Args:
+        server: the MLflow server of locations such as `mlflow-artifacts:/…`.
+    """
+
+    def __init__(self, release: Release, server: TrackingServer | None = None) -> None:
         self._location = release.location
+        self._server = server
         self._expected = {file.path: file for file in release.files}
         self._prefetched: dict[str, Future[bytes]] = {}
+
+    @property
+    def location(self) -> str:
+        """Where the files are: `gs://…` or a path."""
+        return self._location
 
     @contextmanager
     def prefetch(self, limits: Mapping[str, int]) -> Iterator[None]:
@@ -63,27 +80,27 @@ class ModelFolder:
 
     def _fetch(self, path: str, limit: int) -> bytes:
         if not self._expected:
-            return read_file(self._location, path, limit)
+            return read_file(self._location, path, limit, self._server)
         expected = self._expected.get(path)
         if expected is None:
-            raise ModelUnavailable(f"{self._location}/{path} is not part of the release")
-        content = read_file(self._location, path, min(expected.size, limit))
+            raise ModelDamaged(f"{self._location}/{path} is not part of the release")
+        content = read_file(self._location, path, min(expected.size, limit), self._server)
         if len(content) != expected.size or hashlib.sha256(content).hexdigest() != expected.sha256:
-            raise ModelUnavailable(
+            raise ModelDamaged(
                 f"{self._location}/{path} is not the file that was released: its size or SHA-256 "
                 "differs. If the change is intended, promote the model again"
             )
         return content
 
 
-def read_file(location: str, path: str, limit: int) -> bytes:
-    """The content of `path` under `location`, `gs://BUCKET/…`, `file://…` or a folder.
+def read_file(location: str, path: str, limit: int, server: TrackingServer | None = None) -> bytes:
+    """The content of `path` under `location`, `gs://BUCKET/…`, `mlflow-artifacts:/…`, `file://…` or a folder.
 
     Raises ModelUnavailable if the file is missing or unreachable, if its address is ambiguous, or if it has
     more than `limit` bytes; the rest is not read.
     """
     if not path or PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
-        raise ModelUnavailable(f"{path!r} is outside {location}")
+        raise ModelNotAllowed(f"{path!r} is outside {location}")
     _require_plain_path(path)
     if _PERCENT_ENCODED.search(path):
         raise ModelUnavailable(f"{path!r} is percent-encoded: use the file's actual name")
@@ -94,10 +111,14 @@ def read_file(location: str, path: str, limit: int) -> bytes:
     elif location and not _SCHEME.match(location):
         _require_plain_path(location)
         content = _read_local(Path(location), path, limit)
+    elif is_artifact_uri(location):
+        _require_plain_uri(location, location)
+        content = read_artifact(server or TrackingServer(), location, path, limit)
     else:
-        raise ModelUnavailable(
-            f"{location!r} is not a supported location: models are read from gs:// and from local folders. "
-            "Start MLflow with --default-artifact-root gs://… so that it writes its models there"
+        raise ModelNotAllowed(
+            f"{location!r} is not a supported location: models are read from gs://, local folders and MLflow "
+            "servers that serve their artifacts themselves (mlflow-artifacts:/). Start MLflow with "
+            "--default-artifact-root gs://…, or without --default-artifact-root, and log the model again"
         )
     if len(content) > limit:
         raise ModelUnavailable(f"{location}/{path} is larger than the limit of {limit} bytes")
@@ -108,10 +129,14 @@ def _bucket_and_folder(location: str) -> tuple[str, str]:
     bucket, _, folder = location.removeprefix("gs://").partition("/")
     if not _BUCKET.fullmatch(bucket):
         raise ModelUnavailable(f"{location!r} has no valid bucket name: use gs://BUCKET/FOLDER")
-    _require_plain_path(folder)
-    if _PERCENT_ENCODED.search(folder):
-        raise ModelUnavailable(f"{location!r} is percent-encoded: use the objects' actual names")
+    _require_plain_uri(folder, location)
     return bucket, folder
+
+
+def _require_plain_uri(path: str, location: str) -> None:
+    _require_plain_path(path)
+    if _PERCENT_ENCODED.search(path):
+        raise ModelUnavailable(f"{location!r} is percent-encoded: use the files' actual names")
 
 
 def _file_uri_path(uri: str) -> Path:
@@ -125,24 +150,31 @@ def _file_uri_path(uri: str) -> Path:
 def _require_plain_path(path: str) -> None:
     """Rejects paths that the layers down to the file could interpret differently."""
     if ".." in PurePosixPath(path).parts or "\\" in path or (path and not path.isprintable()):
-        raise ModelUnavailable(f"{path!r} must not contain .., backslashes or control characters")
+        raise ModelNotAllowed(f"{path!r} must not contain .., backslashes or control characters")
 
 
 def _read_local(folder: Path, path: str, limit: int) -> bytes:
     try:
         resolved = (folder / path).resolve()
         if not resolved.is_relative_to(folder.resolve()):
-            raise ModelUnavailable(f"{path!r} is outside {folder}: it is a link to {resolved}")
+            raise ModelNotAllowed(f"{path!r} is outside {folder}: it is a link to {resolved}")
         with resolved.open("rb") as file:
             # Not simply `limit`: read() allocates the requested size at once.
             return file.read(min(limit, os.fstat(file.fileno()).st_size) + 1)
     except (OSError, RuntimeError) as error:  # Python 3.11 raises RuntimeError for a loop of links
-        raise ModelUnavailable(f"{folder / path} cannot be read: {error}") from error
+        raise _unreadable(error)(f"{folder / path} cannot be read: {error}") from error
+
+
+def _unreadable(error: Exception) -> type[ModelUnavailable]:
+    """The error that stands for a file system's."""
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return ModelNotFound
+    return ModelNotAllowed if isinstance(error, PermissionError) else ModelUnreachable
 
 
 def _read_object(bucket: str, folder: str, path: str, limit: int) -> bytes:
     # Imported here because a model in a folder does not need these, which take half a second.
-    from google.api_core.exceptions import GoogleAPIError, NotFound
+    from google.api_core.exceptions import Forbidden, GoogleAPIError, NotFound, Unauthorized
     from google.auth.exceptions import GoogleAuthError
     from google.cloud.storage.retry import DEFAULT_RETRY
 
@@ -153,9 +185,11 @@ def _read_object(bucket: str, folder: str, path: str, limit: int) -> bytes:
         blob = storage_client().bucket(bucket).blob(name)
         content: bytes = blob.download_as_bytes(end=limit, timeout=ATTEMPT_SECONDS, retry=retry)
     except NotFound as error:
-        raise ModelUnavailable(f"gs://{bucket}/{name} does not exist") from error
-    except (GoogleAPIError, GoogleAuthError, OSError) as error:
-        raise ModelUnavailable(f"gs://{bucket}/{name} cannot be read: {error}") from error
+        raise ModelNotFound(f"gs://{bucket}/{name} does not exist") from error
+    except (Forbidden, Unauthorized, GoogleAuthError) as error:
+        raise ModelNotAllowed(f"gs://{bucket}/{name} cannot be read: {error}") from error
+    except (GoogleAPIError, OSError) as error:
+        raise ModelUnreachable(f"gs://{bucket}/{name} cannot be read: {error}") from error
     return content
 
 

@@ -10,6 +10,11 @@
     └── Unavailable          a temporary failure on our side: 503, Pub/Sub redelivers the event
         ├── Overloaded       too many concurrent requests
         ├── ModelUnavailable no model can answer at the moment
+        │   ├── ModelNotFound      the release or one of its files does not exist
+        │   ├── ModelNotAllowed    this function may not read the release, or not from there
+        │   ├── ModelUnreachable   the store or registry of models does not answer
+        │   ├── ModelDamaged       a file is not readable, or not the one that was released
+        │   └── NoModel            none has been loaded yet, for one of these reasons
         ├── KeysUnavailable  Google's public keys cannot be fetched (authentication.py)
         ├── PublishFailed    the topic did not confirm the message
         │   └── MessageRejected  the topic will never accept the message
@@ -79,6 +84,11 @@ class Unauthenticated(RidecastError):
 class Unavailable(RidecastError):
     """The ride is valid, but cannot be handled at the moment: the same request may succeed later."""
 
+    @property
+    def public(self) -> str:
+        """What any client may read; the text itself may name buckets, topics and servers."""
+        return "temporarily unavailable; try again soon"
+
 
 class Overloaded(Unavailable):
     """The process already handles as much as it can."""
@@ -86,6 +96,46 @@ class Overloaded(Unavailable):
 
 class ModelUnavailable(Unavailable):
     """No model is loaded, or the loaded model failed."""
+
+    cause = "the model is not one that this function can serve"
+    """Why, in words that any client may read."""
+
+
+class ModelNotFound(ModelUnavailable):
+    """The release, or one of its files, does not exist."""
+
+    cause = "the release, or one of its files, does not exist"
+
+
+class ModelNotAllowed(ModelUnavailable):
+    """The function has no permission to read the release, or its location is not allowed."""
+
+    cause = "the function is not allowed to read the release"
+
+
+class ModelUnreachable(ModelUnavailable):
+    """The store or registry of models does not answer."""
+
+    cause = "the store or registry of models does not answer"
+
+
+class ModelDamaged(ModelUnavailable):
+    """A file of the release cannot be parsed, or is not the one that was released."""
+
+    cause = "a file of the release is damaged, or not the one that was released"
+
+
+class NoModel(ModelUnavailable):
+    """No model has been loaded yet."""
+
+    def __init__(self, failure: Exception) -> None:
+        """`failure` is what the last attempt to load one raised."""
+        super().__init__(str(failure))
+        self.cause = failure.cause if isinstance(failure, ModelUnavailable) else "loading it failed"
+
+    @property
+    def public(self) -> str:
+        return f"no model is in service: {self.cause}; the log says more"
 
 
 class PublishFailed(Unavailable):
@@ -98,3 +148,7 @@ class MessageRejected(PublishFailed):
 
 class SettingsError(Unavailable):
     """Settings are missing or invalid; the text lists all of them."""
+
+    @property
+    def public(self) -> str:
+        return str(self)

@@ -1,6 +1,7 @@
 """Reads a model's `MLmodel` file, which MLflow writes to the root of its folder, and its input example."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -9,7 +10,8 @@ import numpy.typing as npt
 import yaml
 
 from functions.artifacts import ModelFolder
-from functions.errors import ModelUnavailable
+from functions.errors import ModelDamaged, ModelUnavailable
+from functions.features import FEATURES
 from functions.releases import Release
 
 MAX_MLMODEL_BYTES = 1 << 20
@@ -20,6 +22,9 @@ MAX_EXAMPLE_ROWS = 1000
 """More rows would only delay the start of a model."""
 MAX_YAML_DEPTH = 50
 """libyaml's loader overflows the stack, which kills the process, at about 10,000 levels."""
+
+DURATION = "ride_duration"
+"""The target of a model of rides that does not name another."""
 
 ColumnTable = dict[str, npt.NDArray[Any]]
 """Columns by name, of the same length."""
@@ -51,11 +56,29 @@ class InputColumn(msgspec.Struct, frozen=True):
 class PredictionTarget(msgspec.Struct, frozen=True):
     """What the model predicts; from the `metadata` with which it was logged."""
 
-    target: str = "ride_duration"
-    unit: str = "minutes"
+    target: str = "prediction"
+    """Name of the quantity: `ride_duration`, `churn`."""
+    unit: str = ""
+    """`minutes`; empty if it has none, or it is not known."""
     minimum: float = float("-inf")
     maximum: float = float("inf")
     """Predictions outside minimum and maximum are rejected."""
+
+    @property
+    def column(self) -> str:
+        """Name of a table's column with these predictions: `predicted_churn`, or `prediction`."""
+        return f"predicted_{self.target}" if self.target != PredictionTarget().target else self.target
+
+    @property
+    def unit_suffix(self) -> str:
+        """The unit as it follows a number, " minutes"; empty if there is none."""
+        return f" {self.unit}" if self.unit else ""
+
+    def of_rides(self) -> "PredictionTarget":
+        """The same for a model of rides: unless its metadata say otherwise, the duration in minutes."""
+        target = self.target if self.target != PredictionTarget().target else DURATION
+        unit = self.unit or ("minutes" if target == DURATION else "")
+        return msgspec.structs.replace(self, target=target, unit=unit)
 
 
 class ModelDescription(msgspec.Struct, frozen=True):
@@ -73,8 +96,10 @@ class ModelDescription(msgspec.Struct, frozen=True):
 
 def read_description(folder: ModelFolder) -> ModelDescription:
     """Reads MLmodel and its input example; raises ModelUnavailable if they are not as MLflow writes them."""
+    text = folder.read("MLmodel", MAX_MLMODEL_BYTES)
+    if wrong := _wrong_content(text):
+        raise damaged_file(folder, "MLmodel", "model", wrong)
     try:
-        text = folder.read("MLmodel", MAX_MLMODEL_BYTES)
         _check_yaml(text)
         content = yaml.load(text, Loader=_LOADER)  # noqa: S506  # _LOADER is a safe loader
         signature = (content.get("signature") or {}).get("inputs") or "[]"
@@ -82,14 +107,37 @@ def read_description(folder: ModelFolder) -> ModelDescription:
         return ModelDescription(
             flavors=msgspec.convert(content["flavors"], dict[str, dict[str, Any]]),
             columns=_columns(msgspec.json.decode(signature)),
-            target=msgspec.convert(content.get("metadata") or {}, PredictionTarget),
+            target=_target(content.get("metadata") or {}),
             identity=str(content.get("model_id") or content.get("run_id") or ""),
             example=_example(folder, info),
         )
     except (yaml.YAMLError, msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise ModelUnavailable(f"MLmodel cannot be parsed: {error}") from error
+        raise damaged_file(folder, "MLmodel", "model", f"MLmodel cannot be parsed: {error}") from error
     except (AttributeError, LookupError, TypeError, ValueError) as error:
-        raise ModelUnavailable(f"MLmodel or its example is not as MLflow writes it: {error!r}") from error
+        detail = f"MLmodel or its input example is not as MLflow writes it: {error!r}"
+        raise damaged_file(folder, "MLmodel", "model", detail) from error
+
+
+def damaged_file(
+    folder: ModelFolder, path: str, kind: str, detail: object, content: bytes = b"-"
+) -> ModelUnavailable:
+    """The error for a file that is not what it should be: which file, why, and what to do.
+
+    Args:
+        kind: what the file should be: `ONNX model`.
+        detail: what a library says about it.
+        content: the file's; if it is evidently something else, that is said instead.
+    """
+    wrong = _wrong_content(content)
+    return ModelDamaged(
+        f"the {kind} cannot be loaded: {wrong or str(detail).rstrip('. ')} ({folder.location}/{path}). "
+        "Compare the file with the one that was logged; then copy it or log the model again, and promote that"
+    )
+
+
+def takes_rides(columns: Sequence[str]) -> bool:
+    """Whether a model with these columns predicts rides: all are features of rides."""
+    return set(columns) <= set(FEATURES)
 
 
 def with_version(release: Release, description: ModelDescription) -> Release:
@@ -98,6 +146,44 @@ def with_version(release: Release, description: ModelDescription) -> Release:
     return msgspec.structs.replace(release, version=version)
 
 
+def _wrong_content(content: bytes) -> str:
+    """What a file evidently is instead of a model, as a clause; empty if it may be one."""
+    start = content[:200].lstrip().lower()
+    if not start:
+        return "the file is empty"
+    if start.startswith(b"version https://git-lfs"):
+        return "the file is only Git LFS's pointer to it: run `git lfs pull` before you copy it"
+    if start.startswith((b"<!doctype", b"<html", b"<?xml")):
+        return "the file is a web page or an XML error, such as a login page saved under its name"
+    return ""
+
+
+def _target(metadata: dict[str, Any]) -> PredictionTarget:
+    """The target that the metadata describe; keys that are null count as missing."""
+    given = {name: metadata[name] for name in _METADATA if metadata.get(name) is not None}
+    problems = [
+        f"{name} is {value!r}, not {'text' if _METADATA[name] is str else 'a number'}"
+        for name, value in given.items()
+        if isinstance(value, bool) or not isinstance(value, _METADATA[name])
+    ]
+    if not problems:
+        target = msgspec.convert(given, PredictionTarget)
+        # The ride's id stands beside the prediction, under its name.
+        if target.target in ("", "ride_id"):
+            problems.append(f"target is {target.target!r}, which cannot be the name of a prediction")
+        if not target.minimum <= target.maximum:
+            problems.append(f"minimum is {target.minimum:g}, but maximum is {target.maximum:g}")
+    if problems:
+        raise ModelUnavailable(
+            f"the model's metadata do not describe what it predicts: {'; '.join(problems)}. Log the model "
+            'again with, for example, metadata={"target": "ride_fare", "unit": "dollars", "minimum": 0.0, '
+            '"maximum": 500.0}'
+        )
+    return target
+
+
+_METADATA: dict[str, Any] = {"target": str, "unit": str, "minimum": (int, float), "maximum": (int, float)}
+"""Keys of a model's metadata → their types."""
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 

@@ -20,12 +20,15 @@ class OutgoingMessage(msgspec.Struct, frozen=True):
 
 def is_valid_attribute(name: str, value: str) -> bool:
     """Whether Pub/Sub accepts an attribute from a publisher; names that begin with `goog` are reserved."""
-    name_fits = 0 < len(name.encode(errors="replace")) <= MAX_ATTRIBUTE_NAME_BYTES
+    name_fits = len(name) > 0 and _truncate(name, MAX_ATTRIBUTE_NAME_BYTES) == name
     return name_fits and truncate_value(value) == value and not name.lower().startswith("goog")
 
 
 def truncate_value(value: str) -> str:
-    """`value`, truncated to the size limit of an attribute."""
-    encoded = value.encode(errors="replace")
-    fits = len(encoded) <= MAX_ATTRIBUTE_VALUE_BYTES
-    return value if fits else encoded[:MAX_ATTRIBUTE_VALUE_BYTES].decode(errors="ignore")
+    """`value`, truncated to the size limit of an attribute; valid Unicode, whatever it was."""
+    return _truncate(value, MAX_ATTRIBUTE_VALUE_BYTES)
+
+
+def _truncate(text: str, max_bytes: int) -> str:
+    encoded = text.encode(errors="replace")
+    return encoded[:max_bytes].decode(errors="ignore")

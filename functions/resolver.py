@@ -1,53 +1,48 @@
 """Resolves MODEL_URI to a release: a model's name, its version and the location of its files.
 
-Three forms are supported:
+Four forms are supported:
 
     gs://BUCKET/releases/ride-duration/champion.json   a release pointer, written by `promote`
     gs://…/artifacts, or a folder                      an MLflow model folder (MLflow 2 or 3)
-    models:/NAME@ALIAS, models:/NAME/7                 looked up with the MLflow registry's REST API
+    models:/NAME@ALIAS, models:/NAME/7, models:/NAME/latest, models:/m-0123…, runs:/RUN/NAME
+                                                       looked up with the MLflow server's REST API
+    mlflow-artifacts:/…/artifacts                      a model folder that an MLflow server serves
 """
 
-import http.client
-import re
-import socket
-import threading
-import urllib.error
-import urllib.parse
-import urllib.request
-from contextlib import suppress
+from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
 
+from functions import mlflow_client
 from functions.artifacts import read_file
-from functions.errors import ModelUnavailable
+from functions.errors import ModelDamaged, ModelNotAllowed, ModelNotFound, ModelUnavailable
+from functions.mlflow_client import ServerError, TrackingServer
+from functions.model_uris import ModelUri, is_model_uri, parse_model_uri
 from functions.releases import Release, decode_release
 
-TIMEOUT_SECONDS = 5
-"""Limit for a complete response: the registry needs milliseconds, and a longer wait delays the next try."""
 MAX_POINTER_BYTES = 1 << 20
 """A pointer lists a handful of files."""
 
-_FAILURES = (OSError, http.client.HTTPException, msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
-_MODELS_URI = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
-
 
 def resolve(
-    uri: str, tracking_uri: str = "", token: str = "", allowed_prefixes: tuple[str, ...] = ()
+    uri: str, server: TrackingServer | None = None, allowed_prefixes: tuple[str, ...] = ()
 ) -> Release:
     """The release to which `uri` currently refers.
 
     Args:
+        server: the MLflow server that is asked for `models:/…` and `runs:/…`.
         allowed_prefixes: `gs://BUCKET/…`, for `uri` and for the release's location; empty allows any.
 
     Raises:
         ModelUnavailable: the release does not exist, cannot be read or is not in an allowed location.
     """
-    if uri.startswith("models:"):
-        release = _query_registry(uri, tracking_uri.rstrip("/"), token)
+    if is_model_uri(uri):
+        release = _query_server(uri, parse_model_uri(uri), server or TrackingServer())
     elif uri.endswith(".json"):
         _require_allowed(uri, allowed_prefixes)
-        release = _read_pointer(uri)
+        release = _read_pointer(uri, server)
     else:
         name = uri.rstrip("/").rpartition("/")[2]
         release = Release(name=name, version="", location=uri.rstrip("/"))
@@ -56,101 +51,96 @@ def resolve(
 
 
 def _require_allowed(location: str, allowed_prefixes: tuple[str, ...]) -> None:
-    if allowed_prefixes and not f"{location}/".startswith(allowed_prefixes):
-        raise ModelUnavailable(
-            f"{location!r} is not in {' or '.join(allowed_prefixes)}, the allowed locations of models: "
-            "if it should be, add its bucket to MODEL_BUCKETS"
-        )
+    if not allowed_prefixes or f"{location}/".startswith(allowed_prefixes):
+        return
+    message = f"{location!r} is not in {' or '.join(allowed_prefixes)}, the allowed locations of models: "
+    if location.startswith("gs://"):
+        raise ModelNotAllowed(f"{message}if it should be, add its bucket to MODEL_BUCKETS")
+    raise ModelNotAllowed(f"{message}copy the model to one of them, or unset MODEL_BUCKETS to allow any")
 
 
-def _read_pointer(uri: str) -> Release:
+def _read_pointer(uri: str, server: TrackingServer | None) -> Release:
     folder, slash, name = uri.rpartition("/")
-    content = read_file(folder or slash or ".", name, MAX_POINTER_BYTES)
+    content = read_file(folder or slash or ".", name, MAX_POINTER_BYTES, server)
     try:
         release = decode_release(content)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise ModelUnavailable(f"{uri} is not a release pointer: {error}") from error
+        raise ModelDamaged(f"{uri} is not a release pointer: {error}") from error
     if not release.files:
-        raise ModelUnavailable(
+        raise ModelDamaged(
             f"{uri} lists no files, so the model cannot be verified: "
             "write the pointer with `python -m jobs promote` or `sync`"
         )
     return release
 
 
-def _query_registry(uri: str, tracking_uri: str, token: str) -> Release:
-    match = _MODELS_URI.fullmatch(uri)
-    if not match:
-        raise ModelUnavailable(f"{uri} must look like models:/NAME@ALIAS or models:/NAME/VERSION")
-    name = match["name"]
-    method = "registered-models/alias" if match["alias"] else "model-versions/get"
-    query = {field: value for field, value in match.groupdict().items() if value}
-    response = _get(tracking_uri, method, query, token)
+def _query_server(uri: str, parsed: ModelUri, server: TrackingServer) -> Release:
     try:
-        model_version = response["model_version"]
-        version, run_id = str(model_version["version"]), str(model_version.get("run_id", ""))
-        query = {"name": name, "version": version}
-        response = _get(tracking_uri, "model-versions/get-download-uri", query, token)
-        location = str(response["artifact_uri"])
-    except (KeyError, TypeError) as error:
-        raise ModelUnavailable(f"{tracking_uri} did not respond like an MLflow registry") from error
-    return Release(name=name, version=version, run_id=run_id, location=location)
+        if parsed.run_id:
+            return _find_in_run(uri, parsed, server)
+        if parsed.model_id:
+            path = f"logged-models/{parsed.model_id}"
+            return _logged_model(mlflow_client.call(server, path)["model"]["info"])
+        return _find_version(uri, parsed, server)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ModelUnavailable(f"{server.address} did not respond like an MLflow registry") from error
 
 
-def _get(tracking_uri: str, method: str, query: dict[str, str], token: str) -> Any:
-    url = f"{tracking_uri}/api/2.0/mlflow/{method}?{urllib.parse.urlencode(query)}"
-    if not url.startswith(("http://", "https://")):
-        raise ModelUnavailable(
-            f"MLFLOW_TRACKING_URI={tracking_uri!r} must be http(s):// for a models:/ URI, because "
-            "functions use the registry's REST API only"
-        )
-    request = urllib.request.Request(url)  # noqa: S310  # the scheme was checked above
-    if token:
-        request.add_unredirected_header("Authorization", f"Bearer {token}")
-    connections = _AbortableConnections()
-    timer = threading.Timer(TIMEOUT_SECONDS, connections.abort)
-    timer.start()
+def _find_version(uri: str, parsed: ModelUri, server: TrackingServer) -> Release:
+    name = parsed.name
+    if parsed.alias:
+        query = {"name": name, "alias": parsed.alias}
+        found = mlflow_client.call(server, "registered-models/alias", query)["model_version"]
+    elif parsed.version:
+        query = {"name": name, "version": parsed.version}
+        found = mlflow_client.call(server, "model-versions/get", query)["model_version"]
+    else:
+        # The latest of each stage, or of no stage.
+        model = mlflow_client.call(server, "registered-models/get", {"name": name})["registered_model"]
+        versions: list[Mapping[str, Any]] = model.get("latest_versions", [])
+        if not versions:
+            raise ModelNotFound(f"{uri}: {name} has no version at {server.address}")
+        found = max(versions, key=lambda version: int(version["version"]))
+    version, run_id = str(found["version"]), str(found.get("run_id", ""))
+    query = {"name": name, "version": version}
+    location = str(mlflow_client.call(server, "model-versions/get-download-uri", query)["artifact_uri"])
+    if is_model_uri(location):  # as older servers registered it
+        location = _query_server(location, parse_model_uri(location), server).location
+    return Release(name=name, version=version, run_id=run_id, location=location.rstrip("/"))
+
+
+def _find_in_run(uri: str, parsed: ModelUri, server: TrackingServer) -> Release:
+    """A logged model of MLflow 3 that has the name, else a folder of the run's artifacts."""
+    run_id = parsed.run_id
+    run = mlflow_client.call(server, "runs/get", {"run_id": run_id})["run"]["info"]
+    name, _, rest = parsed.path.partition("/")
+    for info in _logged_models(run_id, str(run["experiment_id"]), server):
+        if info.get("name") == name:
+            model = _logged_model(info)
+            location = f"{model.location}/{rest}" if rest else model.location
+            return msgspec.structs.replace(model, location=location)
+    name = parsed.path.rpartition("/")[2]
+    return Release(
+        name=name, version="", run_id=run_id, location=f"{str(run['artifact_uri']).rstrip('/')}/{parsed.path}"
+    )
+
+
+def _logged_models(run_id: str, experiment_id: str, server: TrackingServer) -> list[Mapping[str, Any]]:
+    """The logged models of a run, the newest first; none on a server of MLflow 2."""
+    body = {"experiment_ids": [experiment_id], "filter": f"source_run_id = '{run_id}'"}
     try:
-        try:
-            with urllib.request.build_opener(connections).open(request, timeout=TIMEOUT_SECONDS) as response:
-                return msgspec.json.decode(response.read(MAX_POINTER_BYTES))
-        except urllib.error.HTTPError as error:
-            with error:
-                detail = error.read(1000).decode(errors="replace")
-            raise ModelUnavailable(f"{url} responded with {error.code}: {detail}") from error
-    except _FAILURES as error:
-        raise ModelUnavailable(f"{url} gave no valid response within {TIMEOUT_SECONDS} s: {error}") from error
-    finally:
-        timer.cancel()
+        found = mlflow_client.post(server, "logged-models/search", body)
+    except ServerError as error:
+        if error.status == HTTPStatus.NOT_FOUND:
+            return []
+        raise
+    return [model["info"] for model in found.get("models", [])]
 
 
-class _AbortableConnections(urllib.request.HTTPSHandler, urllib.request.HTTPHandler):
-    """Connections that can be aborted at a deadline: a socket's own timeout restarts with each byte."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._sockets: list[socket.socket] = []
-        self._aborted = False
-
-    def do_open(self, http_class: Any, req: urllib.request.Request, **kwargs: Any) -> Any:
-        def abortable(*args: Any, **options: Any) -> http.client.HTTPConnection:
-            connection: http.client.HTTPConnection = http_class(*args, **options)
-            connect = connection.connect
-
-            def connect_and_register() -> None:
-                connect()
-                self._sockets.append(connection.sock)
-                if self._aborted:
-                    raise TimeoutError("timed out")
-
-            connection.connect = connect_and_register  # type: ignore[method-assign]
-            return connection
-
-        return super().do_open(abortable, req, **kwargs)
-
-    def abort(self) -> None:
-        self._aborted = True
-        for connected in self._sockets:
-            with suppress(OSError):  # already closed
-                # Not the TLS socket's own shutdown, which cannot be called during another thread's read.
-                socket.socket.shutdown(connected, socket.SHUT_RDWR)
+def _logged_model(info: Mapping[str, Any]) -> Release:
+    return Release(
+        name=str(info.get("name", info["model_id"])),
+        version=str(info["model_id"]),
+        run_id=str(info.get("source_run_id", "")),
+        location=str(info["artifact_uri"]).rstrip("/"),
+    )

@@ -1,5 +1,6 @@
 """HTTP responses of both functions: JSON, problem+json (RFC 9457), health."""
 
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -7,7 +8,7 @@ import msgspec
 from starlette.responses import Response
 
 from functions import __version__
-from functions.errors import ModelUnavailable, Problem, SettingsError, Unavailable
+from functions.errors import ModelUnavailable, Problem, Unavailable
 from functions.model_manager import ModelManager
 
 HEALTH_PATHS = frozenset({"/health", "/ping"})
@@ -22,13 +23,33 @@ def json_response(document: Any) -> Response:
 
 
 async def health_response(models: ModelManager) -> Response:
-    """A 200 with the versions of model and service, or a 503 if no model is loaded yet."""
+    """A 200 with the release in service and the one refused, if any, or a 503 if no model is loaded yet.
+
+    Nothing in it names a bucket, a server or a file.
+    """
     try:
         model = await models.model()
     except ModelUnavailable as error:
         return unavailable_response(error)
-    versions = {"model_version": model.version, "ridecast": __version__}
-    return json_response({"status": "ok", "model": model.release.name, **versions})
+    document: dict[str, Any] = {
+        "status": "ok",
+        "model": model.release.name,
+        "model_version": model.version,
+        "ridecast": __version__,
+        "in_service_since": _timestamp(models.status.in_service_since),
+        "last_check_age_seconds": round(models.status.check_age(), 1),
+    }
+    if refused := models.status.refused:
+        document["refused"] = {
+            "model_version": refused.version or None,
+            "reason": refused.reason,
+            "since": _timestamp(refused.since),
+        }
+    return json_response(document)
+
+
+def _timestamp(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def problem_response(status: int, detail: str, problems: tuple[Problem, ...] = ()) -> Response:
@@ -51,8 +72,7 @@ def problem_response(status: int, detail: str, problems: tuple[Problem, ...] = (
 
 def unavailable_response(error: Unavailable) -> Response:
     """A 503. It names missing settings, but buckets and topics appear only in the log."""
-    detail = str(error) if isinstance(error, SettingsError) else "temporarily unavailable; try again soon"
-    response = problem_response(503, detail)
+    response = problem_response(503, error.public)
     response.headers["retry-after"] = "1"
     return response
 

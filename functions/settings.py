@@ -1,12 +1,46 @@
 """The functions' configuration: environment variables, read once into a frozen object, and nowhere else."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Self
 
-from functions.errors import SettingsError
+from functions.errors import ModelUnavailable, SettingsError
+from functions.mlflow_client import ADDRESS, PASSWORD, TOKEN, USERNAME, TrackingServer, redact_user_info
+from functions.model_uris import DATABRICKS, is_model_uri, parse_model_uri
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+
+_VARIABLES = (
+    *("MODEL_URI", "MODEL_BUCKET", "MODEL_REFRESH_SECONDS", "PREDICTIONS", "PREDICT_URL", "PUSH_AUDIENCE"),
+    *(
+        "PREDICTIONS_TOPIC",
+        "DEAD_LETTER_TOPIC",
+        "RIDE_EVENTS_TOPIC",
+        "RIDE_ENDED_TOPIC",
+        "SMOKE_SUBSCRIPTION",
+    ),
+    *("PREDICTIONS_SUBSCRIPTION", "DEAD_LETTER_SUBSCRIPTION", "RIDE_ENDED_SUBSCRIPTION"),
+    *(USERNAME, PASSWORD, TOKEN, "MLFLOW_TRACKING_AUTH", "MLFLOW_TRACKING_INSECURE_TLS"),
+)
+"""Names of other variables, so that none is taken for a misspelled one."""
+_SIMILARITY = 0.61
+"""MLFLOW_URL and MLFLOW_TRACKING_URI have 0.62."""
+_BUCKET_PREFIX = re.compile(r"gs://[a-z0-9][a-z0-9._-]*/(?:\S+/)?")
+_TRUE, _FALSE = ("TRUE", "1", "YES", "ON"), ("FALSE", "0", "NO", "OFF")
+
+
+def similar_variable(name: str, environ: Mapping[str, str]) -> str:
+    """A hint at a variable that is set and may be a misspelling of `name`; empty if there is none."""
+    others = {
+        other.upper().replace("_", ""): other
+        for other, value in environ.items()
+        if value.strip() and other != name and other not in _VARIABLES
+    }
+    found = get_close_matches(name.replace("_", ""), others, 1, _SIMILARITY)
+    return f" ({others[found[0]]} is set: should it be {name}?)" if found else ""
 
 
 class _EnvironmentReader:
@@ -22,7 +56,7 @@ class _EnvironmentReader:
     def required(self, name: str, hint: str) -> str:
         value = self.text(name)
         if not value:
-            self.add_error(f"{name} is not set: {hint}")
+            self.add_error(f"{name} is not set: {hint}{similar_variable(name, self._environ)}")
         return value
 
     def number(self, name: str, default: float, minimum: float) -> float:
@@ -31,20 +65,50 @@ class _EnvironmentReader:
             value = float(text) if text else default
         except ValueError:
             value = float("nan")
-        if not minimum <= value < float("inf"):
-            self.add_error(f"{name}={text!r} must be a number, {minimum:g} or more")
-        return value
+        if minimum <= value < float("inf"):
+            return value
+        self.add_error(
+            f"{name}={text!r} must be a number, {minimum:g} or more, such as {name}={default:.15g}"
+        )
+        return default
 
     def choice(self, name: str, default: str, choices: tuple[str, ...]) -> str:
         value = self.text(name, default).upper()
         if value not in choices:
-            self.add_error(f"{name}={value!r} must be one of {', '.join(choices)}")
+            self.add_error(f"{name}={self.text(name)!r} must be one of {', '.join(choices)}")
+        return value
+
+    def switch(self, name: str) -> bool:
+        value = self.text(name, "FALSE").upper()
+        if value not in _TRUE + _FALSE:
+            self.add_error(f"{name}={self.text(name)!r} must be true or false, such as {name}=true")
+        return value in _TRUE
+
+    def matching(self, name: str, pattern: str, example: str) -> str:
+        value = self.text(name)
+        if value and not re.fullmatch(pattern, value):
+            self.add_error(f"{name}={value!r} must look like {name}={example}")
         return value
 
     def bucket_prefixes(self, name: str) -> tuple[str, ...]:
-        """Comma-separated bucket names, as URI prefixes."""
-        buckets = [bucket.strip() for bucket in self.text(name).split(",")]
-        return tuple(f"gs://{bucket}/" for bucket in buckets if bucket)
+        """Comma-separated bucket names, with or without `gs://`, as URI prefixes."""
+        prefixes = []
+        for bucket in filter(None, map(str.strip, self.text(name).split(","))):
+            prefix = f"gs://{bucket.removeprefix('gs://').rstrip('/')}/"
+            if not _BUCKET_PREFIX.fullmatch(prefix):
+                self.add_error(
+                    f"{name}={self.text(name)!r} must be buckets' names, such as {name}=models,shared"
+                )
+            prefixes.append(prefix)
+        return tuple(prefixes)
+
+    def tracking_server(self, *, needed: bool) -> TrackingServer:
+        try:
+            return TrackingServer.read(self._environ)
+        except SettingsError as error:
+            if needed:
+                self.add_error(str(error))
+            return TrackingServer()
 
     def add_error(self, error: str) -> None:
         self._errors.append(error)
@@ -60,13 +124,11 @@ class FunctionSettings:
     """Everything that a deployment configures."""
 
     model_uri: str
-    """MODEL_URI: a release pointer, a model folder (both `gs://…` or a path) or `models:/NAME@ALIAS`."""
+    """MODEL_URI: a release pointer, a model folder (`gs://…` or a path) or a URI that MLflow resolves."""
     allowed_prefixes: tuple[str, ...]
     """MODEL_BUCKETS: where models may come from, each as `gs://BUCKET/`; empty allows any location."""
-    tracking_uri: str
-    """MLFLOW_TRACKING_URI: the MLflow server's http(s) URL; only required for `models:/`."""
-    tracking_token: str = field(repr=False)
-    """MLFLOW_TRACKING_TOKEN: bearer token for that server; empty if not set."""
+    tracking: TrackingServer
+    """MLFLOW_TRACKING_URI and its credentials; only required for models that MLflow resolves or serves."""
     refresh_seconds: float
     """MODEL_REFRESH_SECONDS: interval between checks for a new release; 60 if not set, 0 disables them."""
     allow_pickle: bool
@@ -105,10 +167,16 @@ class FunctionSettings:
             "(gs://… or a path) or models:/NAME@ALIAS",
         )
         allowed = reader.bucket_prefixes("MODEL_BUCKETS")
-        if model_uri and allowed and not f"{model_uri}/".startswith((*allowed, "models:/")):
+        if not model_uri and (bucket := reader.text("MODEL_BUCKET")):
+            pointer = f"{bucket.rstrip('/')}/releases/ride-duration/champion.json"
+            reader.add_error(f"MODEL_BUCKET is read by the jobs only; its pointer is MODEL_URI={pointer}")
+        if model_uri and allowed and not f"{model_uri}/".startswith((*allowed, "models:/", "runs:/")):
             reader.add_error(f"MODEL_URI={model_uri!r} is not in MODEL_BUCKETS: {', '.join(allowed)}")
-        if model_uri.startswith("models:/"):
-            reader.required("MLFLOW_TRACKING_URI", f"the URL of the MLflow server that holds {model_uri}")
+        if problem := _problem_with(model_uri):
+            reader.add_error(f"MODEL_URI={redact_user_info(model_uri)!r}: {problem}")
+        needs_server = is_model_uri(model_uri) or model_uri.startswith("mlflow-artifacts:")
+        if needs_server:
+            reader.required(ADDRESS, f"the URL of the MLflow server that holds {model_uri}")
         if streaming:
             topic_forms = "projects/PROJECT/topics/TOPIC, stdout: or a file path"
             reader.required("PREDICTIONS_TOPIC", topic_forms)
@@ -121,20 +189,33 @@ class FunctionSettings:
         settings = cls(
             model_uri=model_uri,
             allowed_prefixes=allowed,
-            tracking_uri=reader.text("MLFLOW_TRACKING_URI"),
-            tracking_token=reader.text("MLFLOW_TRACKING_TOKEN"),
+            tracking=reader.tracking_server(needed=needs_server),
             refresh_seconds=reader.number("MODEL_REFRESH_SECONDS", default=60, minimum=0),
-            allow_pickle=reader.choice("ALLOW_PICKLE", "FALSE", ("TRUE", "FALSE")) == "TRUE",
+            allow_pickle=reader.switch("ALLOW_PICKLE"),
             predictions_topic=reader.text("PREDICTIONS_TOPIC"),
             dead_letter_topic=reader.text("DEAD_LETTER_TOPIC"),
-            pubsub_emulator=reader.text("PUBSUB_EMULATOR_HOST"),
+            pubsub_emulator=reader.matching("PUBSUB_EMULATOR_HOST", r"[^\s/]+:\d+", "127.0.0.1:8085"),
             push_audience=reader.text("PUSH_AUDIENCE"),
-            push_service_account=reader.text("PUSH_SERVICE_ACCOUNT"),
+            push_service_account=reader.matching(
+                "PUSH_SERVICE_ACCOUNT", r"[^\s@]+@[^\s@]+", "push@PROJECT.iam.gserviceaccount.com"
+            ),
             max_body_bytes=int(reader.number("MAX_BODY_BYTES", default=1 << 20, minimum=1)),
-            predict_route=reader.text("AIP_PREDICT_ROUTE"),
-            health_route=reader.text("AIP_HEALTH_ROUTE"),
+            predict_route=reader.matching("AIP_PREDICT_ROUTE", r"/\S*", "/predict"),
+            health_route=reader.matching("AIP_HEALTH_ROUTE", r"/\S*", "/health"),
             project=reader.text("GOOGLE_CLOUD_PROJECT"),
             log_level=reader.choice("LOG_LEVEL", "INFO", LOG_LEVELS),
         )
         reader.raise_errors()
         return settings
+
+
+def _problem_with(model_uri: str) -> str:
+    """Why no release will ever be found there; empty if there may be one."""
+    if model_uri.lower().startswith(("databricks", "dbfs:", "uc:")):
+        return DATABRICKS
+    if is_model_uri(model_uri):
+        try:
+            parse_model_uri(model_uri)
+        except ModelUnavailable as error:
+            return str(error)
+    return ""

@@ -1,5 +1,6 @@
 """Small real models, trained in a second and saved by MLflow in each served format."""
 
+import json
 import warnings
 from pathlib import Path
 from typing import Any
@@ -203,3 +204,37 @@ def _untrusted(estimator: Any) -> list[str]:
     import skops.io
 
     return list(skops.io.get_untrusted_types(data=skops.io.dumps(estimator)))
+
+
+def write_graph(
+    folder: Path, graph: Any, columns: dict[str, str], metadata: dict[str, Any] | None = None
+) -> Path:
+    """A folder as MLflow writes it for an ONNX graph; `columns` are the signature's, with their types."""
+    folder.mkdir()
+    (folder / "model.onnx").write_bytes(graph.SerializeToString())
+    return _write_mlmodel(folder, {"onnx": {"data": "model.onnx"}}, columns, metadata)
+
+
+def write_pipeline(
+    folder: Path,
+    estimator: Any,
+    columns: dict[str, str],
+    metadata: dict[str, Any] | None = None,
+    **pyfunc: str,
+) -> Path:
+    """The same for a scikit-learn model in the skops format."""
+    import skops.io
+
+    folder.mkdir()
+    (folder / "model.skops").write_bytes(skops.io.dumps(estimator))
+    flavor = {"pickled_model": "model.skops", "serialization_format": "skops"}
+    return _write_mlmodel(folder, {"sklearn": flavor, "python_function": pyfunc}, columns, metadata)
+
+
+def _write_mlmodel(
+    folder: Path, flavors: dict[str, Any], columns: dict[str, str], metadata: dict[str, Any] | None
+) -> Path:
+    inputs = [{"name": name, "type": kind, "required": True} for name, kind in columns.items()]
+    content = {"flavors": flavors, "signature": {"inputs": json.dumps(inputs)}, "metadata": metadata}
+    (folder / "MLmodel").write_text(json.dumps(content))
+    return folder

@@ -26,9 +26,21 @@ parsed as (
     json_value(data, '$.ride_id') as ride_id,
     safe_cast(json_value(data, '$.ride.PULocationID') as float64) as pickup_zone,
     safe_cast(json_value(data, '$.ride.DOLocationID') as float64) as dropoff_zone,
-    safe_cast(json_value(data, '$.ride.trip_distance') as float64) as trip_distance,
-    json_value(data, '$.ride.pickup_datetime') as pickup,
-    json_value(data, '$.dropoff_datetime') as dropoff,
+    safe_cast(
+      trim(coalesce(json_value(data, '$.ride.trip_distance'), json_value(data, '$.ride.trip_miles'))) as float64
+    ) as miles,
+    -- TLC's own names; a drop-off may also be in the ride, as in a TLC record.
+    coalesce(
+      json_value(data, '$.ride.pickup_datetime'),
+      json_value(data, '$.ride.lpep_pickup_datetime'),
+      json_value(data, '$.ride.tpep_pickup_datetime')
+    ) as pickup,
+    coalesce(
+      json_value(data, '$.dropoff_datetime'),
+      json_value(data, '$.ride.dropoff_datetime'),
+      json_value(data, '$.ride.lpep_dropoff_datetime'),
+      json_value(data, '$.ride.tpep_dropoff_datetime')
+    ) as dropoff,
     publish_time
   from `${project}.${dataset}.ride_ended`
 ),
@@ -38,25 +50,28 @@ ended as (
     ride_id,
     safe_cast(pickup_zone as int64) as PULocationID,
     safe_cast(dropoff_zone as int64) as DOLocationID,
-    trip_distance,
+    -- An impossible distance counts as 0, not recorded, as on every interface.
+    if(miles > 0 and miles <= 100, miles, 0) as trip_distance,
     -- Converts times with an offset to New York time; times without one already are.
-    if(
-      regexp_contains(pickup, r'(Z|[+-]\d\d:?\d\d)$'),
-      datetime(safe_cast(pickup as timestamp), 'America/New_York'),
-      safe_cast(pickup as datetime)
-    ) as pickup_datetime,
-    if(
-      regexp_contains(dropoff, r'(Z|[+-]\d\d:?\d\d)$'),
-      datetime(safe_cast(dropoff as timestamp), 'America/New_York'),
-      safe_cast(dropoff as datetime)
-    ) as dropoff_datetime,
+    case
+      when regexp_contains(pickup, r'(Z|[+-]\d\d:?\d\d)$')
+        then datetime(safe_cast(pickup as timestamp), 'America/New_York')
+      when pickup like '%/%' then safe.parse_datetime('%m/%d/%Y %I:%M:%S %p', pickup)
+      else safe_cast(pickup as datetime)
+    end as pickup_datetime,
+    case
+      when regexp_contains(dropoff, r'(Z|[+-]\d\d:?\d\d)$')
+        then datetime(safe_cast(dropoff as timestamp), 'America/New_York')
+      when dropoff like '%/%' then safe.parse_datetime('%m/%d/%Y %I:%M:%S %p', dropoff)
+      else safe_cast(dropoff as datetime)
+    end as dropoff_datetime,
     publish_time
   from parsed
   where
     ride_id is not null
     and pickup_zone between 1 and 265 and pickup_zone = trunc(pickup_zone)
     and dropoff_zone between 1 and 265 and dropoff_zone = trunc(dropoff_zone)
-    and trip_distance between 0 and 100
+    and miles is not null and not is_nan(miles)
 ),
 
 newest_ended as (

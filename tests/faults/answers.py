@@ -2,11 +2,14 @@
 
 import asyncio
 import base64
+import contextlib
 import csv
+import gzip
 import io
 import json
 import math
 import time
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +18,7 @@ from urllib.parse import unquote
 from functions_framework.aio import create_asgi_app
 
 from tests.faults.figures import Figures
-from tests.faults.inputs import CLOUD_EVENT, Delivery, Document, Sent
+from tests.faults.inputs import JSON_LINES, Delivery, Document, Sent
 
 SLOWEST_SECONDS = 2.0
 BATCHES = ("instances", "dataframe_records", "dataframe_split", "inputs", "calls")
@@ -148,7 +151,7 @@ def check_answer(sent: Sent, answer: Answer) -> None:
 
 def check_problem(document: Document, answer: Answer) -> None:
     """problem+json, with at least one pointer."""
-    assert answer.status in (400, 413, 422)
+    assert answer.status in (400, 413, 415, 422)
     assert answer.headers["content-type"] == "application/problem+json"
     assert list(document) == ["type", "title", "status", "detail", "errors", "error", "errorMessage"]
     assert document["status"] == answer.status
@@ -163,26 +166,38 @@ def check_problem(document: Document, answer: Answer) -> None:
 
 
 def read(sent: Sent) -> Document:
-    """What a body says, CSV as a list of objects; the error where it says nothing."""
-    if not _is_csv(sent):
-        return _read_json(sent.body)
+    """What a body says, a table or lines as a list; the error where it says nothing."""
     try:
-        text = io.StringIO(sent.body.decode("utf-8-sig"), newline="")
-        columns, *rows = (row for row in csv.reader(text) if row)
-    except (ValueError, csv.Error) as error:
+        body = decompress(sent)
+        if media_type(sent) == "text/csv":
+            text = io.StringIO(body.decode("utf-8-sig"), newline="")
+            columns, *rows = (row for row in csv.reader(text) if row)
+            return [dict(zip(columns, row, strict=False)) for row in rows]
+        if media_type(sent) == JSON_LINES:
+            return [_read_json(line) for line in body.splitlines() if line.strip()]
+    except (ValueError, csv.Error, OSError, EOFError, zlib.error) as error:
         return error
-    return [dict(zip(columns, row, strict=False)) for row in rows]
+    return _read_json(body)
+
+
+def decompress(sent: Sent) -> bytes:
+    """A request's body as its header says that it is compressed."""
+    encoding = sent.headers.get("content-encoding", "identity")
+    if encoding not in ("gzip", "identity"):
+        raise ValueError(f"{encoding} is not supported")
+    return gzip.decompress(sent.body) if encoding == "gzip" else sent.body
 
 
 def _read_json(content: bytes) -> Document:
     try:
-        return json.loads(content.decode())
+        return json.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         return error
 
 
-def _is_csv(sent: Sent) -> bool:
-    return sent.content_type.partition(";")[0].strip().lower() == "text/csv"
+def media_type(sent: Sent) -> str:
+    """The type of a request's body, without parameters."""
+    return sent.content_type.partition(";")[0].strip().lower()
 
 
 def check_pointer(pointer: str, document: Document) -> None:
@@ -205,12 +220,13 @@ def check_form(document: Document, sent: Sent) -> None:
     """As many finite numbers as were asked for, in the form in which they were."""
     asked = read(sent)
     name = next((name for name in BATCHES if isinstance(asked, dict) and name in asked), "")
-    if _is_csv(sent):
+    if media_type(sent) == "text/csv":
         _check_numbers(document, "predictions", len(asked))
     elif name == "calls":
-        _check_numbers(
-            document, "replies", len(asked["calls"]), [None in call[:3] for call in asked["calls"]]
-        )
+        nulls = [any(map(is_null, call[:3])) for call in asked["calls"]]
+        _check_numbers(document, "replies", len(asked["calls"]), nulls)
+    elif name == "inputs" and any(isinstance(each, dict) and "datatype" in each for each in asked[name]):
+        _check_tensors(document, asked)
     elif name:
         _check_numbers(document, "predictions", _rides(asked[name]))
     elif isinstance(asked, list):
@@ -219,6 +235,23 @@ def check_form(document: Document, sent: Sent) -> None:
             _check_one(answer, question)
     else:
         _check_one(document, asked)
+
+
+def is_null(value: Document) -> bool:
+    """Whether a value stands for none."""
+    if isinstance(value, str):
+        return value.strip().lower() in ("", "nan", "nat")
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def _check_tensors(document: Document, asked: Document) -> None:
+    """The answer of the Open Inference Protocol."""
+    assert {"model_name", "model_version", "outputs"} <= set(document)
+    assert document.get("id") == (asked.get("id") if isinstance(asked.get("id"), str) else None)
+    (output,) = document["outputs"]
+    assert [output["name"], output["datatype"]] == ["ride_duration", "FP64"]
+    assert output["shape"] == [len(output["data"])] == asked["inputs"][0]["shape"][:1]
+    assert all(map(_is_number, output["data"]))
 
 
 def _rides(batch: Document) -> int:
@@ -242,7 +275,7 @@ def _check_numbers(document: Document, name: str, count: int, nulls: list[bool] 
 
 
 def _check_one(answer: Document, question: Document) -> None:
-    if "ride" in question:
+    if isinstance(question, dict) and "ride" in question:
         check_prediction(answer, question["ride_id"])
     else:
         assert list(answer) == ["duration", "model_version"]
@@ -266,45 +299,76 @@ def check_delivery(
 ) -> None:
     """Done, with exactly one line: a prediction, or the event as it came with the reason why not."""
     assert answer.status == 200, "it would be delivered again for ever"
-    assert answer.body == b""
     (line,) = predictions + letters
     message = strict(line)
     attributes = message["attributes"]
     assert all(isinstance(text, str) for text in attributes.values())
-    carried = find_data(delivered.sent) if delivered.data is None else delivered.data
+    outcome = strict(answer.body)
+    contents = find_contents(delivered.sent) if delivered.data is None else [delivered.data]
     if predictions:
-        assert carried is not None
-        event = json.loads(carried)
-        check_prediction(message["data"], event["ride_id"])
-        assert attributes["ride_id"] == str(event["ride_id"])
+        assert outcome["outcome"] == "predicted"
+        assert outcome["prediction"] == message["data"]
+        assert outcome.get("repaired", []) == [name for name in [attributes.get("repaired")] if name]
+        ids = [event["ride_id"] for content in contents for event in _find_events(content)]
+        (ride_id,) = [each for each in ids if repr(each) == repr(message["data"]["prediction"]["ride_id"])][
+            :1
+        ]
+        check_prediction(message["data"], ride_id)
+        assert attributes["ride_id"] == str(ride_id)
         return
-    assert attributes["dead_letter_detail"]
-    kept = [carried]
-    if attributes["dead_letter_reason"] != "invalid_ride":
-        assert attributes["dead_letter_reason"] == "unreadable_body"
-        # No delivery at all: then the whole body is kept.
-        kept += [delivered.sent.body] if delivered.data is None else []
-    elif carried is not None:
-        check_pointer(attributes["dead_letter_pointer"], _read_json(carried))
-    assert any(_holds(message, data) for data in kept if data is not None)
+    assert [outcome["outcome"], outcome["reason"]] == ["dead_letter", attributes["dead_letter_reason"]]
+    assert outcome["detail"] == attributes["dead_letter_detail"] != ""
+    assert attributes["dead_letter_reason"] in ("invalid_ride", "unreadable_body", "unsupported_encoding")
+    kept = [content for content in contents if _holds(message, content)]
+    assert kept
+    if attributes["dead_letter_reason"] == "invalid_ride":
+        check_pointer(attributes["dead_letter_pointer"], _read_json(kept[0]))
 
 
-def find_data(sent: Sent) -> bytes | None:
-    """The event that a delivery carries; None where it is no delivery."""
-    try:
-        # In a field that nobody reads, neither an int of 5,000 digits nor a wrong byte is a fault.
-        document = _read_loosely(sent.body)
-        if sent.content_type.lower().startswith(CLOUD_EVENT):
+def find_contents(sent: Sent) -> list[bytes]:
+    """What may be the event in a delivery: its body, as it came or decompressed, or an envelope's data."""
+    contents = [sent.body]
+    with contextlib.suppress(ValueError, OSError, EOFError, zlib.error):
+        contents.append(decompress(sent))
+    for body in contents[:]:
+        document = _read_loosely(body)
+        if isinstance(document, dict):
             inner = document.get("data_base64")
-            document = document["data"] if inner is None else _read_loosely(base64.b64decode(inner))
-        data = document["message"].get("data")
-        return base64.b64decode("" if data is None else data, validate=True)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return None
+            inside = _read_loosely(_from_base64(inner)) if isinstance(inner, str) else document.get("data")
+            for envelope in (document, inside):
+                message = envelope.get("message") if isinstance(envelope, dict) else None
+                if isinstance(message, dict):
+                    contents.append(_from_base64(message.get("data") or ""))
+    return contents
+
+
+def _find_events(content: bytes) -> list[Document]:
+    """The ride event that JSON is, or that the CloudEvent holds which it is."""
+    document = _read_json(content)
+    if not isinstance(document, dict):
+        return []
+    inner = document.get("data")
+    if isinstance(document.get("data_base64"), str):
+        inner = _from_base64(document["data_base64"]).decode(errors="replace")
+    documents = [document, _read_json(inner.encode(errors="replace")) if isinstance(inner, str) else inner]
+    return [each for each in documents if isinstance(each, dict) and "ride_id" in each]
+
+
+def _from_base64(text: Document) -> bytes:
+    """In either alphabet, with or without padding and line breaks; empty where it is none."""
+    try:
+        digits = "".join(text.split()).translate(str.maketrans("-_", "+/")).rstrip("=")
+        return base64.b64decode(digits + "=" * (-len(digits) % 4), validate=True)
+    except (ValueError, AttributeError):
+        return b""
 
 
 def _read_loosely(content: bytes) -> Document:
-    return json.loads(content.decode(errors="replace"), parse_int=float)
+    """In a field that nobody reads, neither an int of 5,000 digits nor a wrong byte is a fault."""
+    try:
+        return json.loads(content.decode("utf-8-sig", errors="replace"), parse_int=float)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _holds(message: Document, data: bytes) -> bool:

@@ -12,6 +12,7 @@ import io
 import json
 import re
 from collections.abc import Callable
+from datetime import datetime
 from random import Random
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from hypothesis import strategies as some
 
 Document = Any
 JSON = "application/json"
+JSON_LINES = "application/x-ndjson"
 CLOUD_EVENT = "application/cloudevents+json"
 TRACEPARENT = f"00-{'a' * 32}-{'b' * 16}-01"
 FIELDS = ("PULocationID", "DOLocationID", "trip_distance", "pickup_datetime")
@@ -56,6 +58,21 @@ def _row(ride: Document) -> list[Document]:
     return [ride.get(name) for name in FIELDS]
 
 
+def _write_lines(rides: list[Document], random: Random) -> bytes:
+    lines = [random.choice([ride, event(ride, random), _row(ride)]) for ride in rides]
+    return "\n".join(map(json.dumps, lines)).encode()
+
+
+def _write_tensors(rides: list[Document], random: Random) -> Document:
+    """The request of the Open Inference Protocol."""
+    tensors = []
+    for name in FIELDS:
+        values = [ride.get(name) for ride in rides]
+        shape, data = random.choice([([len(rides)], values), ([len(rides), 1], [[each] for each in values])])
+        tensors.append({"name": name, "shape": shape, "datatype": "FP64", "data": data})
+    return random.choice([{}, {"id": "a"}]) | {"inputs": tensors}
+
+
 def event(ride: Document, random: Random) -> Document:
     """The course's event."""
     return {"ride": ride, "ride_id": random.choice(RIDE_IDS)}
@@ -66,6 +83,9 @@ DIALECTS = {
     "ride event": Dialect(lambda rides, random: event(rides[0], random)),
     "list": Dialect(lambda rides, random: [random.choice([ride, event(ride, random)]) for ride in rides]),
     "instances": Dialect(lambda rides, random: {"instances": rides}),
+    "instances as arrays": Dialect(lambda rides, random: {"instances": [_row(ride) for ride in rides]}),
+    "tensors": Dialect(_write_tensors),
+    "JSON Lines": Dialect(_write_lines, JSON_LINES),
     "dataframe_records": Dialect(lambda rides, random: {"dataframe_records": rides}),
     "dataframe_split": Dialect(
         lambda rides, random: {
@@ -85,10 +105,18 @@ DIALECTS = {
 
 RIDE_IDS = [256, 0, -5, 2**63 - 1, "256", "", "Żółć 🚕", "x" * 1024]
 
+MILES = some.floats(allow_nan=False)
+DISTANCES = MILES.filter(lambda miles: abs(miles) < float("inf")) | some.floats(0, 100) | MILES.map(str)
+"""Possible and impossible ones, as numbers and as text."""
+TIMES = some.datetimes(datetime(1900, 1, 1)).flatmap(
+    lambda moment: some.sampled_from(
+        [moment.isoformat(), f"{moment:%m/%d/%Y %I:%M:%S %p}", f"{moment} UTC", "", "NaT", None]
+    )
+)
 ZONES = some.integers(1, 265).flatmap(lambda zone: some.sampled_from([zone, float(zone), str(zone)]))
 RIDES = some.fixed_dictionaries(
-    {"PULocationID": ZONES, "DOLocationID": ZONES, "trip_distance": some.floats(0, 100)},
-    optional={"pickup_datetime": some.datetimes().map(lambda moment: moment.isoformat()) | some.none()},
+    {"PULocationID": ZONES, "DOLocationID": ZONES, "trip_distance": DISTANCES},
+    optional={"pickup_datetime": TIMES},
 )
 SOME_RIDES = some.lists(RIDES, min_size=1, max_size=3)
 SEEDS = some.integers(0, 2**32 - 1)
@@ -140,9 +168,15 @@ _ODD: list[Document] = [
 ]
 _CONTENT_TYPES = [
     *("", ";", JSON, "application/json; charset=utf-16", "text/plain", "multipart/form-data", "\xff/\xff"),
-    *("text/csv;", "TEXT/CSV; header=present", CLOUD_EVENT, "Application/CloudEvents+JSON; charset=utf-8"),
+    *(
+        "text/csv;",
+        "TEXT/CSV; header=present",
+        JSON_LINES,
+        CLOUD_EVENT,
+        "Application/CloudEvents+JSON; charset=utf-8",
+    ),
 ]
-_PATHS = ["/", "/predict", "/invocations", "/v1/models/any:predict", "/v1/models/%00/../:predict"]
+_PATHS = ["/", "/predict/", "/invocations", "/v1/models/any:predict", "/v1/models/%00/../:predict"]
 
 
 def to_bytes(document: Document) -> bytes:
@@ -307,8 +341,17 @@ def _structured(data: bytes, random: Random) -> tuple[Document, dict[str, str]]:
     return _CONTEXT | content, {"content-type": f"{CLOUD_EVENT}; charset=utf-8"}
 
 
+def _unwrapped(data: bytes, random: Random) -> tuple[Document, dict[str, str]]:
+    metadata = {
+        "x-goog-pubsub-message-id": "7",
+        "x-goog-pubsub-subscription-name": "projects/p/subscriptions/s",
+    }
+    return data, random.choice([{}, {"content-type": JSON}, metadata, metadata | {"source": "till"}])
+
+
 ENVELOPES: dict[str, Envelope] = {
     "Pub/Sub push": _push,
+    "Pub/Sub push, unwrapped": _unwrapped,
     "CloudEvent, binary": _binary,
     "CloudEvent, structured": _structured,
 }
@@ -319,7 +362,7 @@ class Delivery(NamedTuple):
 
     sent: Sent
     data: bytes | None
-    """The event in it; None where the envelope was spoilt, too."""
+    """The event in it; None where the envelope was spoilt, too, or there is none."""
 
 
 def deliveries(wrap: Envelope, rides: list[Document], seed: int) -> list[Delivery]:
@@ -342,7 +385,7 @@ def deliveries(wrap: Envelope, rides: list[Document], seed: int) -> list[Deliver
 def delivery(wrap: Envelope, data: bytes, random: Random) -> Delivery:
     """An event's bytes in an envelope that is right."""
     body, headers = wrap(data, random)
-    return Delivery(Sent(to_bytes(body), headers, "/"), data)
+    return Delivery(Sent(to_bytes(body), headers, "/"), None if wrap is _unwrapped else data)
 
 
 def examples(full: bool, short: int, long: int) -> settings:

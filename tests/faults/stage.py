@@ -183,14 +183,20 @@ class Stage:
 
     # What goes in.
 
-    def push(self, ack_seconds: int = 30, attempts: int = MAX_DELIVERY_ATTEMPTS) -> None:
+    def push(
+        self,
+        no_wrapper: PushConfig.NoWrapper | None = None,
+        *,
+        ack_seconds: int = 30,
+        attempts: int = MAX_DELIVERY_ATTEMPTS,
+    ) -> None:
         """Makes the emulator push ride events to `front`."""
         with subscriber_client(self.topics.emulator) as subscriber:
             subscriber.create_subscription(
                 Subscription(
                     name=self.topics.push,
                     topic=self.topics.ride_events,
-                    push_config=PushConfig(push_endpoint=self.url),
+                    push_config=PushConfig(push_endpoint=self.url, no_wrapper=no_wrapper),
                     ack_deadline_seconds=ack_seconds,
                     dead_letter_policy=DeadLetterPolicy(
                         dead_letter_topic=self.topics.dead_letters, max_delivery_attempts=attempts

@@ -9,11 +9,13 @@ from typing import Any
 
 import duckdb
 import pytest
+from google.pubsub_v1.types import PushConfig
 
 from tests.faults.figures import DOCUMENT
 from tests.faults.oracle import Event
 from tests.faults.stage import Delivery, Stage, bad_event, envelope, good_events
 
+NoWrapper = PushConfig.NoWrapper
 Row = Callable[..., None]
 RIDE = {"PULocationID": 130, "DOLocationID": 205, "trip_distance": 3.66}
 JSON = {"content-type": "application/json"}
@@ -65,11 +67,16 @@ def old(event: Event, number: int) -> Event:
 @pytest.mark.long
 def test_row_16_malformed_base64(stage: Stage, row: Row) -> None:
     stage.start()
-    texts = ["!", "a", "aGk", "aGk=\n", "aG k=", "aGk=aGk=", "-_8=", "ü", 5, [], {}, True]
+    texts = ["!", "a", "aGk=aGk=", "aG=k", "ü", 5, [], {}, True]
     bodies = [json.dumps({"message": {"data": text}}).encode() for text in texts]
     stage.events += [bad_event(body) for body in bodies]
+    for number, event in enumerate(good_events(30)):
+        data = (base64.b64encode, base64.urlsafe_b64encode, base64.encodebytes)[number % 3](event.data)
+        text = data.decode() if number % 2 else data.decode().rstrip("=\n")
+        bodies.append(json.dumps({"message": {"data": text}}).encode())
+        stage.events.append(event)
     stage.deliver([(JSON, body) for body in bodies])
-    row(16, "malformed base64", stage)
+    row(16, "malformed base64, and every form of it", stage)
 
 
 def of(ride_id: Any = 1, **changes: Any) -> dict[str, Any]:
@@ -89,8 +96,9 @@ TYPES = [
     *(of(ride_id) for ride_id in (None, [1], {}, True, 1.5)),
     *(of(**{name: value}) for name in RIDE for value in (None, "x", [], {}, True)),
 ]
+IMPOSSIBLE = (b"Infinity", b"-Infinity", b"1e400", b"-1", b"1e308", b"9" * 400, b'"1e400"')
 NUMBERS = [
-    *(text(number) for number in (b"NaN", b"Infinity", b"-Infinity", b"1e400", b"-1", b"1e308", b"9" * 400)),
+    *(text(number) for number in (b"NaN", b'"NaN"', b'"n/a"', b'"1_30"', b'"0x1"')),
     *(of(PULocationID=zone) for zone in (0, -1, 266, 2**63, 10**400, 1.5)),
 ]
 TEXTS = [
@@ -107,7 +115,10 @@ CONTENTS = {
     19: (
         "NaN, infinities, 1e400, negative, zero, huge",
         NUMBERS,
-        [of(1, trip_distance=0), of(2, trip_distance=-0.0)],
+        [
+            *(of(1, trip_distance=0), of(2, trip_distance=-0.0), of(3, trip_distance=" 3.66 ")),
+            *(text(number, b"%d" % ride_id) for ride_id, number in enumerate(IMPOSSIBLE, start=10)),
+        ],
     ),
     20: (
         "Unicode, NUL, lone surrogates, invalid UTF-8, 100,000 levels",
@@ -163,12 +174,14 @@ def test_row_22_events_as_large_as_pubsub_takes(stage: Stage, row: Row) -> None:
 def test_row_23_cloud_events(stage: Stage, row: Row) -> None:
     stage.start()
     stage.events += good_events(30)
-    forms = (binary, structured, structured_base64)
-    stage.deliver([forms[number % 3](event) for number, event in enumerate(stage.events)])
+    forms = (binary, structured, structured_base64, binary_own, structured_own, structured_own_base64)
+    stage.deliver([forms[number % 6](event) for number, event in enumerate(stage.events)])
     for headers, body in (
         ({"content-type": "application/cloudevents+json"}, b"{}"),
         ({"content-type": "application/cloudevents+json; charset=UTF-8"}, b'{"data_base64": "e30="}'),
         ({"content-type": "application/cloudevents-batch+json"}, b"[{}]"),
+        ({"content-type": "application/cloudevents+json"}, b'{"specversion": "1.0", "data_base64": "%"}'),
+        ({"ce-specversion": "1.0", "ce-id": "1", "ce-type": "t", "ce-source": "s"}, b'{"PULocationID": 1}'),
     ):
         stage.events += [bad_event(body)]
         stage.deliver([(headers, body)])
@@ -197,6 +210,42 @@ def structured_base64(event: Event) -> Delivery:
     return {"content-type": "application/cloudevents+json"}, json.dumps(
         {"specversion": "1.0", "id": "1", "source": "s", "type": "t", "data_base64": data}
     ).encode()
+
+
+def binary_own(event: Event) -> Delivery:
+    """The ride event itself, from another sender than Pub/Sub."""
+    return {"ce-id": "1", "ce-specversion": "1.0", "ce-source": "s", "ce-type": "t", **JSON}, event.data
+
+
+def structured_own(event: Event) -> Delivery:
+    context = {"specversion": "1.0", "id": "1", "source": "s", "type": "t"}
+    body = json.dumps({**context, "data": json.loads(event.data)}).encode()
+    return {"content-type": "application/cloudevents+json"}, body
+
+
+def structured_own_base64(event: Event) -> Delivery:
+    context = {"specversion": "1.0", "id": "1", "source": "s", "type": "t"}
+    body = json.dumps({**context, "data_base64": base64.b64encode(event.data).decode()}).encode()
+    return {"content-type": "application/cloudevents+json"}, body
+
+
+@pytest.mark.parametrize("metadata", [True, False])
+def test_row_23_without_a_wrapper(stage: Stage, row: Row, metadata: bool) -> None:
+    """Payload unwrapping; the events have fields like those of other forms."""
+    stage.start()
+    stage.push(NoWrapper(write_metadata=metadata))
+    more: list[dict[str, Any]] = [
+        {"message": {"data": "e30="}, "subscription": "s"},
+        {"specversion": "1.0", "data": {}},
+        {"message": "hello", "data_base64": "%"},
+    ]
+    good = [
+        Event(event.ride_id, json.dumps(more[number % 3] | json.loads(event.data)).encode(), good=True)
+        for number, event in enumerate(good_events(30))
+    ]
+    broken = [{"message": "hello"}, RIDE, [of(1)], {"message": {"data": 5}}, {"specversion": "1.0"}]
+    stage.publish([*good, *(bad_event(json.dumps(each).encode()) for each in broken)])
+    row(23, f"no wrapper, {'with' if metadata else 'without'} metadata", stage)
 
 
 @pytest.mark.long

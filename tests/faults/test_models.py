@@ -75,6 +75,7 @@ def test_row_25_the_models_store_is_down_at_the_start(
     with stage.stream(good_events(60)), stage.fault():
         health = httpx.get(f"{stage.url}/health", timeout=20, trust_env=False)
         assert health.status_code == 503
+        assert health.json()["detail"].startswith("no model is in service: ")
         assert not stage.predictions
         time.sleep(3)
         mend()
@@ -95,6 +96,8 @@ def test_row_26_bad_releases(stage: Stage, row: Row, onnx_folder: Path, tmp_path
         spoil(pointer, bad)
         time.sleep(LOOK_SECONDS)
         stage.publish(good_events(10, first=10 * number))
+        health = httpx.get(f"{stage.url}/health", timeout=20, trust_env=False).json()
+        assert (health["model_version"], bool(health["refused"]["reason"])) == ("1", True)
     row(26, "releases that are corrupt, truncated, of foreign columns, swapped, or no releases", stage)
     assert {each.attributes["version"] for each in stage.predictions} == {"1"}
     assert stage.function.log.read_text().count('"release refused"') >= 6

@@ -1,4 +1,4 @@
-"""Text columns: their memory use and their conversion."""
+"""MLmodel files; text columns: their memory use and their conversion."""
 
 import json
 import tracemalloc
@@ -18,11 +18,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from functions.artifacts import ModelFolder
-from functions.mlmodel import TEXT_DTYPE, InputColumn, cast_column, read_description
+from functions.errors import ModelUnavailable
+from functions.learned_inputs import learned_fields
+from functions.mlmodel import TEXT_DTYPE, InputColumn, PredictionTarget, cast_column, read_description
 from functions.model import Scorer
 from functions.onnx_model import OnnxScorer, open_session
 from functions.resolver import resolve
-from functions.sklearn_model import COURSE_COLUMNS, DataFrameScorer, DictScorer
+from functions.sklearn_model import DataFrameScorer, DictScorer
 
 TEXTS = {"first": ["a", "b", "a"], "second": ["x", "x", "y"]}
 MINUTES = [1.0, 2.0, 11.0]
@@ -49,11 +51,9 @@ def frame_scorer(*, named: bool) -> Scorer:
 
 
 def dict_scorer() -> Scorer:
-    rows = [
-        dict(zip(COURSE_COLUMNS, (first, second, second, 0), strict=True))
-        for first, second in zip(*TEXTS.values(), strict=True)
-    ]
-    return DictScorer(make_pipeline(DictVectorizer(), LinearRegression()).fit(rows, MINUTES))
+    pipeline = make_pipeline(DictVectorizer(), LinearRegression())
+    pipeline.fit(pd.DataFrame(TEXTS).to_dict("records"), MINUTES)
+    return DictScorer(pipeline, learned_fields([pipeline.steps[0][1]]))
 
 
 @pytest.mark.parametrize(
@@ -70,8 +70,7 @@ def test_one_long_string_does_not_pad_the_others(make: Callable[[], Scorer]) -> 
     """4,000 rows, one with 50,000 characters: 800 MB if all rows were padded to its length."""
     first, second = np.array(["a", "b"] * 2000, TEXT_DTYPE), np.array(["x", "x", "y", "y"] * 1000, TEXT_DTYPE)
     first[7] = "b" * 50_000
-    table = dict(zip(COURSE_COLUMNS, (first, second, second, np.zeros(4000)), strict=True))
-    table |= {"first": first, "second": second}
+    table = {"first": first, "second": second}
     scorer = make()
     tracemalloc.start()
     try:
@@ -111,3 +110,50 @@ def test_text_conversion_follows_numpys_formatting(column: np.ndarray[Any, Any])
     texts = cast_column(column, TEXT_DTYPE)
     assert texts.dtype == TEXT_DTYPE
     assert texts.tolist() == column.astype(np.str_).tolist()
+
+
+def described(folder: Path, content: str) -> PredictionTarget:
+    (folder / "MLmodel").write_text(f"flavors: {{}}\n{content}")
+    return read_description(ModelFolder(resolve(str(folder)))).target
+
+
+@pytest.mark.parametrize(
+    ("metadata", "as_table", "as_rides"),
+    [
+        ("null", ("prediction", ""), ("ride_duration", "minutes")),
+        ("{source: crm}", ("prediction", ""), ("ride_duration", "minutes")),
+        ("{target: null, unit: null}", ("prediction", ""), ("ride_duration", "minutes")),
+        ("{target: fare, unit: dollars}", ("fare", "dollars"), ("fare", "dollars")),
+        ("{target: fare}", ("fare", ""), ("fare", "")),
+        ("{target: ride_duration}", ("ride_duration", ""), ("ride_duration", "minutes")),
+        ("{unit: seconds}", ("prediction", "seconds"), ("ride_duration", "seconds")),
+    ],
+)
+def test_only_a_model_of_rides_predicts_minutes_by_default(
+    tmp_path: Path, metadata: str, as_table: tuple[str, str], as_rides: tuple[str, str]
+) -> None:
+    target = described(tmp_path, f"metadata: {metadata}\n")
+    assert (target.target, target.unit) == as_table
+    assert (target.of_rides().target, target.of_rides().unit) == as_rides
+
+
+def test_a_tables_predictions_have_a_column_of_their_name() -> None:
+    assert PredictionTarget("churn", "probability").column == "predicted_churn"
+    assert PredictionTarget().column == "prediction"
+
+
+@pytest.mark.parametrize(
+    ("metadata", "expected"),
+    [
+        ("{unit: 5}", "unit is 5, not text"),
+        ("{target: [a]}", r"target is \['a'\], not text"),
+        ('{minimum: "0", maximum: yes}', "minimum is '0', not a number; maximum is True, not a number"),
+        ("{minimum: .nan}", "minimum is nan, but maximum is inf"),
+        ("{minimum: 5, maximum: 1}", "minimum is 5, but maximum is 1"),
+        ("{target: ride_id}", "target is 'ride_id', which cannot be the name"),
+        ('{target: ""}', "target is '', which cannot be the name"),
+    ],
+)
+def test_unusable_metadata_are_refused(tmp_path: Path, metadata: str, expected: str) -> None:
+    with pytest.raises(ModelUnavailable, match=f"{expected}.*Log the model again"):
+        described(tmp_path, f"metadata: {metadata}\n")

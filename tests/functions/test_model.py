@@ -7,18 +7,35 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
+import mlflow.sklearn
 import numpy as np
+import pandas as pd
 import pytest
+from mlflow.exceptions import MlflowException
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.feature_extraction import DictVectorizer, FeatureHasher
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.pipeline import make_pipeline
 
 from functions.errors import ImplausiblePrediction, ModelUnavailable
 from functions.features import ride_columns
-from functions.mlmodel import PredictionTarget
+from functions.mlmodel import InputColumn, PredictionTarget
 from functions.model import Model, load_model, load_table_model
 from functions.releases import Release, ReleasedFile
 from functions.resolver import resolve
 from functions.rides import Ride
+from functions.sklearn_model import DataFrameScorer
 from jobs.registry.model_store import build_manifest
-from tests.models import save_bounded, save_course_onnx, save_onnx, save_onnx_with_truth, some_rides
+from tests.models import (
+    course_pipeline,
+    save_bounded,
+    save_course_onnx,
+    save_onnx,
+    save_onnx_with_truth,
+    some_rides,
+    write_pipeline,
+)
 
 TEXT = {"__class__": "str", "__module__": "builtins", "__loader__": "JsonNode", "is_json": True}
 """The skops schema of a string."""
@@ -86,16 +103,34 @@ def test_a_model_that_fails_its_self_test_is_rejected(
         load(save_onnx(tmp_path / "model", **changes))
 
 
-@pytest.mark.parametrize("name", ["MLmodel", "model.onnx"])
 @pytest.mark.parametrize(
-    "damage", [lambda content: content[: len(content) // 2], lambda _: b"", lambda _: b"\xff\x00"]
+    ("damage", "expected"),
+    [
+        (lambda content: content[: len(content) // 2], ""),
+        (lambda _: b"\xff\x00", ""),
+        (lambda _: b"", "the file is empty"),
+        (lambda _: b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\n", "Git LFS's pointer"),
+        (lambda _: b"\n<!DOCTYPE html><title>Sign in</title>", "a login page saved under its name"),
+    ],
 )
-def test_a_damaged_file_is_rejected(onnx_folder: Path, tmp_path: Path, name: str, damage: Any) -> None:
-    for source in onnx_folder.iterdir():
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("onnx_folder", "MLmodel"),
+        ("onnx_folder", "model.onnx"),
+        ("skops_folder", "model.skops"),
+        ("pickle_folder", "model.pkl"),
+    ],
+)
+def test_a_damaged_file_is_named_with_the_cause_and_the_remedy(
+    request: pytest.FixtureRequest, tmp_path: Path, folder: str, name: str, damage: Any, expected: str
+) -> None:
+    for source in request.getfixturevalue(folder).iterdir():
         content = source.read_bytes()
         (tmp_path / source.name).write_bytes(damage(content) if source.name == name else content)
-    with pytest.raises(ModelUnavailable):
-        load(tmp_path)
+    message = rf"(?s)cannot be loaded: .*{expected}.*\({tmp_path}/{name}\)\. Compare .* promote that$"
+    with pytest.raises(ModelUnavailable, match=message):
+        load(tmp_path, allow_pickle=True)
 
 
 def with_wrong_hash(folder: Path, path: str) -> Release:
@@ -214,3 +249,164 @@ def test_an_implausible_prediction_is_an_error_of_the_ride(tmp_path: Path) -> No
     assert bounded.predict_rides([Ride(130, 205, 2.0)])[0].value < 30
     with pytest.raises(ImplausiblePrediction, match="which is implausible: it must be 0 to 30"):
         bounded.predict_rides([Ride(130, 205, 2.0), Ride(130, 205, 19.0)])
+
+
+DISTANCES = np.arange(1.0, 21.0)
+RECORDS = [{"PULocationID": str(n), "trip_distance": miles} for n, miles in enumerate(DISTANCES, 100)]
+FRAME = pd.DataFrame({"trip_distance": DISTANCES})
+
+
+def test_the_courses_forest_is_logged_with_the_type_that_mlflow_names_and_served(tmp_path: Path) -> None:
+    forest = make_pipeline(DictVectorizer(), RandomForestRegressor(5, n_jobs=-1)).fit(RECORDS, 3 * DISTANCES)
+    with pytest.raises(MlflowException, match=r"skops_trusted_types.*\['sklearn\.tree\._tree\.Tree'\]"):
+        mlflow.sklearn.save_model(forest, tmp_path / "refused", pip_requirements=[])
+    mlflow.sklearn.save_model(
+        forest, tmp_path / "model", skops_trusted_types=["sklearn.tree._tree.Tree"], pip_requirements=[]
+    )
+    rides = ride_columns([Ride(110, 205, 11.0), Ride(7, 205, 2.5)])
+    own = forest.predict([{"PULocationID": "110", "trip_distance": 11.0}, {"trip_distance": 2.5}])
+    np.testing.assert_allclose(load(tmp_path / "model").predict(rides), own, rtol=1e-12)
+
+
+def test_a_dict_vectorizer_that_learned_other_fields_is_refused(tmp_path: Path) -> None:
+    records = [{"PUlocationID": one["PULocationID"], "hour": 8, **one} for one in RECORDS]
+    pipeline = make_pipeline(DictVectorizer(), LinearRegression()).fit(records, DISTANCES)
+    folder = write_pipeline(tmp_path / "model", pipeline, {})
+    with pytest.raises(ModelUnavailable, match=r"needs PUlocationID, hour; the supported features are"):
+        load(folder)
+    assert load_table_model(resolve(str(folder))).types == {
+        "PULocationID": "string",
+        "PUlocationID": "string",
+        "hour": "double",
+        "trip_distance": "double",
+    }
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "columns", "expected"),
+    [
+        (
+            make_pipeline(FeatureHasher(8), LinearRegression()).fit(RECORDS, DISTANCES),
+            {},
+            "starts with a FeatureHasher",
+        ),
+        (
+            LinearRegression().fit(FRAME, DISTANCES),
+            {},
+            r"without a signature.*make_pipeline\(vectorizer, model\)",
+        ),
+        (
+            LinearRegression().fit(FRAME, DISTANCES),
+            {"trip_distance": "datetime"},
+            "unsupported types: trip_distance as datetime. Supported are float, double",
+        ),
+        (LinearRegression().fit(FRAME, DISTANCES), {"trip_distance": "long"}, "takes trip_distance as long"),
+        (
+            LinearRegression().fit(FRAME, DISTANCES),
+            {"trip_distance": "boolean"},
+            "takes trip_distance as boolean",
+        ),
+        (
+            LinearRegression().fit(FRAME.rename(columns=lambda _: "PU_DO"), DISTANCES),
+            {"PU_DO": "double"},
+            "takes PU_DO as double",
+        ),
+        (
+            LinearRegression().fit(FRAME.rename(columns=lambda _: "pickup_minute"), DISTANCES),
+            {"pickup_minute": "integer"},
+            "takes pickup_minute as integer, which not all rides' values fit into",
+        ),
+    ],
+)
+def test_a_model_that_cannot_be_asked_correctly_is_refused(
+    tmp_path: Path, pipeline: Any, columns: dict[str, str], expected: str
+) -> None:
+    with pytest.raises(ModelUnavailable, match=expected):
+        load(write_pipeline(tmp_path / "model", pipeline, columns))
+
+
+@pytest.mark.parametrize(
+    ("minutes", "metadata", "refused"),
+    [
+        (5 * DISTANCES, None, False),
+        (np.log(5 * DISTANCES), None, True),
+        (5 * DISTANCES / 60, None, True),
+        (5 * DISTANCES * 60, None, True),
+        (np.log(5 * DISTANCES), {"target": "log_duration", "unit": "log minutes"}, False),
+        (5 * DISTANCES * 60, {"unit": "seconds"}, False),
+    ],
+)
+def test_what_cannot_be_minutes_is_not_taken_for_minutes(
+    tmp_path: Path, minutes: Any, metadata: dict[str, str] | None, refused: bool
+) -> None:
+    linear = LinearRegression().fit(FRAME, minutes)
+    folder = write_pipeline(tmp_path / "model", linear, {"trip_distance": "double"}, metadata)
+    if refused:
+        with pytest.raises(ModelUnavailable, match=r"taken for minutes.*20 miles.*log1p.*metadata="):
+            load(folder)
+    else:
+        own = linear.predict(pd.DataFrame({"trip_distance": [7.0]})).tolist()
+        assert load(folder).predict(ride_columns([Ride(1, 2, 7.0)])).tolist() == own
+
+
+def test_a_logarithm_that_the_model_itself_reverts_is_minutes(tmp_path: Path) -> None:
+    model = TransformedTargetRegressor(LinearRegression(), func=np.log1p, inverse_func=np.expm1)
+    model.fit(FRAME, 5 * DISTANCES)
+    loaded = load(write_pipeline(tmp_path / "model", model, {"trip_distance": "double"}))
+    own = model.predict(pd.DataFrame({"trip_distance": [7.0]}))
+    assert loaded.predict(ride_columns([Ride(1, 2, 7.0)])).tolist() == own.tolist()
+
+
+def test_probabilities_are_not_replaced_by_labels(tmp_path: Path) -> None:
+    classifier = LogisticRegression().fit(FRAME, DISTANCES > 10)
+    folder = write_pipeline(
+        tmp_path / "model", classifier, {"trip_distance": "double"}, predict_fn="predict_proba"
+    )
+    with pytest.raises(ModelUnavailable, match=r"pyfunc_predict_fn='predict_proba'.*churn/model\.py"):
+        load_table_model(resolve(str(folder)))
+
+
+@pytest.mark.parametrize(
+    ("result", "expected"),
+    [
+        (np.array(["5.0", "6.0"]), "returned <U3, not numbers"),
+        (np.array(["5.0", 6.0], object), "returned object, not numbers"),
+        (np.array([True, False]), "returned bool, not numbers"),
+        (np.array([1j, 2j]), "returned complex128, not numbers"),
+        (np.array([60, 90], "timedelta64[s]"), "not numbers"),
+        (np.ones((2, 2)), "returned 4 numbers for 2 rows"),
+        (np.array(5.0), "returned 1 numbers for 2 rows"),
+    ],
+)
+def test_what_is_not_one_number_per_row_is_an_error(result: Any, expected: str) -> None:
+    scorer = Mock(columns=("number",), score=lambda _table, _rows: result)
+    model = Model(Release(name="m", version="1", location="", files=()), PredictionTarget(), scorer)
+    with pytest.raises(ModelUnavailable, match=expected):
+        model.score({"number": np.zeros(2)}, 2)
+
+
+@pytest.mark.parametrize("result", [np.array([[5], [6]]), np.array([5.0, 6.0], np.float32)])
+def test_columns_and_whole_numbers_are_numbers(result: Any) -> None:
+    scorer = Mock(columns=("number",), score=lambda _table, _rows: result)
+    model = Model(Release(name="m", version="1", location="", files=()), PredictionTarget(), scorer)
+    assert model.score({"number": np.zeros(2)}, 2).tolist() == [5.0, 6.0]
+
+
+def test_a_masked_prediction_is_not_a_number() -> None:
+    masked = Mock(spec=["predict"], predict=lambda _: np.ma.array([5.0, 6.0], mask=[False, True]))
+    scorer = DataFrameScorer(masked, [InputColumn("trip_distance", "double")])
+    assert np.isnan(scorer.score({"trip_distance": np.ones(2)}, 2)).tolist() == [False, True]
+
+
+def test_a_pickle_that_needs_a_missing_package_says_so(pickle_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(pickle_folder, tmp_path / "model")
+    (tmp_path / "model" / "model.pkl").write_bytes(b"cno_such_package\nModel\n.")
+    with pytest.raises(ModelUnavailable, match=r"not installed here .*no_such_package.*: install it"):
+        load(tmp_path / "model", allow_pickle=True)
+
+
+def test_only_rides_are_predicted_in_minutes_by_default(tmp_path: Path) -> None:
+    of_table = load_table_model(resolve(str(save_onnx_with_truth(tmp_path / "truth"))))
+    assert (of_table.target.target, of_table.target.unit) == ("prediction", "")
+    of_rides = load_table_model(resolve(str(write_pipeline(tmp_path / "course", course_pipeline(), {}))))
+    assert (of_rides.target.target, of_rides.target.unit) == ("ride_duration", "minutes")

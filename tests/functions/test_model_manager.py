@@ -3,11 +3,13 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from functions.errors import ModelUnavailable
+from functions import model_manager
+from functions.errors import ModelDamaged, ModelNotFound, ModelUnavailable
 from functions.features import ride_columns
 from functions.model import Model, load_model
 from functions.model_manager import RETRY_SECONDS, ModelManager
@@ -48,6 +50,27 @@ def test_the_first_request_waits_for_the_model(onnx_folder: Path) -> None:
         assert {id(model) for model in loaded} == {id(loaded[0])}
         assert pointer.calls == 1
         assert models.version == "onnx"
+
+    asyncio.run(scenario())
+
+
+def test_a_model_that_takes_long_is_said_to_be_loading(
+    onnx_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_manager, "FIRST_LOAD_SECONDS", 0.05)
+    may_load = threading.Event()
+
+    def load(release: Release) -> Model:
+        may_load.wait(10)
+        return load_model(release)
+
+    async def scenario() -> None:
+        models = ModelManager(MutableSource(onnx_folder).resolve, load, refresh_seconds=0)
+        with pytest.raises(ModelUnavailable) as caught:
+            await models.model()
+        assert caught.value.public == "no model is in service: it is still being loaded; the log says more"
+        may_load.set()
+        await refreshed(models)
 
     asyncio.run(scenario())
 
@@ -259,6 +282,63 @@ def test_a_missing_model_is_reported_and_retried_once_a_second(onnx_folder: Path
         pointer.folder = onnx_folder
         await asyncio.sleep(RETRY_SECONDS)
         assert (await models.model()).version == "onnx"
+
+    asyncio.run(scenario())
+
+
+def test_the_status_says_which_release_was_refused_and_since_when(
+    onnx_folder: Path, other_onnx_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def scenario() -> None:
+        first = Release(name="m", version="1", location=str(onnx_folder))
+        second = Release(
+            name="m", version="2", location=str(other_onnx_folder), files=build_manifest(str(onnx_folder))
+        )
+        current: list[Release | Exception] = [first]
+
+        def resolve() -> Release:
+            if isinstance(current[-1], Exception):
+                raise current[-1]
+            return current[-1]
+
+        models = ModelManager(resolve, load_model, refresh_seconds=0.01)
+        began = datetime.now(UTC)
+        await models.model()
+        assert models.status.refused is None
+        in_service_since = models.status.in_service_since
+        assert began <= in_service_since <= datetime.now(UTC)
+
+        current.append(second)
+        refused = None
+        for _ in range(3):
+            await asyncio.sleep(0.02)
+            await refreshed(models)
+            refused = refused or models.status.refused
+        assert refused
+        assert (refused.version, refused.reason) == ("2", ModelDamaged.cause)
+        assert models.status.refused == refused, (
+            "since the first time, although it is refused again and again"
+        )
+        assert models.status.in_service_since == in_service_since
+        assert models.status.check_age() > 0.9
+
+        for failure, reason in (
+            (ModelNotFound("gs://secret"), ModelNotFound.cause),
+            (RuntimeError("secret"), "loading it failed"),
+        ):
+            current.append(failure)
+            await asyncio.sleep(0.02)
+            await refreshed(models)
+            assert models.status.refused
+            assert (models.status.refused.version, models.status.refused.reason) == ("", reason)
+            assert models.status.refused.since > refused.since
+
+        current.append(first)
+        await asyncio.sleep(0.02)
+        await refreshed(models)
+        assert models.status.refused is None
+        assert models.status.check_age() < 0.9
+        assert models.status.in_service_since == in_service_since
 
     asyncio.run(scenario())
 

@@ -1,4 +1,5 @@
 import base64
+import gzip
 import hashlib
 import json
 from pathlib import Path
@@ -34,9 +35,11 @@ def push_body(event: Any, attributes: dict[str, str] | None = None, **more: Any)
 @pytest.mark.parametrize("name", sorted(path.name for path in EVENTS.glob("ride_*.json")))
 def test_every_recorded_event_gives_the_courses_prediction_event(settings: dict[str, str], name: str) -> None:
     record = json.loads((EVENTS / name).read_text())
-    response = post("predict_event", settings, "/", json=record["body"], headers=record["headers"])
-    assert response.status_code == 200
+    headers = {name: value.encode("latin-1") for name, value in record["headers"].items()}
+    response = post("predict_event", settings, "/", json=record["body"], headers=headers)
     (line,) = published(settings, "PREDICTIONS_TOPIC")
+    assert response.status_code == 200
+    assert response.json() == {"outcome": "predicted", "prediction": line["data"]}
     assert line["data"]["model"] == "ride_duration_prediction_model"
     assert line["data"]["version"] == "onnx"
     assert line["data"]["prediction"]["ride_id"] == 256
@@ -82,7 +85,7 @@ def test_a_dead_letter_is_the_unchanged_event_with_reason_attributes(settings: d
     assert line["attributes"] == {
         "source": "till",
         "dead_letter_reason": "invalid_ride",
-        "dead_letter_detail": "#/ride/PULocationID: must be a taxi zone, 1 to 265",
+        "dead_letter_detail": "#/ride/PULocationID: must be a taxi zone, 1 to 265, like 130, not 999",
         "dead_letter_pointer": "#/ride/PULocationID",
         "dead_letter_subscription": "projects/p/subscriptions/s",
         "dead_letter_message_id": "7",
@@ -99,6 +102,9 @@ def test_a_dead_letter_is_the_unchanged_event_with_reason_attributes(settings: d
         (json.dumps(push_body(b"")).encode(), "unreadable_body"),
         (json.dumps(push_body([EVENT])).encode(), "invalid_ride"),
         (json.dumps(push_body(EVENT["ride"])).encode(), "invalid_ride"),
+        (json.dumps([push_body(EVENT)]).encode(), "invalid_ride"),
+        (b"{}", "invalid_ride"),
+        (b'{"message": "hello"}', "unreadable_body"),
         (b"nope", "unreadable_body"),
         (b"", "unreadable_body"),
         (b"\xff\x00", "unreadable_body"),
@@ -107,18 +113,162 @@ def test_a_dead_letter_is_the_unchanged_event_with_reason_attributes(settings: d
     ids=lambda value: repr(value[:24]) if isinstance(value, bytes) else value,
 )
 def test_unreadable_events_become_dead_letters(settings: dict[str, str], content: bytes, reason: str) -> None:
-    assert post("predict_event", settings, "/", content=content).status_code == 200
+    response = post("predict_event", settings, "/", content=content)
     (line,) = published(settings, "DEAD_LETTER_TOPIC")
-    assert line["attributes"]["dead_letter_reason"] == reason
+    attributes = line["attributes"]
+    assert attributes["dead_letter_reason"] == reason
+    assert response.status_code == 200
+    answer = {"reason": reason, "detail": attributes["dead_letter_detail"]}
+    pointer = attributes["dead_letter_pointer"]
+    assert response.json() == {"outcome": "dead_letter", **answer, "pointer": pointer}
+
+
+@pytest.mark.parametrize("ride_id", [{}, {"ride_id": 256}])
+def test_a_ride_without_its_wrapper_is_told_what_to_send(
+    settings: dict[str, str], ride_id: dict[str, int]
+) -> None:
+    answer = post("predict_event", settings, "/", json=EVENT["ride"] | ride_id).json()
+    assert answer["outcome"] == "dead_letter"
+    assert answer["detail"].startswith(
+        '#/ride: is missing; an event looks like {"ride": {"PULocationID": 130, '
+    )
+    (line,) = published(settings, "DEAD_LETTER_TOPIC")
+    assert line["data"] == EVENT["ride"] | ride_id
+
+
+UNWRAPPED = {
+    "x-goog-pubsub-subscription-name": "projects/p/subscriptions/s",
+    "x-goog-pubsub-message-id": "7",
+    "x-goog-pubsub-publish-time": "2026-11-28T11:11:55.595Z",
+    "x-goog-pubsub-ordering-key": "cab 7",
+    "content-type": "application/x-www-form-urlencoded",
+    "authorization": "Bearer secret",
+}
+
+
+def test_an_unwrapped_event_gives_the_message_of_a_wrapped_one(settings: dict[str, str]) -> None:
+    data = json.dumps(EVENT).encode()
+    post("predict_event", settings, "/", json=push_body(data, {"traceparent": PARENT}))
+    for headers in (
+        UNWRAPPED | {"traceparent": PARENT},
+        {"traceparent": PARENT, "content-type": "text/plain"},
+    ):
+        assert post("predict_event", settings, "/", content=data, headers=headers).status_code == 200
+    wrapped, *unwrapped = published(settings, "PREDICTIONS_TOPIC")
+    assert unwrapped == [wrapped, wrapped]
+
+
+def test_the_dead_letter_of_an_unwrapped_event_is_that_of_a_wrapped_one(settings: dict[str, str]) -> None:
+    data = b'{"ride": {"PULocationID": 999, "DOLocationID": 205, "trip_distance": 1}, "ride_id": 1}'
+    foreign = {"dead_letter_reason": "mine", "x" * 300: "y", "long": "y" * 2000, "googclient_x": "y"}
+    attributes = {"source": "till"}
+    post("predict_event", settings, "/", content=data, headers=UNWRAPPED | attributes | foreign)
+    body = push_body(data, attributes | foreign)
+    body["message"] |= {"publishTime": "2026-11-28T11:11:55.595Z", "orderingKey": "cab 7"}
+    post("predict_event", settings, "/", json=body)
+    unwrapped, wrapped = published(settings, "DEAD_LETTER_TOPIC")
+    assert unwrapped == wrapped
+    assert unwrapped["attributes"]["source"] == "till"
+    assert unwrapped["attributes"]["dead_letter_reason"] == "invalid_ride"
+    assert unwrapped["attributes"]["dead_letter_subscription"] == "projects/p/subscriptions/s"
+    assert unwrapped["attributes"]["dead_letter_ordering_key"] == "cab 7"
+    assert "secret" not in json.dumps(unwrapped)
+
+
+def test_a_batch_of_cloud_events_is_kept_in_one_dead_letter(settings: dict[str, str]) -> None:
+    batch = [{"specversion": "1.0", "id": "1", "source": "s", "type": "t", "data": EVENT}] * 2
+    headers = {"content-type": "application/cloudevents-batch+json"}
+    answer = post("predict_event", settings, "/", json=batch, headers=headers).json()
+    assert "send each event in a request of its own" in answer["detail"]
+    (line,) = published(settings, "DEAD_LETTER_TOPIC")
+    assert line["data"] == batch
+    assert published(settings, "PREDICTIONS_TOPIC") == []
+
+
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_a_compressed_body_is_decompressed(settings: dict[str, str], wrapped: bool) -> None:
+    content = json.dumps(push_body(EVENT) if wrapped else EVENT).encode()
+    headers = {"content-encoding": "gzip"}
+    response = post("predict_event", settings, "/", content=gzip.compress(content), headers=headers)
+    assert response.json()["prediction"]["prediction"]["ride_id"] == 256
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding", "reason"),
+    [
+        (gzip.compress(json.dumps(EVENT).encode())[:-4], "gzip", "unreadable_body"),
+        (json.dumps(EVENT).encode(), "gzip", "unreadable_body"),
+        (b"\x1f\x8b", "br", "unsupported_encoding"),
+        (gzip.compress(bytes(30_000_000)), "gzip", "too_large"),
+        (gzip.compress(json.dumps(EVENT).encode()), "", "unreadable_body"),
+    ],
+    ids=["cut", "not compressed", "another encoding", "a bomb", "without the header"],
+)
+def test_what_cannot_be_decompressed_is_dead_lettered_as_it_is(
+    settings: dict[str, str], content: bytes, encoding: str, reason: str
+) -> None:
+    headers = UNWRAPPED | ({"content-encoding": encoding} if encoding else {})
+    response = post("predict_event", settings, "/", content=content, headers=headers)
+    assert (response.status_code, response.json()["reason"]) == (200, reason)
+    (line,) = published(settings, "DEAD_LETTER_TOPIC")
+    data = (
+        base64.b64decode(line["data_base64"]) if "data_base64" in line else json.dumps(line["data"]).encode()
+    )
+    assert data == content
+    assert line["attributes"]["dead_letter_message_id"] == "7"
+
+
+@pytest.mark.parametrize("distance", [-1, 100.5, 1e300, "1e400"])
+def test_an_impossible_distance_is_predicted_as_not_recorded_and_says_so(
+    settings: dict[str, str], distance: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for miles in (0, distance):
+        event = EVENT | {"ride": EVENT["ride"] | {"trip_distance": miles}}
+        answer = post("predict_event", settings, "/", json=event).json()
+    unknown, repaired = published(settings, "PREDICTIONS_TOPIC")
+    assert repaired["data"] == unknown["data"] == answer["prediction"]
+    assert answer["repaired"] == ["trip_distance"]
+    assert repaired["attributes"]["repaired"] == "trip_distance"
+    assert "repaired" not in unknown["attributes"]
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["repaired"] == ["trip_distance"]
+
+
+@pytest.mark.parametrize(
+    "ride",
+    [
+        {"PULocationID": "130", "DOLocationID": 205.0, "trip_distance": " 3.66 ", "ehail_fee": None},
+        {"pulocationid": 130, "DOLOCATIONID": 205, "trip_miles": 3.66},
+    ],
+)
+def test_a_tlc_record_gives_the_prediction_of_the_usual_names(
+    settings: dict[str, str], ride: dict[str, Any]
+) -> None:
+    usual = EVENT | {"ride": EVENT["ride"] | {"pickup_datetime": "2021-03-01T08:30:00"}}
+    record = EVENT | {"ride": ride | {"lpep_pickup_datetime": "03/01/2021 08:30:00 AM"}}
+    for event in (usual, record):
+        post("predict_event", settings, "/", json=push_body(event))
+    first, second = published(settings, "PREDICTIONS_TOPIC")
+    assert first["data"] == second["data"]
+    assert first["attributes"]["event_id"] != second["attributes"]["event_id"]
 
 
 def test_an_oversized_event_is_truncated_and_its_hash_kept(settings: dict[str, str]) -> None:
     event = b"x" * 9_900_000
     assert post("predict_event", settings, "/", json=push_body(event)).status_code == 200
-    (line,) = published(settings, "DEAD_LETTER_TOPIC")
-    assert len(base64.b64decode(line["data_base64"])) == 9_000_000
-    assert line["attributes"]["dead_letter_full_size"] == "9900000"
-    assert line["attributes"]["dead_letter_full_sha256"] == hashlib.sha256(event).hexdigest()
+    assert post("predict_event", settings, "/", content=event).status_code == 200
+    for line in published(settings, "DEAD_LETTER_TOPIC"):
+        assert len(base64.b64decode(line["data_base64"])) == 9_000_000
+        assert line["attributes"]["dead_letter_full_size"] == "9900000"
+        assert line["attributes"]["dead_letter_full_sha256"] == hashlib.sha256(event).hexdigest()
+
+
+def test_an_unwrapped_event_above_pubsubs_limit_is_a_dead_letter_and_a_larger_body_is_refused(
+    settings: dict[str, str],
+) -> None:
+    large = json.dumps(EVENT).encode().ljust(10_000_001)
+    assert post("predict_event", settings, "/", content=large).json()["reason"] == "too_large"
+    assert post("predict_event", settings, "/", content=bytes(20_000_001)).status_code == 413
+    assert len(published(settings, "DEAD_LETTER_TOPIC")) == 1
 
 
 def test_excess_attributes_are_dropped(settings: dict[str, str]) -> None:
@@ -197,13 +347,17 @@ def test_an_implausible_prediction_is_a_dead_letter(settings: dict[str, str], tm
     assert line["attributes"]["dead_letter_model_version"] == "model"
 
 
-def test_numbers_outside_json_are_dead_letters_with_a_pointer(settings: dict[str, str]) -> None:
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_numbers_outside_json(settings: dict[str, str], wrapped: bool) -> None:
+    """NaN is no distance; infinite and huge ones are impossible, so predicted as not recorded."""
     for number in (b"NaN", b"-Infinity", b"1e999", b"9" * 400):
         event = json.dumps(EVENT).encode().replace(b"3.66", number)
-        assert post("predict_event", settings, "/", json=push_body(event)).status_code == 200
-    letters = published(settings, "DEAD_LETTER_TOPIC")
-    assert {line["attributes"]["dead_letter_pointer"] for line in letters} == {"#/ride/trip_distance"}
-    assert len(letters) == 4
+        content = json.dumps(push_body(event)).encode() if wrapped else event
+        assert post("predict_event", settings, "/", content=content).status_code == 200
+    (letter,) = published(settings, "DEAD_LETTER_TOPIC")
+    assert letter["attributes"]["dead_letter_pointer"] == "#/ride/trip_distance"
+    repaired = [line["attributes"]["repaired"] for line in published(settings, "PREDICTIONS_TOPIC")]
+    assert repaired == ["trip_distance"] * 3
 
 
 @pytest.mark.parametrize(
@@ -219,7 +373,9 @@ def test_a_mistyped_topic_is_rejected(settings: dict[str, str], topic: str) -> N
 def test_health_and_other_methods(settings: dict[str, str]) -> None:
     health = call("predict_event", settings, lambda client: client.get("/health"))
     assert health.json()["status"] == "ok"
-    assert call("predict_event", settings, lambda client: client.delete("/")).status_code == 405
+    for method in ("GET", "HEAD", "OPTIONS", "PUT", "DELETE"):
+        answer = call("predict_event", settings, lambda client, method=method: client.request(method, "/"))
+        assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
 
 
 def test_messages_can_be_published_to_stdout(

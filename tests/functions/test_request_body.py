@@ -1,7 +1,10 @@
 import asyncio
 import base64
+import gzip
 import json
+import random
 import tracemalloc
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +12,10 @@ import httpx
 import pytest
 from starlette.requests import Request
 
-from functions.errors import Overloaded, TooLarge
+from functions.errors import Overloaded, TooLarge, UnreadableBody
 from functions.push_endpoint import MAX_DELIVERY_BYTES
 from functions.push_envelope import decode_push
-from functions.request_body import MAX_TOTAL_BYTES, BodyReader, IncompleteBody
+from functions.request_body import MAX_TOTAL_BYTES, BodyReader, IncompleteBody, UnsupportedEncoding
 from tests.serving import call, post
 
 RIDE = {"PULocationID": 130, "DOLocationID": 205, "trip_distance": 3.66}
@@ -50,6 +53,71 @@ def test_the_size_limit_is_exact() -> None:
     assert read([b"ab", b"cd"], 4) == b"abcd"
     with pytest.raises(TooLarge, match="at most 4 bytes"):
         read([b"ab", b"cde"], 4)
+
+
+def decompress(content: bytes, max_bytes: int, encoding: str = "gzip") -> bytes:
+    async def scenario() -> bytes:
+        async with BodyReader(max_bytes).decompress(bytearray(content), encoding) as body:
+            return bytes(body)
+
+    return asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 65_537, 1_000_000])
+@pytest.mark.parametrize("level", [0, 9])
+def test_a_body_is_decompressed_in_steps(size: int, level: int) -> None:
+    content = random.Random(1).randbytes(size // 2) + b"x" * (size - size // 2)
+    assert decompress(gzip.compress(content, level), 1_000_000) == content
+    assert decompress(zlib.compress(content, level), 1_000_000, "Deflate") == content
+    assert decompress(gzip.compress(content[:70_000]) + gzip.compress(content[70_000:]), 1_000_000) == content
+    assert decompress(content, 1, "identity") == content
+
+
+def test_the_size_limit_holds_after_decompression() -> None:
+    compressed = gzip.compress(b"x" * 1000)
+    assert decompress(compressed, 1000) == b"x" * 1000
+    with pytest.raises(TooLarge, match="at most 999 bytes"):
+        decompress(compressed, 999)
+
+
+def test_a_decompressed_body_counts_towards_the_total() -> None:
+    compressed = bytearray(gzip.compress(b"x" * 60))
+
+    async def scenario() -> None:
+        bodies = BodyReader(max_bytes=100, max_total_bytes=100)
+        for _ in range(2):
+            async with bodies.decompress(compressed, "gzip"):
+                with pytest.raises(Overloaded):
+                    async with bodies.decompress(compressed, "gzip"):
+                        pass
+
+    asyncio.run(scenario())
+
+
+def test_a_small_body_cannot_fill_the_memory() -> None:
+    bomb = zlib.compress(b"\0" * 50_000_000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(TooLarge):
+            decompress(bomb, 1 << 20, "deflate")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 3 << 20
+
+
+@pytest.mark.parametrize(
+    "damaged", [b"", b"x", b"\x1f\x8b", gzip.compress(b"abc")[:-4], gzip.compress(b"abc") + b"x"]
+)
+def test_damaged_compressed_data_is_unreadable(damaged: bytes) -> None:
+    with pytest.raises(UnreadableBody):
+        decompress(damaged, 1000)
+
+
+def test_an_unsupported_encoding_is_named_with_those_that_are_supported() -> None:
+    with pytest.raises(UnsupportedEncoding, match="'br': use gzip or deflate") as caught:
+        decompress(b"{}", 1000, "br")
+    assert caught.value.status == 415
 
 
 def test_the_total_limit_is_enforced_and_memory_is_released() -> None:

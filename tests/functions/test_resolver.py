@@ -5,12 +5,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from functions.artifacts import storage_client
 from functions.errors import ModelUnavailable
+from functions.mlflow_client import TrackingServer
 from functions.releases import Release, ReleasedFile, encode_release
 from functions.resolver import resolve
 
@@ -53,20 +55,72 @@ def test_a_folder_is_a_release_without_a_version(tmp_path: Path) -> None:
     assert resolve(f"{tmp_path}/model/") == Release(name="model", version="", location=f"{tmp_path}/model")
 
 
-@pytest.mark.parametrize("uri", ["models:/", "models:/m", "models:/m@", "models:/m/latest", "models:/m@a/b"])
-def test_a_malformed_registry_uri_is_rejected(uri: str) -> None:
+def test_a_malformed_registry_uri_is_rejected() -> None:
     with pytest.raises(ModelUnavailable, match="must look like"):
-        resolve(uri, "http://127.0.0.1:1")
+        resolve("models:/m", TrackingServer("http://127.0.0.1:1"))
 
 
 def test_the_registry_must_be_http() -> None:
     with pytest.raises(ModelUnavailable, match="must be http"):
-        resolve("models:/m@champion", "sqlite:///mlflow.db")
+        resolve("models:/m@champion", TrackingServer("sqlite:///mlflow.db"))
+    with pytest.raises(ModelUnavailable, match="set MLFLOW_TRACKING_URI=http"):
+        resolve("models:/m@champion")
 
 
 def test_an_unreachable_registry_is_reported() -> None:
     with pytest.raises(ModelUnavailable, match="gave no valid response"):
-        resolve("models:/m@champion", "http://127.0.0.1:1")
+        resolve("models:/m@champion", TrackingServer("http://127.0.0.1:1"))
+
+
+def responses(found: dict[str, Any]) -> Callable[[socket.socket, bytes], None]:
+    """An MLflow server that responds by path without query; anything else is not found."""
+
+    def respond(connection: socket.socket, request: bytes) -> None:
+        path = request.split(b" ")[1].decode().partition("?")[0].removeprefix("/api/2.0/mlflow/")
+        if path in found:
+            connection.sendall(http(json.dumps(found[path]).encode()))
+        else:
+            connection.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+
+    return respond
+
+
+def test_the_latest_version_is_the_highest_number_of_any_stage() -> None:
+    versions = [{"version": "9", "run_id": "a"}, {"version": "10", "run_id": "b"}]
+    found = {
+        "registered-models/get": {"registered_model": {"name": "m", "latest_versions": versions}},
+        "model-versions/get-download-uri": {"artifact_uri": "gs://models/10/"},
+    }
+    with serving(responses(found)) as url:
+        assert resolve("models:/m/latest", TrackingServer(url)) == Release(
+            name="m", version="10", run_id="b", location="gs://models/10"
+        )
+    found["registered-models/get"] = {"registered_model": {"name": "m"}}
+    with serving(responses(found)) as url, pytest.raises(ModelUnavailable, match="m has no version at http"):
+        resolve("models:/m/latest", TrackingServer(url))
+
+
+def test_a_run_of_mlflow_2_has_its_model_in_a_folder() -> None:
+    run = {
+        "run": {
+            "info": {"run_id": "ab12", "experiment_id": "1", "artifact_uri": "gs://models/1/ab12/artifacts"}
+        }
+    }
+    with serving(responses({"runs/get": run})) as url:
+        assert resolve("runs:/ab12/my/model", TrackingServer(url)) == Release(
+            name="model", version="", run_id="ab12", location="gs://models/1/ab12/artifacts/my/model"
+        )
+
+
+def test_a_version_that_was_registered_from_a_run_is_found_there() -> None:
+    found = {
+        "model-versions/get": {"model_version": {"version": "7", "run_id": "ab12"}},
+        "model-versions/get-download-uri": {"artifact_uri": "runs:/ab12/model"},
+        "runs/get": {"run": {"info": {"experiment_id": "1", "artifact_uri": "gs://models/1/ab12/artifacts"}}},
+    }
+    with serving(responses(found)) as url:
+        release = resolve("models:/m/7", TrackingServer(url))
+    assert (release.version, release.location) == ("7", "gs://models/1/ab12/artifacts/model")
 
 
 def test_a_pointer_without_files_is_rejected(tmp_path: Path) -> None:
@@ -84,7 +138,7 @@ def test_a_pointer_may_be_in_the_working_directory(tmp_path: Path, monkeypatch: 
 
 
 @contextmanager
-def serving(respond: Callable[[socket.socket], None]) -> Iterator[str]:
+def serving(respond: Callable[[socket.socket, bytes], None]) -> Iterator[str]:
     """URL of a server that accepts one connection at a time and responds with `respond`."""
 
     def serve() -> None:
@@ -94,9 +148,9 @@ def serving(respond: Callable[[socket.socket], None]) -> Iterator[str]:
             except OSError:  # closed
                 return
             with connection:
-                connection.recv(10_000)
+                request = connection.recv(10_000)
                 try:
-                    respond(connection)
+                    respond(connection, request)
                 except OSError:  # the client disconnected
                     continue
 
@@ -126,42 +180,46 @@ ALLOWED_PREFIXES = ("gs://models/", "gs://more/")
         "GS://models/m",
         "/models/m",
         "champion.json",
+        "mlflow-artifacts:/1/models/m",
     ],
 )
 def test_a_model_outside_the_allowed_buckets_is_rejected(uri: str) -> None:
-    with pytest.raises(
-        ModelUnavailable, match=r"not in gs://models/ or gs://more/.*add its bucket to MODEL_BUCKETS"
-    ):
+    remedy = "add its bucket to" if uri.startswith("gs://") else "copy the model to one of them, or unset"
+    with pytest.raises(ModelUnavailable, match=rf"not in gs://models/ or gs://more/.*{remedy} MODEL_BUCKETS"):
         resolve(uri, allowed_prefixes=ALLOWED_PREFIXES)
 
 
-@pytest.mark.parametrize("location", ["gs://other/m", "gs://models.evil/m", "/models/m", "file:///models/m"])
+@pytest.mark.parametrize(
+    "location",
+    ["gs://other/m", "gs://models.evil/m", "/models/m", "file:///models/m", "mlflow-artifacts:/1/m"],
+)
 def test_locations_in_pointers_and_registries_must_be_allowed(
     location: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def registry_and_bucket(uri: str) -> Callable[[socket.socket], None]:
+    def registry_and_bucket(uri: str) -> Callable[[socket.socket, bytes], None]:
         pointer = encode_release(msgspec.structs.replace(RELEASE, location=uri))
         version = {"version": "7", "run_id": "ab12"}
         found = {"model_version": version, "artifact_uri": uri, **json.loads(pointer)}
-        return lambda connection: connection.sendall(http(json.dumps(found).encode()))
+        return lambda connection, _: connection.sendall(http(json.dumps(found).encode()))
 
     for artifact_uri in (RELEASE.location, location):
         with serving(registry_and_bucket(artifact_uri)) as url:
+            server = TrackingServer(url)
             monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
             storage_client.cache_clear()
             for uri in ("gs://more/champion.json", "models:/ride-duration@champion"):
                 if artifact_uri == RELEASE.location:
-                    assert resolve(uri, url, allowed_prefixes=ALLOWED_PREFIXES).location == artifact_uri
+                    assert resolve(uri, server, ALLOWED_PREFIXES).location == artifact_uri
                     continue
-                assert resolve(uri, url).location == artifact_uri
+                assert resolve(uri, server).location == artifact_uri
                 with pytest.raises(ModelUnavailable, match=f"'{artifact_uri}' is not in gs://models/"):
-                    resolve(uri, url, allowed_prefixes=ALLOWED_PREFIXES)
+                    resolve(uri, server, ALLOWED_PREFIXES)
             storage_client().close()
             storage_client.cache_clear()
 
 
-def trickle(response: bytes) -> Callable[[socket.socket], None]:
-    def respond(connection: socket.socket) -> None:
+def trickle(response: bytes) -> Callable[[socket.socket, bytes], None]:
+    def respond(connection: socket.socket, _: bytes) -> None:
         for byte in response:
             connection.sendall(bytes([byte]))
             time.sleep(0.1)
@@ -175,20 +233,26 @@ def trickle(response: bytes) -> Callable[[socket.socket], None]:
     [
         trickle(http(b" " * 1000)),
         trickle(b"HTTP/1.1 404 Not Found\r\nX-Slow: " + b"x" * 1000),
-        lambda connection: (connection.sendall(b"HTTP/1.1 404 No\r\n\r\n"), trickle(b"x" * 1000)(connection)),
-        lambda connection: (connection.sendall(http(b"x" * 1000)[:-999]), trickle(b" " * 999)(connection)),
-        lambda connection: connection.recv(1),
+        lambda connection, _: (
+            connection.sendall(b"HTTP/1.1 404 No\r\n\r\n"),
+            trickle(b"x" * 1000)(connection, _),
+        ),
+        lambda connection, _: (
+            connection.sendall(http(b"x" * 1000)[:-999]),
+            trickle(b" " * 999)(connection, _),
+        ),
+        lambda connection, _: connection.recv(1),
     ],
     ids=["status line", "headers", "error", "body", "silence"],
 )
 def test_a_trickling_registry_times_out(
-    respond: Callable[[socket.socket], None], monkeypatch: pytest.MonkeyPatch
+    respond: Callable[[socket.socket, bytes], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("functions.resolver.TIMEOUT_SECONDS", 1)
+    monkeypatch.setattr("functions.mlflow_client.TIMEOUT_SECONDS", 1)
     began = time.monotonic()
     with serving(respond) as url:
         with pytest.raises(ModelUnavailable, match=r"gave no valid response within 1 s|responded with 404"):
-            resolve("models:/m@champion", url)
+            resolve("models:/m@champion", TrackingServer(url))
         assert time.monotonic() - began < 3
 
 
@@ -197,7 +261,7 @@ def test_a_trickling_registry_times_out(
 )
 def test_an_invalid_response_of_the_registry_is_reported(content: bytes) -> None:
     with (
-        serving(lambda connection: connection.sendall(content)) as url,
+        serving(lambda connection, _: connection.sendall(content)) as url,
         pytest.raises(ModelUnavailable, match=r"gave no valid response|did not respond like"),
     ):
-        resolve("models:/m@champion", url)
+        resolve("models:/m@champion", TrackingServer(url))

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from functions.codecs import RIDE_FIELDS
 from functions.releases import Release
+from functions.rides import RIDE_FIELDS
 from jobs.commands.score import command as score
 from jobs.commands.sync import command as sync
 from jobs.events.smoke_test import SMOKE_PREFIX

@@ -8,6 +8,8 @@ from pathlib import Path
 from tests.infra.module import AppliedState
 
 TEXT = Path("docs/cloud.d2")
+GITHUB_WIDTH = 830
+"""Pixels of a picture in a document on GitHub."""
 NODE = re.compile(r"^ *([\w-]+): [^{}\n]+ \{ class: (\w+) \}$", re.MULTILINE)
 
 
@@ -52,3 +54,14 @@ def test_the_svg_was_drawn_from_this_source() -> None:
     picture = Path("docs/cloud.svg").read_text()
     assert hashlib.sha256(TEXT.read_bytes()).hexdigest() in picture.partition("\n")[0], "run `make diagram`"
     assert picture.count("<image") + picture.count("@import") == 0, "it must be self-contained"
+
+
+def test_it_can_be_read_at_the_width_at_which_it_is_shown() -> None:
+    picture = Path("docs/cloud.svg").read_text()
+    box = re.search(r'viewBox="0 0 (\d+) (\d+)"', picture)
+    assert box
+    scale = GITHUB_WIDTH / int(box[1])
+    sizes = [int(size) for size in re.findall(r"font-size:(\d+)", picture)]
+    assert len(sizes) > 25
+    assert min(sizes) * scale > 12
+    assert int(box[2]) * scale < 1300

@@ -3,11 +3,9 @@
 import re
 from pathlib import Path
 
-import click
+import pytest
 
 from infra.tables import tables
-from jobs.__main__ import COMMANDS, Commands
-from tests.blocks import blocks_of
 from tests.infra.module import INFRA, AppliedState, strings
 
 
@@ -19,45 +17,39 @@ def test_tables_agree_with_the_configuration() -> None:
 
 
 def test_the_reading_order_lists_every_file() -> None:
-    order = (INFRA / "README.md").read_text().partition("## In twenty minutes")[2].partition("\n## ")[0]
+    order = (INFRA / "README.md").read_text().partition("## Reading order")[2].partition("\n## ")[0]
     assert {path.name for path in INFRA.glob("*.tf")} <= set(re.findall(r"\[([\w.]+)\]", order))
     minutes = [int(number) for number in re.findall(r"^\| (\d+) \|", order, re.MULTILINE)]
     assert sum(minutes) == 20
 
 
-def test_names_in_commands_exist(state: AppliedState) -> None:
-    text = Path("docs/deploy.md").read_text()
-    assert set(re.findall(r"output -raw (\w+)", text)) <= set(state.outputs)
+@pytest.mark.parametrize("page", ["docs/deploy.md", "docs/runbook.md"])
+def test_names_in_commands_exist(state: AppliedState, page: str) -> None:
+    text = Path(page).read_text()
     existing = {value for each in state.resources for value in strings(each.values)}
-    named = re.findall(r"(?:services proxy |update-traffic |services update |--service=)(ride[\w-]+)", text)
-    named += re.findall(r"`((?:score|sync|ridecast)-[\w-]+)`", text)
+    before = r"services (?:proxy|describe|update(?:-traffic)?) |jobs execute |--service=|--job="
+    named = re.findall(rf"(?:{before})([a-z][\w-]+)", text)
+    named += re.findall(r"subscriptions pull ([\w-]+)", text)
+    named += re.findall(r"`((?:score|sync|ridecast|ride-events)-[\w-]+)`", text)
     assert len(named) > 5
     assert not set(named) - existing
+
+
+def test_tables_in_queries_exist(state: AppliedState) -> None:
+    existing = {value for each in state.resources for value in strings(each.values)}
     columns = {"predictions_deduplicated", "predict_duration", "scores_ride_duration"}
-    assert columns == set(re.findall(r"\bridecast\.(\w+)", text))
+    assert columns == set(re.findall(r"\bridecast\.(\w+)", Path("docs/deploy.md").read_text()))
     assert columns <= existing | {Path(key).stem for key in state.of("google_bigquery_table", "view")}
 
 
-def test_commands_have_the_options_that_the_docs_use() -> None:
-    group = Commands()
-    script = "\n".join(block.text for block in blocks_of("docs/deploy.md") if block.kind == "sh")
-    lines = re.findall(r"python -m jobs ([^|\n)]+)", script.replace("\\\n", " "))
-    for line in lines:
-        name = line.split()[0]
-        assert name in COMMANDS
-        command = group.get_command(click.Context(group), name)
-        assert command
-        known = {option for each in command.params for option in each.opts}
-        assert set(re.findall(r" (--[\w-]+)", line)) <= known, line
-    assert len(lines) > 6
-
-
 def test_alert_names_agree_with_the_docs(state: AppliedState) -> None:
-    text = Path("docs/deploy.md").read_text()
-    shown = {
+    alerts = {
         each.values["display_name"].removeprefix("Ridecast: ")
         for each in state.all("google_monitoring_alert_policy")
     }
-    called = set(re.findall(r"alert \*([\w ]+)\*", text))
+    called = set(re.findall(r"alert \*([\w ]+)\*", Path("docs/deploy.md").read_text()))
     assert called
-    assert called <= shown
+    assert called <= alerts
+    assert (
+        set(re.findall(r"^\| \*([\w ]+)\* \|", Path("docs/runbook.md").read_text(), re.MULTILINE)) == alerts
+    )
