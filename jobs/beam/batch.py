@@ -1,4 +1,4 @@
-"""Batch scoring with Beam: parts of Parquet files → Arrow batches → RunInference → shards."""
+"""Batch scoring with Beam: parts of tables → Arrow batches → RunInference → shards."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,13 +12,15 @@ from apache_beam.ml.inference.base import ModelHandler, RunInference
 from functions.model import Model, load_table_model
 from functions.releases import Release
 from jobs.beam.shards import ShardWriter, WrittenShard, commit_shards
+from jobs.registry.release_pointer import artifact_server
 from jobs.scoring.engine import BATCH_ROWS, ScoredBatch, score_batch
-from jobs.scoring.job import ScoringRequest, open_row_source
+from jobs.scoring.job import ScoringRequest, open_row_source, refuse_overwriting, row_source
 from jobs.scoring.layout import OutputFiles, output_files
 from jobs.scoring.protocols import RowSource
 from jobs.scoring.stats import ScoringStats
 from jobs.storage.errors import FileAccessError
-from jobs.storage.parquet import RowRange, open_parquet
+from jobs.storage.parquet import RowRange
+from jobs.storage.tables import Table
 
 SHARD_ROWS = 1 << 18
 """One second's work of a core: small enough that a month of a few million rows keeps all workers busy."""
@@ -27,9 +29,11 @@ ROWS, PREDICTED, REJECTED, REPAIRED = "rows", "predicted", "rejected: ", "mended
 
 
 class Shard(NamedTuple):
-    """A part of an input file, and where its predictions are written."""
+    """A part of an input, and where its predictions are written."""
 
     request: ScoringRequest
+    table: Table
+    """Holds the part, without the other files of the input."""
     columns: tuple[str, ...]
     """The columns to read."""
     part: RowRange
@@ -44,21 +48,22 @@ class ShardBatch(NamedTuple):
 
     shard: Shard
     first: int
-    """Row number of the first row in the file."""
+    """Row number of the first row in the input."""
     batch: pa.RecordBatch
 
 
 def split_into_shards(request: ScoringRequest, model: Model, staging: str) -> list[Shard]:
-    """Splits a request's input file into shards; reads only the file's footer.
+    """Splits a request's input into shards. CSV files are converted, into the staging folder.
 
-    Raises FileAccessError if the file cannot be read, or the model does not accept its columns.
+    Raises FileAccessError if the input cannot be read, or the model does not accept its columns.
     """
-    with open_row_source(request, model) as row_source:
-        columns, partition = tuple(row_source.source_columns), row_source.partition
-    with open_parquet(request.input) as source:
-        parts = source.split(SHARD_ROWS)
-    output = output_files(request.output, partition, model.release)
-    return [Shard(request, columns, part, number, output, staging) for number, part in enumerate(parts)]
+    with open_row_source(request, model, staging) as source:
+        output = output_files(request.output, source.partition, model.release)
+        refuse_overwriting(source.table, output)
+        return [
+            Shard(request, table, tuple(source.source_columns), part, number, output, staging)
+            for number, (table, part) in enumerate(source.table.split(SHARD_ROWS))
+        ]
 
 
 def build_batch_pipeline(
@@ -80,10 +85,9 @@ def build_batch_pipeline(
 def read_batches(shard: Shard) -> Iterator[ShardBatch]:
     """Reads a shard in batches."""
     first = shard.part.first
-    with open_parquet(shard.request.input) as source:
-        for batch in source.batches(shard.columns, BATCH_ROWS, shard.part):
-            yield ShardBatch(shard, first, batch)
-            first += batch.num_rows
+    for batch in shard.table.batches(shard.columns, BATCH_ROWS, shard.part):
+        yield ShardBatch(shard, first, batch)
+        first += batch.num_rows
 
 
 class TableModelHandler(ModelHandler[ShardBatch, tuple[Shard, ScoredBatch], Model]):  # type: ignore[misc]
@@ -96,7 +100,8 @@ class TableModelHandler(ModelHandler[ShardBatch, tuple[Shard, ScoredBatch], Mode
         self._row_sources: dict[ScoringRequest, RowSource] = {}
 
     def load_model(self) -> Model:
-        return load_table_model(self._release, allow_pickle=self._allow_pickle)
+        server = artifact_server(self._release)
+        return load_table_model(self._release, allow_pickle=self._allow_pickle, server=server)
 
     def should_skip_batching(self) -> bool:
         return True  # an element is a batch
@@ -105,17 +110,16 @@ class TableModelHandler(ModelHandler[ShardBatch, tuple[Shard, ScoredBatch], Mode
         self, batch: Any, model: Model, inference_args: Any = None
     ) -> Iterable[tuple[Shard, ScoredBatch]]:
         rows: ShardBatch = batch
-        scored = score_batch(self._row_source(rows.shard.request, model), model, rows.batch, rows.first)
+        scored = score_batch(self._row_source(rows.shard, model), model, rows.batch, rows.first)
         return [(rows.shard, scored)]
 
     def get_num_bytes(self, batch: Any) -> int:
         return int(batch.batch.nbytes)
 
-    def _row_source(self, request: ScoringRequest, model: Model) -> RowSource:
-        if request not in self._row_sources:
-            with open_row_source(request, model) as row_source:
-                self._row_sources = {request: row_source}
-        return self._row_sources[request]
+    def _row_source(self, shard: Shard, model: Model) -> RowSource:
+        if shard.request not in self._row_sources:
+            self._row_sources = {shard.request: row_source(shard.request, model, shard.table)}
+        return self._row_sources[shard.request]
 
 
 class WriteShards(beam.DoFn):  # type: ignore[misc]

@@ -42,6 +42,7 @@ def received_event(
         publish_time=message.publish_time.rfc3339() if message.publish_time else "",
         subscription=subscription,
         delivery_attempt=delivery_attempt,
+        ordering_key=message.ordering_key or "",
     )
     return ReceivedEvent(incoming, ack_id)
 
@@ -84,7 +85,7 @@ def handle_events(
 
 def _parse(message: IncomingMessage) -> RideEvent | InvalidRide:
     try:
-        return parse_ride_event(decode_event(message))
+        return parse_ride_event(*decode_event(message))
     except InvalidRide as error:
         return error
 

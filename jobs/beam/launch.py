@@ -27,11 +27,10 @@ from jobs.beam.shards import staging_dir
 from jobs.beam.streaming import build_dataflow_pipeline, build_local_pipeline
 from jobs.beam.watchdog import watchdog
 from jobs.beam.worker_model import find_current_release
-from jobs.registry.release_pointer import find_release
+from jobs.registry.release_pointer import artifact_server, find_release
 from jobs.scoring.job import ScoringRequest
-from jobs.scoring.layout import OutputFiles, is_single_file, unsharded
+from jobs.scoring.layout import OutputFiles, is_single_file
 from jobs.storage.errors import FileAccessError
-from jobs.storage.files import samefile
 
 STREAM_GRACE_SECONDS = 10.0
 """Time for a worker to finish the events that it has pulled."""
@@ -63,7 +62,8 @@ def run_batch(requests: Sequence[ScoringRequest], options: PipelineOptions) -> B
         PipelineFailed: see there.
     """
     began = time.monotonic()
-    model = load_table_model(find_release(requests[0].model), allow_pickle=requests[0].allow_pickle)
+    release, allow_pickle = find_release(requests[0].model), requests[0].allow_pickle
+    model = load_table_model(release, allow_pickle=allow_pickle, server=artifact_server(release))
     output = requests[0].output
     if is_single_file(output):
         raise FileAccessError(
@@ -76,7 +76,7 @@ def run_batch(requests: Sequence[ScoringRequest], options: PipelineOptions) -> B
         shards = [shard for request in distinct for shard in split_into_shards(request, model, staging)]
         _refuse_overwriting(shards)
         with _pipeline(options, 0.0) as (pipeline, _):
-            build_batch_pipeline(pipeline, shards, model.release, requests[0].allow_pickle)
+            build_batch_pipeline(pipeline, shards, model.release, allow_pickle)
             result = _finish(pipeline)
     outputs = Counter(shard.output for shard in shards)
     return BatchResult(model, list(outputs.items()), _counts(result, options), time.monotonic() - began)
@@ -90,13 +90,15 @@ def run_streaming(topics: StreamTopics, settings: FunctionSettings, options: Pip
         InvalidPipelineOptions: the runner cannot access the model, or the job would contain a secret.
         PipelineFailed: see there.
     """
-    model = load_model(find_current_release(settings), allow_pickle=settings.allow_pickle)
+    release = find_current_release(settings)
+    model = load_model(release, allow_pickle=settings.allow_pickle, server=settings.tracking)
     local = runs_locally(options)
     if not local:
         _refuse_local([model.release.location])
-        if settings.tracking_token:
+        if settings.tracking.authorization:
             raise InvalidPipelineOptions(
-                "the Dataflow job would expose MLFLOW_TRACKING_TOKEN: unset it, and use a release pointer"
+                "the Dataflow job would expose the credentials of MLFLOW_TRACKING_URI: unset them, and use a "
+                "release pointer"
             )
     with suppress(KeyboardInterrupt), _pipeline(options, STREAM_GRACE_SECONDS) as (pipeline, lock_path):
         if local:
@@ -156,12 +158,11 @@ def _refuse_overwriting(shards: Sequence[Shard]) -> None:
     files: dict[str, str] = {}
     for shard in shards:
         trips = files.setdefault(shard.output.predictions, shard.request.input)
-        if any(samefile(unsharded(trips), file) for file in shard.output):
-            raise FileAccessError(f"{trips} would be replaced by its own predictions: give another --output")
         if trips != shard.request.input:
             raise FileAccessError(
                 f"{trips} and {shard.request.input} have the same month and taxi type, so that their "
-                "predictions would replace each other: give one of them, or each a run with its own --output"
+                "predictions would replace each other: give one of them, their folder if they are parts of "
+                "one month, or each a run with its own --output"
             )
 
 

@@ -17,14 +17,12 @@ Result = TypeVar("Result")
 
 def find_current_release(settings: FunctionSettings) -> Release:
     """The release that a function with these settings would serve now; ModelUnavailable if there is none."""
-    return resolve(
-        settings.model_uri, settings.tracking_uri, settings.tracking_token, settings.allowed_prefixes
-    )
+    return resolve(settings.model_uri, settings.tracking, settings.allowed_prefixes)
 
 
 def create_model_manager(settings: FunctionSettings) -> ModelManager:
     """A model manager for the event loop of `run_in_event_loop`."""
-    load = partial(load_model, allow_pickle=settings.allow_pickle)
+    load = partial(load_model, allow_pickle=settings.allow_pickle, server=settings.tracking)
     return ModelManager(partial(find_current_release, settings), load, settings.refresh_seconds)
 
 

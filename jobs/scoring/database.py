@@ -19,6 +19,7 @@ from jobs.scoring.layout import REJECTED, complete_files, unsharded
 from jobs.storage.errors import FileAccessError
 from jobs.storage.gcs import blob_uri, list_objects
 from jobs.storage.gcs_filesystem import GcsFileSystem
+from jobs.ui.hints import job_command
 
 VIEWS = {
     "rides": "One row per ride, from the newest model version that scored it, with its zones' names.",
@@ -109,7 +110,7 @@ def open_database(folder: str) -> Iterator[Database]:
         if not any(files.values()):
             raise FileAccessError(
                 f"{folder} holds no predictions as taxi_type=…/year=…/month=…/….parquet: give the folder "
-                "that `python -m jobs score --output` wrote to"
+                f"that `{job_command('score --output')}` wrote to"
             )
         try:
             _create_views(connection, files)

@@ -68,7 +68,7 @@ def _scored_batches(source: RowSource, model: Model) -> Iterator[ScoredBatch]:
     # Threads: onnxruntime and Arrow release the GIL. One call of the model uses one core, so that
     # its sums have the same bits as in a function.
     with ThreadPoolExecutor(CORES) as pool:
-        for batch in source.batches(BATCH_ROWS):
+        for batch in source.table.batches(source.source_columns, BATCH_ROWS):
             pending.append(pool.submit(score_batch, source, model, batch, first_row))
             first_row += batch.num_rows
             if len(pending) == CORES + AHEAD:
@@ -82,7 +82,7 @@ def score_batch(source: RowSource, model: Model, batch: pa.RecordBatch, first_ro
 
     Raises FileAccessError if the batch is damaged, and ModelUnavailable if the model failed.
     """
-    with translate_errors(source.uri):
+    with translate_errors(source.table.uri):
         validated = source.validate(batch, first_row)
         reasons = [*validated.faults, IMPLAUSIBLE]
         fault = np.full(batch.num_rows, NO_FAULT)

@@ -10,18 +10,18 @@ from rich.console import Console
 
 from functions.features import FEATURES
 from functions.model import Model, load_table_model
-from jobs.registry.release_pointer import find_release
+from jobs.registry.release_pointer import artifact_server, find_release
 from jobs.scoring.engine import score_rows
-from jobs.scoring.layout import OutputFiles, is_single_file, output_files, remove_stale_files
+from jobs.scoring.layout import OutputFiles, is_single_file, output_files, remove_stale_files, unsharded
 from jobs.scoring.protocols import RowSource
 from jobs.scoring.stats import ScoringStats
 from jobs.scoring.table_source import TableSource
 from jobs.scoring.trip_source import DURATION, TripSource
 from jobs.storage.errors import FileAccessError
 from jobs.storage.files import samefile
-from jobs.storage.parquet import open_parquet
-from jobs.trips.months import month_from_filename
-from jobs.trips.records import TripReader, find_columns
+from jobs.storage.tables import Table, open_table, require_exists
+from jobs.trips.records import TripReader
+from jobs.trips.trip_columns import TAXIS, find_columns, require_readable
 from jobs.ui.progress import progress_bar
 
 ZONES = {"PULocationID", "DOLocationID"}
@@ -32,15 +32,15 @@ class ScoringRequest(NamedTuple):
     """What to score, with which model, and where to write."""
 
     input: str
-    """A path, `gs://` or `https://`."""
+    """A file, folder or pattern: a path, `gs://` or `https://`."""
     output: str
     """A folder, or a file that ends in `.parquet`; a path or `gs://`."""
     model: str = ""
     """As MODEL_URI in a function; empty for the champion's release."""
     taxi: str = ""
-    """`green` or `yellow`; empty to tell it from the file's columns."""
+    """One of `TAXIS`; empty to tell it from the columns."""
     month: date | None = None
-    """None to tell it from the file's name."""
+    """None to tell it from the file's or folder's name."""
     columns: tuple[str, ...] = ()
     """The output columns to write; all if empty."""
     allow_pickle: bool = False
@@ -64,16 +64,16 @@ def run_scoring(request: ScoringRequest, console: Console) -> ScoringResult:
         ModelUnavailable: there is no such model, or it failed.
     """
     began = time.monotonic()
-    model = load_table_model(find_release(request.model), allow_pickle=request.allow_pickle)
+    require_exists(request.input)  # before the model is loaded, which takes longer
+    release = find_release(request.model)
+    server = artifact_server(release)
+    model = load_table_model(release, allow_pickle=request.allow_pickle, server=server)
     with (
         open_row_source(request, model) as source,
-        progress_bar("scoring", source.rows, "rows", console) as show,
+        progress_bar("scoring", source.table.rows, "rows", console) as show,
     ):
         output = output_files(request.output, source.partition, model.release)
-        if any(samefile(request.input, written) for written in output):
-            raise FileAccessError(
-                f"{request.input} would be replaced by its own predictions: give another --output"
-            )
+        refuse_overwriting(source.table, output)
         stats = score_rows(source, model, output, lambda so_far: show(so_far.rows))
         if not is_single_file(request.output):
             for file in output:
@@ -81,35 +81,54 @@ def run_scoring(request: ScoringRequest, console: Console) -> ScoringResult:
     return ScoringResult(stats, output, model, time.monotonic() - began)
 
 
-@contextmanager
-def open_row_source(request: ScoringRequest, model: Model) -> Iterator[RowSource]:
-    """Opens the file as trips if the model takes features of rides, and as a table otherwise.
-
-    Raises FileAccessError if it cannot be read, or does not suit the model.
-    """
-    with open_parquet(request.input) as source:
-        if set(model.columns) <= set(FEATURES) and find_columns(source.names).keys() & ZONES:
-            yield _trip_source(request, model, TripReader(source))
-            return
-        if missing := [name for name in model.columns if name not in source.names]:
+def refuse_overwriting(table: Table, output: OutputFiles) -> None:
+    """Raises FileAccessError if the predictions of a table would replace one of its files."""
+    for part in table.parts:
+        if any(samefile(unsharded(part.uri), written) for written in output):
             raise FileAccessError(
-                f"{request.input} has no column {', '.join(missing)}, which {model.release.name} version "
-                f"{model.version} takes"
+                f"{part.uri} would be replaced by its own predictions: give another --output"
             )
-        if request.columns:
-            columns = " and ".join(request.columns)
-            raise FileAccessError(f"{request.input} does not hold trips, so it has no {columns}")
-        yield TableSource(source, model)
+
+
+@contextmanager
+def open_row_source(request: ScoringRequest, model: Model, scratch: str = "") -> Iterator[RowSource]:
+    """Opens the input as trips if the model takes features of rides, and as a table otherwise.
+
+    `scratch` is a folder for copies of files that have to be converted, see `open_table`. Raises
+    FileAccessError if the input cannot be read, or does not suit the model.
+    """
+    with open_table(request.input, scratch) as table:
+        source = row_source(request, model, table)
+        if isinstance(source, TripSource):
+            require_readable(source.table, source.names)
+        yield source
+
+
+def row_source(request: ScoringRequest, model: Model, table: Table) -> RowSource:
+    """The rows of a table as the model takes them.
+
+    Raises FileAccessError if the table's columns do not suit the model.
+    """
+    if set(model.columns) <= set(FEATURES):
+        found = find_columns(table.names)
+        if found.keys() & ZONES or (found and not set(model.columns) <= set(table.names)):
+            return _trip_source(request, model, TripReader(table))
+    source = TableSource(table, model)
+    if request.columns:
+        columns = " and ".join(request.columns)
+        raise FileAccessError(f"{table.uri} does not hold trips, so it has no {columns}")
+    return source
 
 
 def _trip_source(request: ScoringRequest, model: Model, file: TripReader) -> TripSource:
     target, taxi = model.target.target, request.taxi or file.taxi
     if request.columns and target != DURATION:
         raise FileAccessError(f"{model.release.name} predicts {target}, so it has no predicted_duration")
-    columns = f"the columns of {request.input}"
+    columns = f"the columns of {file.uri}"
     if file.taxi and taxi != file.taxi:
         raise FileAccessError(f"{columns} are those of {file.taxi} taxis, not of {taxi} ones")
     if not taxi:
-        raise FileAccessError(f"{columns} do not tell green from yellow taxis: give --taxi")
-    month = request.month or month_from_filename(request.input)
-    return TripSource(file, model, taxi, month, request.columns)
+        raise FileAccessError(
+            f"{columns} do not tell the kind of taxi: give --taxi {', '.join(TAXIS[:-1])} or {TAXIS[-1]}"
+        )
+    return TripSource(file, model, taxi, request.month or file.month(), request.columns)

@@ -1,6 +1,6 @@
 """The rows of a file, as far as scoring needs to know them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from functions.model import FloatArray
+from jobs.storage.tables import Table
 
 Mask = npt.NDArray[np.bool_]
 RowIndices = npt.NDArray[np.int64]
@@ -36,25 +37,17 @@ class ValidatedBatch(Protocol):
 
 
 class RowSource(Protocol):
-    """An open file of rows of one kind."""
+    """A table with rows of one kind."""
 
-    uri: str
-    """The file: a path, `gs://` or `https://`."""
-    rows: int
-    """Number of rows in the file."""
+    table: Table
+    """The file or files: a path, `gs://` or `https://`."""
     source_columns: list[str]
-    """The columns of the file that are read."""
+    """The columns of the table that are read."""
     partition: tuple[str, ...]
     """The folders for the predictions of this file, such as `("taxi_type=green", …)`."""
 
-    def batches(self, rows: int) -> Iterator[pa.RecordBatch]:
-        """The rows in the file's order, at most `rows` at a time; at least one batch.
-
-        Raises FileAccessError if the file is damaged.
-        """
-
     def validate(self, batch: pa.RecordBatch, first_row: int) -> ValidatedBatch:
-        """Checks the rows of a batch; `first_row` is the index of its first row in the file."""
+        """Checks the rows of a batch; `first_row` is the index of its first row in the table."""
 
 
 def take_rows(batch: pa.RecordBatch, indices: RowIndices) -> pa.RecordBatch:

@@ -20,6 +20,8 @@ class ScoringStats:
     repaired: Counter[str] = field(default_factory=Counter)
     """Impossible value that was replaced by "unknown" → number of predicted rows."""
     prediction_sum: float = 0.0
+    prediction_deviation: float = 0.0
+    """Sum of the predictions' squared deviations from their mean."""
     compared: int = 0
     """Number of predicted rows whose actual value is known; the next two sum over these."""
     absolute_error_sum: float = 0.0
@@ -32,6 +34,7 @@ class ScoringStats:
         return cls(
             predicted=len(predictions),
             prediction_sum=float(predictions.sum()),
+            prediction_deviation=float(predictions.var() * len(predictions)) if len(predictions) else 0.0,
             compared=len(diff),
             absolute_error_sum=float(np.abs(diff).sum()),
             squared_error_sum=float((diff**2).sum()),
@@ -39,6 +42,10 @@ class ScoringStats:
 
     def add(self, other: "ScoringStats") -> None:
         """Adds the statistics of other rows."""
+        if self.predicted and other.predicted:
+            # Chan's formula: a sum of squares would lose the digits that matter.
+            weight = self.predicted * other.predicted / (self.predicted + other.predicted)
+            self.prediction_deviation += (other.mean - self.mean) ** 2 * weight
         for name in (each.name for each in fields(self)):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
@@ -50,6 +57,11 @@ class ScoringStats:
     def mean(self) -> float:
         """Mean prediction; NaN if there is none."""
         return self.prediction_sum / self.predicted if self.predicted else float("nan")
+
+    @property
+    def standard_deviation(self) -> float:
+        """Of the predictions, as numpy's `std`; NaN if there is none."""
+        return sqrt(self.prediction_deviation / self.predicted) if self.predicted else float("nan")
 
     @property
     def mae(self) -> float:

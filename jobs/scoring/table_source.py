@@ -1,6 +1,7 @@
 """Any table that has the model's columns, as rows to score."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -11,9 +12,10 @@ import pyarrow as pa
 from functions.model import FloatArray, Model
 from jobs.scoring.layout import safe_name
 from jobs.scoring.protocols import Mask, RowIndices, take_rows
+from jobs.storage.columns import is_number, is_text, to_float64
 from jobs.storage.errors import FileAccessError
 from jobs.storage.files import basename
-from jobs.storage.parquet import ParquetSource, is_number, is_text, to_float64
+from jobs.storage.tables import Table
 
 VERSION, REASON, INPUT = "model_version", "reason", "input"
 """Columns that scoring adds; the last is in a folder's name, which readers of the layout see as a column."""
@@ -25,23 +27,20 @@ _MAX_EXACT = {"boolean": 1.0, "integer": 2.0**31 - 1, "long": 2.0**53}
 
 
 class TableSource:
-    """An open file that has a column for each of the model's."""
+    """A table that has a column for each of the model's."""
 
-    def __init__(self, source: ParquetSource, model: Model) -> None:
-        """Raises FileAccessError if a column has an unsuitable type, or a name that scoring adds."""
-        self.uri, self.rows = source.uri, source.rows
-        self.source_columns = source.names
-        self.partition: tuple[str, ...] = (f"{INPUT}={safe_name(PurePosixPath(basename(source.uri)).stem)}",)
+    def __init__(self, table: Table, model: Model) -> None:
+        """Raises FileAccessError if a column is missing, of an unsuitable type, or one that scoring adds."""
+        require_columns(table, model)
+        self.table = table.keep_text([name for name in model.columns if model.types.get(name) == TEXT])
+        self.source_columns = table.names
+        self.partition: tuple[str, ...] = (f"{INPUT}={_input_name(table.uri)}",)
         self.model = model
-        self.target = f"predicted_{model.target.target}"
+        self.target = model.target.column
         """Name of the predictions' column."""
-        self._source = source
         self._check_names()
         self.kinds = {name: self._kind(name) for name in model.columns}
         """The model's columns → their MLflow types; empty for any number."""
-
-    def batches(self, rows: int) -> Iterator[pa.RecordBatch]:
-        return self._source.batches(self._source.names, rows)
 
     def validate(self, batch: pa.RecordBatch, first_row: int) -> "TableBatch":
         return TableBatch(self, batch)
@@ -49,21 +48,47 @@ class TableSource:
     def _check_names(self) -> None:
         # DuckDB and BigQuery ignore case in column names.
         added = {self.target.lower(), VERSION, REASON, INPUT}
-        if taken := [name for name in self._source.names if name.lower() in added]:
+        if taken := [name for name in self.table.names if name.lower() in added]:
             raise FileAccessError(
-                f"{self.uri} already has a column {' and '.join(taken)}, which scoring adds: rename or "
+                f"{self.table.uri} already has a column {' and '.join(taken)}, which scoring adds: rename or "
                 "drop it"
             )
 
     def _kind(self, name: str) -> str:
-        column = self._source.schema.field(name).type
+        column = self.table.schema.field(name).type
         kind = self.model.types.get(name) or (TEXT if is_text(column) else "")
         if not (is_text(column) or is_number(column)) or (kind == TEXT and pa.types.is_boolean(column)):
             raise FileAccessError(
-                f"{self.uri} has {column} in {name}, where {self.model.release.name} version "
+                f"{self.table.uri} has {column} in {name}, where {self.model.release.name} version "
                 f"{self.model.version} takes {'text' if kind == TEXT else 'numbers'}: convert the column"
             )
         return kind
+
+
+def require_columns(table: Table, model: Model) -> None:
+    """Raises FileAccessError if the table lacks a column that the model takes; names one that is similar."""
+    if missing := [name for name in model.columns if name not in table.names]:
+        raise FileAccessError(
+            f"{table.uri} has no column {', '.join(missing)}, which {model.release.name} version "
+            f"{model.version} takes{_suggest(missing, table.names)}"
+        )
+    table.require(model.columns)
+
+
+def _suggest(missing: Sequence[str], names: Sequence[str]) -> str:
+    """Which columns may be meant by the missing names: those that are equal but for case, or nearly."""
+    similar = {}
+    for name in missing:
+        twins = [each for each in names if each.lower() == name.lower()]
+        similar[name] = (twins or get_close_matches(name, names, 1) or [""])[0]
+    pairs = [f"{own} to {name}" for name, own in similar.items() if own and own not in missing]
+    return f": if it is the same, rename {', '.join(pairs)}" if pairs else ""
+
+
+def _input_name(uri: str) -> str:
+    """The name of a table in the layout: that of its file or folder, without an ending."""
+    name = basename(uri.rstrip("/"))
+    return safe_name(PurePosixPath(PurePosixPath(name).stem if name.endswith(".gz") else name).stem)
 
 
 class TableBatch:

@@ -22,13 +22,14 @@ from jobs.trips.records import (
     to_ride_columns,
     trip_minutes,
 )
+from jobs.trips.trip_columns import PICKUP
 
 DURATION = "ride_duration"
 """The target whose actual values are known from the trips themselves."""
 
 
 class TripSource:
-    """An open file of green or yellow trips; a trip's id is its file's month and its index in the file.
+    """A table of trips; a trip's id is the table's month and its index in the table.
 
     `columns` are the output columns to write; all if empty.
     """
@@ -36,10 +37,9 @@ class TripSource:
     def __init__(
         self, file: TripReader, model: Model, taxi: str, month: date, columns: tuple[str, ...] = ()
     ) -> None:
-        self.uri, self.rows = file.uri, file.rows
+        self.table = file.table
         self.partition: tuple[str, ...] = month_partition(taxi, month)
         self.source_columns = list(file.names.values())
-        self.batches = file.batches
         self.trips = file.trips
         self.names = file.names
         self.model = model
@@ -71,7 +71,7 @@ class TripBatch:
     def predicted(self, indices: RowIndices, predictions: FloatArray) -> pa.RecordBatch:
         target = self._source.model.target.target.removeprefix("ride_")
         actual = self.actual(indices)
-        pickup_name = self._source.names["pickup_datetime"].lower()
+        pickup_name = output_pickup_name(self._source.names[PICKUP])
         columns = {
             "ride_id": self._ids(indices),
             pickup_name: pa.array(self._trips.pickup_datetime.take(indices)),
@@ -99,6 +99,12 @@ class TripBatch:
     def _ids(self, indices: RowIndices) -> pa.Array:
         numbers = pa.array(indices + self._first_row).cast(pa.string())
         return pc.binary_join_element_wise(self._source.month, numbers, "_")
+
+
+def output_pickup_name(name: str) -> str:
+    """The output's name for the pick-up time: the input's for green and yellow, else `pickup_datetime`."""
+    lower = name.lower()
+    return lower if lower in (f"lpep_{PICKUP}", f"tpep_{PICKUP}") else PICKUP
 
 
 def _nan_to_null(values: FloatArray) -> pa.Array:

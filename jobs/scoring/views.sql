@@ -45,10 +45,14 @@ from newest
 left join zones as pickup on pickup.LocationID = PULocationID
 left join zones as dropoff on dropoff.LocationID = DOLocationID;
 
--- New York time from a time with or without a zone, or from text; null if the text is not a valid time.
+-- New York time from a time with or without a zone, or from text, which TLC also writes with the month first;
+-- null if the text is not a valid time.
 create macro local_time(value) as
   case typeof(value)
-    when 'VARCHAR' then try_cast(try_cast(value as timestamptz) as timestamp)
+    when 'VARCHAR' then coalesce(
+      try_cast(try_cast(value as timestamptz) as timestamp),
+      try_strptime(value::varchar, ['%m/%d/%Y %I:%M:%S %p', '%m/%d/%Y %I:%M %p'])
+    )
     else try_cast(value as timestamp)
   end;
 
@@ -59,19 +63,23 @@ with shape as (
     null::varchar as ride_id, null::timestamp as pickup_datetime, null::timestamp as dropoff_datetime,
     null::timestamp as lpep_pickup_datetime, null::timestamp as tpep_pickup_datetime,
     null::timestamp as lpep_dropoff_datetime, null::timestamp as tpep_dropoff_datetime,
-    null::integer as PULocationID, null::integer as DOLocationID, null::double as trip_distance,
+    null::timestamp as Trip_Pickup_DateTime, null::timestamp as Trip_Dropoff_DateTime,
+    null::integer as PULocationID, null::integer as DOLocationID,
+    null::double as trip_distance, null::double as trip_miles,
     null::varchar as reason
   where false
 )
 select
   taxi_type, year, month, ride_id,
   coalesce(
-    local_time(lpep_pickup_datetime), local_time(tpep_pickup_datetime), local_time(pickup_datetime)
+    local_time(lpep_pickup_datetime), local_time(tpep_pickup_datetime), local_time(pickup_datetime),
+    local_time(Trip_Pickup_DateTime)
   ) as pickup_datetime,
   coalesce(
-    local_time(lpep_dropoff_datetime), local_time(tpep_dropoff_datetime), local_time(dropoff_datetime)
+    local_time(lpep_dropoff_datetime), local_time(tpep_dropoff_datetime), local_time(dropoff_datetime),
+    local_time(Trip_Dropoff_DateTime)
   ) as dropoff_datetime,
-  PULocationID, DOLocationID, trip_distance, reason
+  PULocationID, DOLocationID, coalesce(trip_distance, trip_miles) as trip_distance, reason
 from (from shape union all by name from query_table(files));
 
 create view rejected as

@@ -21,6 +21,10 @@ class DownloadFailed(FileAccessError):
     """A web server returned an error or an incomplete file, or could not be reached."""
 
 
+class NotPublished(DownloadFailed):
+    """A web server answered that it does not have the file, or does not give it to us."""
+
+
 @contextmanager
 def translate_errors(uri: str) -> Iterator[None]:
     """Translates the errors of the operating system, Google's libraries and Arrow.
@@ -53,8 +57,15 @@ def translate_errors(uri: str) -> Iterator[None]:
 
 
 def redact_query(uri: str) -> str:
-    """A web address without its query, which may be a signature; any other URI as it is."""
-    return uri.partition("?")[0] if uri.startswith(("https://", "http://")) else uri
+    """A web address without what may grant access: a query, or a user name and password before the host.
+
+    Any other URI is returned as it is.
+    """
+    if not uri.startswith(("https://", "http://")):
+        return uri
+    scheme, _, rest = uri.partition("?")[0].partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
 
 
 def _gcs_message(uri: str, status: int, error: Exception) -> str:

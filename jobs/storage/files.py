@@ -14,7 +14,7 @@ import requests
 from google.api_core.exceptions import NotFound
 
 from functions.artifacts import storage_client
-from jobs.storage.errors import DownloadFailed, FileAccessError, redact_query, translate_errors
+from jobs.storage.errors import DownloadFailed, FileAccessError, NotPublished, redact_query, translate_errors
 from jobs.storage.gcs import CHUNK_BYTES, blob_at, list_objects, split_uri
 
 CONNECT_SECONDS = 3.0
@@ -53,6 +53,20 @@ def exists(uri: str) -> bool:
         with translate_errors(uri):
             return bool(blob_at(uri).exists())
     return Path(uri).is_file()
+
+
+def is_folder(uri: str) -> bool:
+    """Whether there is such a folder, local or on `gs://`, where a folder has files.
+
+    Raises:
+        FileAccessError: there is no such bucket, or it cannot be read.
+    """
+    if not uri.startswith("gs://"):
+        return bool(uri) and Path(uri).is_dir()
+    bucket, name = split_uri(uri)
+    with translate_errors(uri):
+        prefix = f"{name.rstrip('/')}/"
+        return bool(name) and any(storage_client().list_blobs(bucket, prefix=prefix, max_results=1))
 
 
 def list_names(folder: str) -> list[str]:
@@ -155,11 +169,13 @@ def _download(url: str, file: BinaryIO) -> None:
     except requests.HTTPError as error:
         status = error.response.status_code
         # TLC's CDN answers 403, not 404, for a month it does not have.
+        if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):
+            raise NotPublished(
+                f"{name} answered {status}: check the address in a browser;"
+                " TLC publishes a month about two months later"
+            ) from error
         raise DownloadFailed(
-            f"{name} answered {status}: check the address in a browser;"
-            " TLC publishes a month about two months later"
-            if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
-            else f"{name} answered {status}: try again later, or give a downloaded file"
+            f"{name} answered {status}: try again later, or give a downloaded file"
         ) from error
     except requests.RequestException as error:
         raise DownloadFailed(

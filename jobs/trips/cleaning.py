@@ -4,10 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from functions.rides import MAX_TRIP_MILES
-from jobs.trips.records import Trips, open_trips, repaired_distances, rule_violations, trip_minutes
+from jobs.trips.records import (
+    Trips,
+    open_trips,
+    repaired_distances,
+    rule_violations,
+    trip_minutes,
+    unreadable_values,
+)
+from jobs.trips.trip_columns import TIMES
 
 BATCH_ROWS = 1 << 20
 
@@ -16,15 +25,16 @@ def read_trips(uris: Sequence[str]) -> pd.DataFrame:
     """All trips of some files, exactly as recorded, in the order of the files.
 
     Args:
-        uris: Parquet files of green or yellow trips: paths, `gs://BUCKET/NAME` or `https://…`.
+        uris: Parquet or CSV files of trips, folders or patterns: paths, `gs://BUCKET/NAME` or `https://…`.
 
     Returns:
         The columns of `Trips`. Drop-off times may be missing, as in a month that is only to be predicted.
 
     Raises:
-        FileAccessError: a file is missing, forbidden, not Parquet, or lacks a required column.
+        FileAccessError: a file is missing, forbidden, of another kind, or its columns are not those of trips.
     """
-    types = {name: "datetime64[us]" if name.endswith("datetime") else np.float64 for name in Trips._fields}
+    types: dict[str, npt.DTypeLike] = dict.fromkeys(Trips._fields, np.float64)
+    types |= dict.fromkeys(TIMES, "datetime64[us]") | {"unreadable": np.uint8}
     frames = [pd.DataFrame({name: np.empty(0, dtype) for name, dtype in types.items()})]
     for uri in uris:
         with open_trips(uri) as reader:
@@ -53,14 +63,18 @@ def clean_trips(trips: pd.DataFrame) -> CleanTrips:
         trips: as returned by `read_trips`.
     """
     duration = trip_minutes(trips)
-    violations = {"pick-up or drop-off time missing": np.isnan(duration), **rule_violations(trips)}
+    violations = {
+        **unreadable_values(trips),
+        "pick-up or drop-off time missing": np.isnan(duration),
+        **rule_violations(trips),
+    }
     keep = np.ones(len(trips), bool)
     dropped = {}
     for rule, violated in violations.items():
         dropped[rule] = int((keep & violated).sum())
         keep &= ~violated
 
-    kept = trips[keep].assign(duration=duration[keep])
+    kept = trips[keep].drop(columns="unreadable").assign(duration=duration[keep])
     miles = repaired_distances(kept)
     repaired = {
         f"distance missing, not above 0 or over {MAX_TRIP_MILES:g} miles, now 0": int(

@@ -1,13 +1,16 @@
 """Months, each represented by its first day."""
 
 import re
+from collections.abc import Sequence
 from datetime import date
+from glob import has_magic
 
 from functions.errors import RidecastError
 from jobs.storage.errors import FileAccessError
-from jobs.storage.files import basename
+from jobs.storage.files import basename, glob
 
 _MONTH = re.compile(r"(?<!\d)(\d{4})-(\d{2})(?!\d)")
+_FOLDER_MONTH = re.compile(r"(?:^|/)(?:year=)?(\d{4})/(?:month=)?(\d{1,2})$")
 
 
 class InvalidMonth(RidecastError):
@@ -46,7 +49,26 @@ def parse_month(text: str) -> date:
 
 def month_from_filename(uri: str) -> date:
     """The month in a file's name; raises FileAccessError unless there is exactly one."""
-    found = set(_MONTH.findall(basename(uri)))
+    return find_month(uri, [uri])
+
+
+def find_month(uri: str, files: Sequence[str]) -> date:
+    """The month of a table: that in the names of its files, else that in its folder's path.
+
+    Args:
+        uri: the file, folder or pattern; a folder may be `2021-03`, `2021/03` or `year=2021/month=03`.
+        files: all its files.
+
+    Raises:
+        FileAccessError: there is not exactly one month.
+    """
+    found = {month for file in files for month in _MONTH.findall(basename(file))}
+    if not found and list(files) != [uri]:
+        folder = (uri.rpartition("/")[0] if has_magic(uri) else uri).rstrip("/")
+        found = set(_MONTH.findall(basename(folder)) or _FOLDER_MONTH.findall(folder))
+    if len(found) > 1 and len(files) > 1:
+        months = ", ".join(sorted("-".join(month) for month in found))
+        raise FileAccessError(f"{uri} holds several months ({months}): give the files of one month")
     try:
         ((year, month),) = found
         return date(int(year), int(month), 1)
@@ -54,6 +76,18 @@ def month_from_filename(uri: str) -> date:
         raise FileAccessError(
             f"the name of {uri} does not tell its month (like …2021-03.parquet): give --year and --month"
         ) from None
+
+
+def expand_months(uri: str) -> list[str]:
+    """The files or folders that a pattern matches, if each has a month in its name; else the pattern itself.
+
+    Several months are several tables; files whose names do not tell a month are the parts of one table.
+
+    Raises:
+        FileAccessError: the pattern matches nothing.
+    """
+    found = glob(uri)
+    return found if all(_MONTH.search(basename(each.rstrip("/"))) for each in found) else [uri]
 
 
 def format_uri(template: str, month: date | None, taxi: str = "") -> str:

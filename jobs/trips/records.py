@@ -1,7 +1,8 @@
-"""Reads TLC's trip records, Parquet files of green or yellow taxi trips, batch by batch."""
+"""Reads TLC's trip records batch by batch: trips of taxis and for-hire vehicles, in Parquet or CSV."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import date
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -9,33 +10,32 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from functions.features import RideColumns
-from functions.rides import LAST_ZONE, MAX_TRIP_MILES
-from jobs.storage.errors import FileAccessError
-from jobs.storage.parquet import ParquetSource, open_parquet, to_datetime64, to_float64
-
-Numbers = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
+from functions.rides import LAST_ZONE, is_recorded
+from jobs.storage.columns import Mask, Numbers, not_numbers, to_datetime64, to_float64
+from jobs.storage.tables import Table, open_table
+from jobs.trips.months import find_month
+from jobs.trips.trip_columns import (
+    DISTANCE,
+    DROPOFF,
+    PICKUP,
+    TIMES,
+    find_taxi,
+    require_readable,
+    trip_columns,
+)
 
 MIN_TRIP_MINUTES = 1.0
 MAX_TRIP_MINUTES = 60.0
 """The model is trained and evaluated on trips of this duration, both limits included."""
 
-_COLUMN_NAMES = {
-    "PULocationID": ("pulocationid",),
-    "DOLocationID": ("dolocationid",),
-    "trip_distance": ("trip_distance",),
-    "pickup_datetime": ("lpep_pickup_datetime", "tpep_pickup_datetime", "pickup_datetime"),
-    "dropoff_datetime": ("lpep_dropoff_datetime", "tpep_dropoff_datetime", "dropoff_datetime"),
-}
-"""Field of `Trips` → the column's lower-case names in green, yellow and other files."""
-_OPTIONAL = "dropoff_datetime"
-_TAXIS = {"lpep": "green", "tpep": "yellow"}
+_UNREADABLE = {PICKUP: 1, DROPOFF: 2, DISTANCE: 4}
+"""Field of `Trips` → its bit in `Trips.unreadable`. A zone that cannot be read is none of TLC's anyway."""
 _EPOCH_WEEKDAY = 3
 """1970-01-01 was a Thursday; Monday is 0."""
 
 
 class Trips(NamedTuple):
-    """Trips exactly as recorded, [n] each; missing values are NaN or NaT."""
+    """Trips exactly as recorded, [n] each; missing and unreadable values are NaN or NaT."""
 
     PULocationID: Numbers
     DOLocationID: Numbers
@@ -44,6 +44,8 @@ class Trips(NamedTuple):
     pickup_datetime: npt.NDArray[np.datetime64]
     dropoff_datetime: npt.NDArray[np.datetime64]
     """Both times are New York local time in microseconds."""
+    unreadable: npt.NDArray[np.uint8]
+    """Which values are not missing, but cannot be read: 1 for pick-up time, 2 drop-off time, 4 distance."""
 
 
 class TripTable(Protocol):
@@ -59,62 +61,65 @@ class TripTable(Protocol):
     def pickup_datetime(self) -> Any: ...
     @property
     def dropoff_datetime(self) -> Any: ...
+    @property
+    def unreadable(self) -> Any: ...
 
 
 class TripReader:
-    """Reads the trips of an open Parquet file; raises FileAccessError if a required column is missing."""
+    """Reads the trips of a table; raises FileAccessError if its columns are not those of trips."""
 
-    def __init__(self, source: ParquetSource) -> None:
-        self._source = source
-        self.uri = source.uri
-        self.rows = source.rows
-        self.names = find_columns(source.names)
-        """Field of `Trips` → the file's own name for the column."""
-        missing = [field for field in _COLUMN_NAMES if field not in self.names and field != _OPTIONAL]
-        if missing:
-            raise FileAccessError(
-                f"{self.uri} has no column {' and no '.join(missing)}: give green or yellow trip records"
-            )
+    def __init__(self, table: Table) -> None:
+        self.names = trip_columns(table)
+        """Field of `Trips` → the table's own name for the column; without fields that it does not have."""
+        self.table = table
+        self.uri = table.uri
+        self.rows = table.rows
+        self.taxi = find_taxi(table.names)
+        """One of `TAXIS`, derived from the column names; empty if they do not tell."""
 
-    @property
-    def taxi(self) -> str:
-        """`green` or `yellow`, derived from the column names; empty if they do not tell."""
-        return _TAXIS.get(self.names["pickup_datetime"].lower().partition("_")[0], "")
+    def month(self) -> date:
+        """The month in the names of the files; raises FileAccessError unless there is exactly one."""
+        return find_month(self.uri, [part.uri for part in self.table.parts])
 
     def batches(self, rows: int) -> Iterator[pa.RecordBatch]:
-        """The columns listed in `names`, as stored in the file; see `ParquetSource.batches`."""
-        return self._source.batches(list(self.names.values()), rows)
+        """The columns listed in `names`, as stored in the file; see `Table.batches`."""
+        return self.table.batches(list(self.names.values()), rows)
 
     def trips(self, batch: pa.RecordBatch) -> Trips:
-        """Converts a batch of the file to arrays."""
-        columns: dict[str, Any] = {
-            field: (to_datetime64 if field.endswith("datetime") else to_float64)(batch[name])
-            for field, name in self.names.items()
-        }
-        columns.setdefault(_OPTIONAL, np.full(batch.num_rows, "NaT", "datetime64[us]"))
-        return Trips(**columns)
+        """Converts a batch of the table to arrays."""
+        columns: dict[str, Any] = {}
+        unreadable: dict[str, Mask] = {}
+        for field, name in self.names.items():
+            if field in TIMES:
+                columns[field], unreadable[field] = to_datetime64(batch[name])
+            else:
+                columns[field] = to_float64(batch[name])
+        if DISTANCE in self.names:
+            unreadable[DISTANCE] = not_numbers(batch[self.names[DISTANCE]])
+        columns.setdefault(DROPOFF, np.full(batch.num_rows, "NaT", "datetime64[us]"))
+        columns.setdefault(DISTANCE, np.full(batch.num_rows, np.nan))
+        return Trips(**columns, unreadable=unreadable_bits(unreadable))
 
 
 @contextmanager
 def open_trips(uri: str) -> Iterator[TripReader]:
-    """Opens green or yellow trips at a path, `gs://BUCKET/NAME` or `https://…`.
+    """Opens trips at a path, `gs://` or `https://`: a file, a folder or a pattern, see `open_table`.
 
     Raises:
-        FileAccessError: the file is missing, forbidden, not Parquet, or lacks a required column.
+        FileAccessError: a file is missing, forbidden, neither Parquet nor CSV, or its columns are not those
+            of trips.
     """
-    with open_parquet(uri) as source:
-        yield TripReader(source)
+    with open_table(uri) as table:
+        reader = TripReader(table)
+        require_readable(reader.table, reader.names)
+        yield reader
 
 
-def find_columns(names: list[str]) -> dict[str, str]:
-    """Fields of `Trips` in a file → their column names, found among `names` regardless of case."""
-    by_lower_case = {name.lower(): name for name in names}
-    return {
-        field: by_lower_case[alias]
-        for field, aliases in _COLUMN_NAMES.items()
-        for alias in aliases
-        if alias in by_lower_case
-    }
+def unreadable_bits(masks: Mapping[str, Mask]) -> npt.NDArray[np.uint8]:
+    """`Trips.unreadable` from masks, [n], of the values that cannot be read, by field; at least one."""
+    bits = [mask.astype(np.uint8) * np.uint8(_UNREADABLE[field]) for field, mask in masks.items()]
+    combined: npt.NDArray[np.uint8] = np.bitwise_or.reduce(bits)
+    return combined
 
 
 def trip_minutes(trips: TripTable) -> Numbers:
@@ -123,13 +128,23 @@ def trip_minutes(trips: TripTable) -> Numbers:
     return microseconds / 1e6 / 60
 
 
+def unreadable_values(trips: TripTable) -> dict[str, Mask]:
+    """Reason → mask of the trips with a value that is not missing, but cannot be read, [n]."""
+    unreadable = np.asarray(trips.unreadable)
+    return {
+        "pick-up time cannot be read": (unreadable & _UNREADABLE[PICKUP]) != 0,
+        "drop-off time cannot be read": (unreadable & _UNREADABLE[DROPOFF]) != 0,
+        "distance is not a number": (unreadable & _UNREADABLE[DISTANCE]) != 0,
+    }
+
+
 def rule_violations(trips: TripTable) -> dict[str, Mask]:
     """Rules for trips that the model supports → mask of the trips that violate each, [n].
 
     A trip of unknown duration violates none of the rules on duration.
     """
     minutes = trip_minutes(trips)
-    return {
+    return unreadable_values(trips) | {
         f"shorter than {MIN_TRIP_MINUTES:g} minute": minutes < MIN_TRIP_MINUTES,
         f"longer than {MAX_TRIP_MINUTES:g} minutes": minutes > MAX_TRIP_MINUTES,
         f"zone missing or not 1 to {LAST_ZONE}": ~(
@@ -141,7 +156,7 @@ def rule_violations(trips: TripTable) -> dict[str, Mask]:
 def repaired_distances(trips: TripTable) -> Numbers:
     """Distances in miles; impossible ones become 0, TLC's own value for a distance not recorded."""
     miles = np.asarray(trips.trip_distance, np.float64)
-    return np.where((miles > 0) & (miles <= MAX_TRIP_MILES), miles, 0.0)
+    return np.where(is_recorded(miles), miles, 0.0)
 
 
 def to_ride_columns(trips: TripTable) -> RideColumns:

@@ -25,6 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from functions.zones import ZONES
+from jobs.storage.atomic import atomic_write
 
 SEED = 1811
 """The year of the plan for Manhattan's street grid."""
@@ -67,6 +68,39 @@ STOP_MINUTES = 2.2
 NOISE_SIGMA = 0.2
 """Standard deviation of the logarithm of the noise factor of a trip's driving time."""
 
+COLUMNS = {
+    "green": {
+        "pickup": "lpep_pickup_datetime",
+        "dropoff": "lpep_dropoff_datetime",
+        "start": "PULocationID",
+        "end": "DOLocationID",
+        "miles": "trip_distance",
+    },
+    "yellow": {
+        "pickup": "tpep_pickup_datetime",
+        "dropoff": "tpep_dropoff_datetime",
+        "start": "PULocationID",
+        "end": "DOLocationID",
+        "miles": "trip_distance",
+    },
+    "fhvhv": {
+        "pickup": "pickup_datetime",
+        "dropoff": "dropoff_datetime",
+        "start": "PULocationID",
+        "end": "DOLocationID",
+        "miles": "trip_miles",
+    },
+    "fhv": {
+        "pickup": "pickup_datetime",
+        "dropoff": "dropOff_datetime",
+        "start": "PUlocationID",
+        "end": "DOlocationID",
+    },
+}
+"""Taxi → the names of TLC's columns."""
+MARK = b"generated_by"
+"""Key of the metadata that tells a generated file from TLC's."""
+
 _GRID_ANGLE = np.radians(29.0)
 _MILES_PER_DEGREE = np.array([52.4, 69.0])
 """East and north at New York's 40.7° N."""
@@ -75,18 +109,33 @@ Numbers = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 
 
-def write_month(month: date, path: Path, rides: int = RIDES_PER_MONTH, speed_factor: float = 1.0) -> None:
-    """Writes `generate_month` as a Parquet file."""
-    pq.write_table(generate_month(month, rides, speed_factor), path)
+def write_month(
+    month: date, path: Path, rides: int = RIDES_PER_MONTH, speed_factor: float = 1.0, taxi: str = "green"
+) -> None:
+    """Writes `generate_month` as a Parquet file, which is complete or absent.
+
+    Raises:
+        FileAccessError: it cannot be written.
+    """
+    with atomic_write(str(path)) as file:
+        pq.write_table(generate_month(month, rides, speed_factor, taxi), file)
 
 
-def generate_month(month: date, rides: int = RIDES_PER_MONTH, speed_factor: float = 1.0) -> pa.Table:
-    """One month of trips in the columns of TLC's green months, sorted by pick-up time, with bad records.
+def is_generated(path: Path) -> bool:
+    """Whether `write_month` wrote this Parquet file."""
+    return MARK in (pq.read_schema(path).metadata or {})
+
+
+def generate_month(
+    month: date, rides: int = RIDES_PER_MONTH, speed_factor: float = 1.0, taxi: str = "green"
+) -> pa.Table:
+    """One month of trips in TLC's columns, sorted by pick-up time, with bad records.
 
     Args:
         month: its first day.
         rides: number of rows.
         speed_factor: multiplies all driving speeds; at 0.5 the same trips take twice the driving time.
+        taxi: one of `COLUMNS`. All taxis make the same trips, under their own columns.
     """
     city = City()
     rng = np.random.default_rng([SEED, month.toordinal()])
@@ -103,7 +152,7 @@ def generate_month(month: date, rides: int = RIDES_PER_MONTH, speed_factor: floa
         "end": city.zones[end],
     }
     _add_noise(trips, rng)
-    return _table(trips)
+    return _table(trips, taxi)
 
 
 class City:
@@ -190,14 +239,14 @@ def _add_noise(trips: dict[str, Any], rng: np.random.Generator) -> None:
     trips["end"][sample(0.008)] = UNKNOWN_ZONE
 
 
-def _table(trips: dict[str, Any]) -> pa.Table:
+def _table(trips: dict[str, Any], taxi: str) -> pa.Table:
     duration = (trips["minutes"] * 60).round().astype("timedelta64[s]")
-    return pa.table(
-        {
-            "lpep_pickup_datetime": trips["pickup"].astype("datetime64[us]"),
-            "lpep_dropoff_datetime": (trips["pickup"] + duration).astype("datetime64[us]"),
-            "PULocationID": trips["start"],
-            "DOLocationID": trips["end"],
-            "trip_distance": trips["miles"].round(2),
-        }
-    )
+    columns = {
+        "pickup": trips["pickup"].astype("datetime64[us]"),
+        "dropoff": (trips["pickup"] + duration).astype("datetime64[us]"),
+        "start": trips["start"],
+        "end": trips["end"],
+        "miles": trips["miles"].round(2),
+    }
+    table = pa.table({name: columns[content] for content, name in COLUMNS[taxi].items()})
+    return table.replace_schema_metadata({MARK: b"ridecast"})

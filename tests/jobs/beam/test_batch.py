@@ -16,7 +16,7 @@ from jobs.beam.batch import PREDICTED, ROWS
 from jobs.beam.launch import PipelineFailed
 from jobs.scoring.job import ScoringRequest, ScoringResult
 from jobs.storage.errors import FileAccessError
-from jobs.storage.parquet import open_parquet
+from jobs.storage.tables import open_table
 from jobs.trips.synthetic import generate_month
 from tests.jobs.beam.conftest import KINDS, Run, rows_below
 from tests.jobs.scoring.conftest import write_trips
@@ -70,13 +70,45 @@ def test_a_real_month_equals_that_of_score(
     assert rows_below(tmp_path / "out", "rejected/").equals(rows_below(tmp_path / "scored", "rejected/"))
 
 
+@pytest.mark.usefixtures("small_shards")
+@pytest.mark.parametrize("kind", ["csv", "parts"])
+def test_other_files_equal_those_of_score(
+    kind: str, march: Path, beam: Run, score: Score, tmp_path: Path
+) -> None:
+    month = pq.read_table(march)
+    path = tmp_path / ("2021-03.csv" if kind == "csv" else "2021-03")
+    if kind == "csv":
+        month.to_pandas().to_csv(path, index=False)
+    else:
+        path.mkdir()
+        month.slice(0, 12_345).to_pandas().to_csv(path / "part-0.csv.gz", index=False)
+        pq.write_table(month.slice(12_345), path / "part-1.parquet")
+    assert beam(path).outputs[0][1] > 1
+    score(path, str(tmp_path / "scored"))
+    for folder in KINDS:
+        assert rows_below(tmp_path / "out", folder).equals(rows_below(tmp_path / "scored", folder))
+    score(march, str(tmp_path / "parquet"))
+    assert rows_below(tmp_path / "out").equals(rows_below(tmp_path / "parquet"))
+    assert not list((tmp_path / "out").glob(".*"))
+
+
+def test_a_column_that_cannot_be_read_is_an_error_before_anything_is_written(
+    beam: Run, tmp_path: Path
+) -> None:
+    path = write_trips(tmp_path / "2021-03.parquet", lpep_pickup_datetime=[1614586800])
+    with pytest.raises(FileAccessError, match="has int64 in lpep_pickup_datetime, such as 1614586800"):
+        beam(path)
+    assert not list((tmp_path / "out").rglob("*.parquet"))
+
+
 @pytest.mark.parametrize("rows", [1, 1000, 4_999, 5_000, 10**6])
 def test_the_parts_of_a_file_make_up_the_file(grouped_march: Path, rows: int) -> None:
     month = pq.read_table(grouped_march)
-    with open_parquet(str(grouped_march)) as source:
-        parts = source.split(rows)
-        assert [part.first for part in parts] == np.cumsum([0, *(part.rows for part in parts)])[:-1].tolist()
-        batches = [list(source.batches(month.column_names, 600, part)) for part in parts]
+    with open_table(str(grouped_march)) as source:
+        split = source.split(rows)
+    parts = [part for _, part in split]
+    assert [part.first for part in parts] == np.cumsum([0, *(part.rows for part in parts)])[:-1].tolist()
+    batches = [list(table.batches(month.column_names, 600, part)) for table, part in split]
     assert [sum(map(len, some)) for some in batches] == [part.rows for part in parts]
     assert all(len(batch) <= 600 for some in batches for batch in some)
     assert pa.Table.from_batches([batch for some in batches for batch in some]).equals(month)

@@ -28,6 +28,11 @@ LARGE = 9_200_000
 EVENTS = {
     "good": (json.dumps({"ride": RIDE, "ride_id": 256}).encode(), {"source": "till"}),
     "traced": (json.dumps({"ride": RIDE, "ride_id": "é"}).encode(), {"traceparent": TRACE}),
+    "impossible distance": (json.dumps({"ride": RIDE | {"trip_distance": -3}, "ride_id": 2}).encode(), {}),
+    "cloud event": (
+        json.dumps({"specversion": "1.0", "id": "1", "data": {"ride": RIDE, "ride_id": 5}}).encode(),
+        {},
+    ),
     "implausible": (json.dumps({"ride": RIDE | {"trip_distance": 50}, "ride_id": 1}).encode(), {}),
     "not a ride": (b'{"ride_id": 3}', {"dead_letter_reason": "foreign"}),
     "zone": (json.dumps({"ride": RIDE | {"PULocationID": 0}, "ride_id": 4}).encode(), {}),
@@ -98,7 +103,8 @@ def test_events_in_a_batch_or_alone_give_the_messages_of_the_function(folder: Pa
     for each, routed in zip(batch, together, strict=True):
         assert routed == RoutedMessage(*published_by_function(folder, each.message), each.ack_id)
     topics = dict(zip(EVENTS, (routed.topic for routed in together), strict=True))
-    assert [name for name, topic in topics.items() if topic == TOPICS.predictions] == ["good", "traced"]
+    predicted = [name for name, topic in topics.items() if topic == TOPICS.predictions]
+    assert predicted == ["good", "traced", "impossible distance", "cloud event"]
 
 
 def test_an_event_for_which_the_model_fails_does_not_fail_others(tmp_path: Path) -> None:

@@ -57,5 +57,6 @@ def write_trips(path: Path, rows: int = 1, prefix: str = "lpep_", **columns: Any
         f"{prefix}dropoff_datetime": dropoff,
     }
     present = {name: values for name, values in (defaults | columns).items() if values is not None}
+    path.parent.mkdir(exist_ok=True)
     pq.write_table(pa.table(present), path)
     return path

@@ -206,14 +206,27 @@ def test_rejected_rows_keep_their_original_values(tmp_path):
 
 def test_times_of_rejected_rows_are_new_yorks_whatever_their_type(tmp_path):
     zoned = pd.Timestamp("2021-03-04 10:06", tz="UTC")
-    for month, value in enumerate([WHEN, zoned, str(WHEN), zoned.isoformat(), "soon"], 1):
+    values = [WHEN, zoned, str(WHEN), zoned.isoformat(), "03/04/2021 05:06:00 AM", "soon"]
+    for month, value in enumerate(values, 1):
         row = {"ride_id": str(value), "lpep_pickup_datetime": value, "reason": "no zone"}
         write(tmp_path, f"rejected/taxi_type=green/year=2021/month=0{month}/a.parquet", row)
         # A file alone keeps its type; beside files of another type, DuckDB reads all as text.
         alone = write(tmp_path / str(month), f"rejected/{MARCH}/a.parquet", row).parents[4]
         assert query("select pickup_datetime from rejected", alone) == [(None if value == "soon" else WHEN,)]
     found = query("select pickup_datetime from rejected order by month", tmp_path)
-    assert found == [(WHEN,), (WHEN,), (WHEN,), (WHEN,), (None,)]
+    assert found == [(WHEN,), (WHEN,), (WHEN,), (WHEN,), (WHEN,), (None,)]
+
+
+def test_rejected_rides_of_for_hire_vehicles(tmp_path):
+    row = {"pickup_datetime": WHEN, "PULocationID": 999, "trip_miles": 1.5, "reason": "no zone"}
+    write(tmp_path, "rejected/taxi_type=fhvhv/year=2021/month=03/a.parquet", row)
+    ordinary = {"pickup_datetime": WHEN, "dropOff_datetime": WHEN, "PUlocationID": 999.0, "reason": "no zone"}
+    write(tmp_path, "rejected/taxi_type=fhv/year=2021/month=03/a.parquet", ordinary)
+    columns = "taxi_type, pickup_datetime, dropoff_datetime, PULocationID, trip_distance"
+    assert query(f"select {columns} from rejected order by 1", tmp_path) == [
+        ("fhv", WHEN, WHEN, 999, None),
+        ("fhvhv", WHEN, None, 999, 1.5),
+    ]
 
 
 def test_a_ride_that_any_version_predicted_is_not_rejected(tmp_path):

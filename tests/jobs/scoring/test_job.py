@@ -83,6 +83,34 @@ def test_missing_columns_are_named(score: Score, tmp_path: Path) -> None:
         score(tmp_path / "customers.parquet")
 
 
+def test_a_column_that_differs_only_in_case_is_suggested(score: Score, tmp_path: Path) -> None:
+    columns = {"Zone_Pair": [1.0], "known_distances": [1.0], "pickup_minute": [1.0], "zone_distance": [1.0]}
+    pq.write_table(pa.table(columns), tmp_path / "rows.parquet")
+    with pytest.raises(FileAccessError) as raised:
+        score(tmp_path / "rows.parquet")
+    assert "has no column zone_pair, known_distance, which onnx version onnx takes: " in str(raised.value)
+    assert "rename Zone_Pair to zone_pair, known_distances to known_distance" in str(raised.value)
+
+
+def test_a_csv_table_keeps_its_identifiers(score: Score, tmp_path: Path) -> None:
+    rows = "id,zone_pair,known_distance,pickup_minute,zone_distance\n007,130205,3.66,500,1.5\n8,7007,1.5,,0\n"
+    (tmp_path / "rides of may.csv").write_text(rows)
+    result = score(tmp_path / "rides of may.csv")
+    assert "/input=rides-of-may/" in result.output.predictions
+    table = table_of(result)
+    assert table["id"].tolist() == ["007", "8"]
+    assert table.known_distance.tolist() == [3.66, 1.5]
+    columns = {"zone_pair": [130205, 7007], "known_distance": [3.66, 1.5], "zone_distance": [1.5, 0.0]}
+    pq.write_table(pa.table(columns | {"pickup_minute": [500.0, None]}), tmp_path / "rows.parquet")
+    parquet = table_of(score(tmp_path / "rows.parquet"))
+    assert table.predicted_ride_duration.tolist() == parquet.predicted_ride_duration.tolist()
+
+
+def test_a_missing_file_is_found_before_the_model_is_loaded(score: Score, tmp_path: Path) -> None:
+    with pytest.raises(FileAccessError, match="nowhere does not exist"):
+        score(tmp_path / "nowhere", model=str(tmp_path / "no-model"))
+
+
 def test_the_homework_needs_durations_of_trips(score: Score, tmp_path: Path) -> None:
     fares = save_onnx(tmp_path / "fares", metadata={"target": "ride_fare", "unit": "dollars"})
     path = write_trips(tmp_path / "2021-03.parquet")
@@ -116,7 +144,7 @@ def test_a_model_that_cannot_be_found(tmp_path: Path) -> None:
         find_release("", {})
     with pytest.raises(SettingsError, match="set MLFLOW_TRACKING_URI to its address"):
         find_release("models:/churn@champion", {})
-    with pytest.raises(VersionNotFound, match="has no models:/churn@champion"):
+    with pytest.raises(VersionNotFound, match="no version of churn has the alias champion"):
         find_release("models:/churn@champion", {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/db"})
 
 

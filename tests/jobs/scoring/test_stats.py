@@ -26,3 +26,15 @@ def test_stats_add_up() -> None:
     assert both.repaired == {"miles": 2}
     assert both.mean == 30.0
     assert both.mae == KNOWN.mae
+    assert both.standard_deviation == pytest.approx(np.std([10.0, 20.0, 60.0]), rel=1e-15)
+
+
+def test_the_standard_deviation_keeps_its_digits_over_batches() -> None:
+    rng = np.random.default_rng(1)
+    predictions = 1e9 + rng.normal(0, 1, 10_000)
+    stats = ScoringStats()
+    assert math.isnan(stats.standard_deviation)
+    for batch in np.split(predictions, [0, 1, 17, 5_000]):
+        stats.add(ScoringStats.of(batch, np.full(len(batch), np.nan)))
+    assert stats.standard_deviation == pytest.approx(predictions.std(), rel=1e-9)
+    assert ScoringStats.of(predictions[:1], np.array([np.nan])).standard_deviation == 0.0

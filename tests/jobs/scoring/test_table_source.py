@@ -21,7 +21,7 @@ from jobs.scoring.layout import output_files
 from jobs.scoring.stats import ScoringStats
 from jobs.scoring.table_source import TableSource
 from jobs.storage.errors import FileAccessError
-from jobs.storage.parquet import open_parquet
+from jobs.storage.tables import open_table
 
 RELEASE = Release(name="sums", version="7", location="")
 
@@ -50,7 +50,7 @@ class ScoredTable:
         declared = {name: kind for name, kind in types.items() if kind}
         model = Model(RELEASE, PredictionTarget("sum", "units"), Sums(*types), declared)
         output = output_files(str(folder / "out"), (), RELEASE)
-        with open_parquet(path) as source:
+        with open_table(path) as source:
             rows = TableSource(source, model)
             self.stats: ScoringStats = score_rows(rows, model, output, lambda _: None)
         self.predicted = pq.read_table(output.predictions)

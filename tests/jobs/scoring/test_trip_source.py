@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import httpx
@@ -16,7 +17,9 @@ from functions.model import load_model
 from functions.resolver import resolve
 from functions.rides import Ride
 from jobs.scoring.job import ScoringResult
+from jobs.storage.errors import FileAccessError
 from jobs.trips.cleaning import clean_trips, read_trips
+from jobs.trips.synthetic import generate_month
 from tests.conftest import find_real_months
 from tests.jobs.scoring.conftest import rejected_of, table_of, write_trips
 from tests.models import save_bounded
@@ -165,3 +168,89 @@ def test_no_trips_at_all_are_two_files_without_rows(score: Score, tmp_path: Path
     assert list(table_of(result).columns) == COURSE
     assert len(table_of(result)) == len(rejected_of(result)) == result.stats.rows == 0
     assert math.isnan(result.stats.mean)
+
+
+@pytest.mark.parametrize("ending", ["csv", "csv.gz"])
+def test_csv_gives_the_files_of_parquet(score: Score, march: Path, tmp_path: Path, ending: str) -> None:
+    csv = tmp_path / f"{march.stem}.{ending}"
+    pd.read_parquet(march).to_csv(csv, index=False)
+    whole, copy = score(march, str(tmp_path / "whole")), score(csv, str(tmp_path / "copy"))
+    assert Path(copy.output.predictions).read_bytes() == Path(whole.output.predictions).read_bytes()
+    assert copy.stats == whole.stats
+    assert rejected_of(copy).ride_id.tolist() == rejected_of(whole).ride_id.tolist()
+
+
+def test_parts_in_a_folder_give_the_files_of_the_whole_month(
+    score: Score, march: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "2021-03"
+    folder.mkdir()
+    month = pq.read_table(march)
+    pq.write_table(month.slice(0, 15_000), folder / "part-0.parquet")
+    seconds = month.schema.get_field_index("lpep_pickup_datetime")
+    other = month.slice(15_000, 10_000)
+    times = other["lpep_pickup_datetime"].cast(pa.timestamp("ns"))
+    pq.write_table(other.set_column(seconds, "lpep_pickup_datetime", times), folder / "part-1.parquet")
+    month.slice(25_000).to_pandas().to_csv(folder / "part-2.csv.gz", index=False)
+    (folder / "_SUCCESS").touch()
+    whole, parts = score(march, str(tmp_path / "whole")), score(folder, str(tmp_path / "parts"))
+    assert Path(parts.output.predictions).read_bytes() == Path(whole.output.predictions).read_bytes()
+    assert parts.output.predictions.removeprefix(f"{tmp_path}/parts") == (
+        whole.output.predictions.removeprefix(f"{tmp_path}/whole")
+    )
+    again = score(f"{folder}/part-*", str(tmp_path / "parts"))
+    assert (again.stats.predicted, again.stats.rejected) == (whole.stats.predicted, whole.stats.rejected)
+
+
+def test_values_that_cannot_be_read_are_rejected_with_their_reason(score: Score, tmp_path: Path) -> None:
+    good = "03/01/2021 08:20:00 AM"
+    path = write_trips(
+        tmp_path / MARCH,
+        5,
+        lpep_pickup_datetime=[good, "1 March", None, good, good],
+        lpep_dropoff_datetime=["2021-03-01 08:30:00"] * 3 + ["later", "2021-03-01T13:30:00Z"],
+        trip_distance=["3.66", "3.66", "NaN", "3.66", "far"],
+    )
+    result = score(path)
+    assert table_of(result).ride_id.tolist() == ["2021/03_0", "2021/03_2"]
+    usual = table_of(score(write_trips(tmp_path / "usual" / MARCH), str(tmp_path / "usual")))
+    assert table_of(result).predicted_duration[0] == usual.predicted_duration[0]
+    assert rejected_of(result)[["ride_id", "reason"]].to_numpy().tolist() == [
+        ["2021/03_1", "pick-up time cannot be read"],
+        ["2021/03_3", "drop-off time cannot be read"],
+        ["2021/03_4", "distance is not a number"],
+    ]
+    assert rejected_of(result).trip_distance.tolist() == ["3.66", "3.66", "far"]
+
+
+@pytest.mark.parametrize("taxi", ["fhvhv", "fhv"])
+def test_for_hire_vehicles(score: Score, tmp_path: Path, taxi: str) -> None:
+    month = generate_month(date(2021, 3, 1), 1_000, taxi=taxi)
+    path = tmp_path / f"{taxi}_tripdata_2021-03.parquet"
+    pq.write_table(month, path)
+    result = score(path)
+    assert f"/taxi_type={taxi}/year=2021/month=03/" in result.output.predictions
+    assert list(table_of(result).columns) == [name.removeprefix("lpep_") for name in COURSE]
+    green = tmp_path / MARCH
+    trips = generate_month(date(2021, 3, 1), 1_000)
+    if taxi == "fhv":
+        trips = trips.set_column(
+            trips.schema.get_field_index("trip_distance"), "trip_distance", pa.nulls(1_000)
+        )
+    pq.write_table(trips, green)
+    assert table_of(result).predicted_duration.tolist() == table_of(score(green)).predicted_duration.tolist()
+    if taxi == "fhv":
+        assert result.stats.repaired.total() == result.stats.predicted
+
+
+def test_coordinates_instead_of_zones_are_named(score: Score, tmp_path: Path) -> None:
+    zones = {"PULocationID": None, "DOLocationID": None, "Start_Lon": [-73.9]}
+    with pytest.raises(FileAccessError, match="months before 2011 have coordinates instead of zones"):
+        score(write_trips(tmp_path / "yellow_tripdata_2009-01.parquet", prefix="Trip_", **zones))
+
+
+def test_a_folder_of_several_months_is_not_one(score: Score, tmp_path: Path) -> None:
+    for name in ("green_tripdata_2021-02.parquet", MARCH):
+        write_trips(tmp_path / "months" / name)
+    with pytest.raises(FileAccessError, match=r"holds several months \(2021-02, 2021-03\)"):
+        score(tmp_path / "months")

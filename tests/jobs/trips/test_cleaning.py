@@ -15,7 +15,7 @@ PICKUP = pd.Timestamp("2021-01-04 08:00:00")
 
 
 def trips(**columns: object) -> pd.DataFrame:
-    """Rides of ten minutes in the columns of `read_trips`, some of them replaced."""
+    """Rides of ten minutes in the columns of a file, some of them replaced."""
     length = max(len(column) for column in columns.values())  # type: ignore[arg-type]
     defaults = {
         "PULocationID": [130.0] * length,
@@ -27,6 +27,11 @@ def trips(**columns: object) -> pd.DataFrame:
     return pd.DataFrame(defaults | columns)
 
 
+def as_read(**columns: object) -> pd.DataFrame:
+    """The same in the columns of `read_trips`."""
+    return trips(**columns).assign(unreadable=np.uint8(0))
+
+
 def write(path: Path, prefix: str = "lpep_", **columns: object) -> str:
     names = {name: f"{prefix}{name}" for name in COLUMNS if name.endswith("datetime")}
     trips(**columns).rename(columns=names).to_parquet(path)
@@ -36,7 +41,7 @@ def write(path: Path, prefix: str = "lpep_", **columns: object) -> str:
 @pytest.mark.parametrize("prefix", ["lpep_", "tpep_", ""])
 def test_green_and_yellow_files_have_the_same_columns_afterwards(tmp_path: Path, prefix: str) -> None:
     read = read_trips([write(tmp_path / "month.parquet", prefix, trip_distance=[1.5])])
-    assert list(read.columns) == COLUMNS
+    assert list(read.columns) == [*COLUMNS, "unreadable"]
     assert read.trip_distance.tolist() == [1.5]
     assert read.pickup_datetime.tolist() == [PICKUP]
 
@@ -62,7 +67,7 @@ def test_the_case_of_column_names_does_not_matter(tmp_path: Path) -> None:
         columns={"PULocationID": "PUlocationID", "pickup_datetime": "Tpep_Pickup_Datetime"}
     )
     renamed.to_parquet(tmp_path / "month")
-    assert list(read_trips([str(tmp_path / "month")]).columns) == COLUMNS
+    assert read_trips([str(tmp_path / "month")]).PULocationID.tolist() == [130]
 
 
 def test_a_month_without_drop_offs_can_be_read_but_not_used_for_training(tmp_path: Path) -> None:
@@ -80,11 +85,12 @@ def test_times_with_a_zone_become_new_york_time(tmp_path: Path) -> None:
 def test_unreadable_files_are_reported(tmp_path: Path) -> None:
     (tmp_path / "text.parquet").write_text("no such month")
     trips(PULocationID=[1]).drop(columns=["trip_distance"]).to_parquet(tmp_path / "short.parquet")
+    (tmp_path / "sub").mkdir()
     for name, message in {
         "absent.parquet": "does not exist",
         "text.parquet": "give a complete Parquet file",
         "short.parquet": "has no column trip_distance",
-        "": "Is a directory",
+        "sub": "holds no Parquet or CSV files",
     }.items():
         with pytest.raises(FileAccessError, match=message):
             read_trips([str(tmp_path / name)])
@@ -127,7 +133,7 @@ def test_http_errors_are_reported(server_url: str) -> None:
 def test_rides_of_1_to_60_minutes_are_kept() -> None:
     seconds = [-5, 0, 59, 60, 61, 3600, 3601]
     ended = [PICKUP + pd.Timedelta(seconds=each) for each in seconds]
-    clean = clean_trips(trips(dropoff_datetime=ended))
+    clean = clean_trips(as_read(dropoff_datetime=ended))
     assert (clean.trips.duration * 60).round().tolist() == [60, 61, 3600]
     assert clean.trips.index.tolist() == [3, 4, 5]
     assert clean.dropped["shorter than 1 minute"] == 3
@@ -135,21 +141,42 @@ def test_rides_of_1_to_60_minutes_are_kept() -> None:
 
 
 def test_rides_outside_the_zones_are_dropped() -> None:
-    clean = clean_trips(trips(DOLocationID=[0, 1, 130.5, 265, 266, np.nan]))
+    clean = clean_trips(as_read(DOLocationID=[0, 1, 130.5, 265, 266, np.nan]))
     assert clean.trips.DOLocationID.tolist() == [1, 265]
     assert clean.dropped["zone missing or not 1 to 265"] == 4
 
 
 def test_an_impossible_distance_becomes_0() -> None:
-    clean = clean_trips(trips(trip_distance=[-1.0, 0.0, 0.1, 100.0, 100.1, 244_152.0, np.nan]))
+    clean = clean_trips(as_read(trip_distance=[-1.0, 0.0, 0.1, 100.0, 100.1, 244_152.0, np.nan]))
     assert clean.trips.trip_distance.tolist() == [0, 0, 0.1, 100, 0, 0, 0]
     assert list(clean.repaired.values()) == [4]
 
 
 def test_every_trip_is_kept_or_counted_once() -> None:
-    messy = trips(PULocationID=[0, 0, 130], dropoff_datetime=[pd.NaT, PICKUP, PICKUP + pd.Timedelta("5min")])
+    messy = as_read(
+        PULocationID=[0, 0, 130], dropoff_datetime=[pd.NaT, PICKUP, PICKUP + pd.Timedelta("5min")]
+    )
     clean = clean_trips(messy)
     assert len(clean.trips) + sum(clean.dropped.values()) == len(messy)
+
+
+def test_values_that_cannot_be_read_are_dropped_with_their_reason(tmp_path: Path) -> None:
+    good, bad = "2021-01-04 08:00:00", "4 January"
+    path = write(
+        tmp_path / "month.parquet",
+        pickup_datetime=[good, bad, good, good, None],
+        dropoff_datetime=["01/04/2021 08:10:00 AM", good, bad, "2021-01-04 13:10:00+00:00", good],
+        trip_distance=["1.5", "1", "1", "far", "1"],
+    )
+    clean = clean_trips(read_trips([path]))
+    assert list(clean.trips.columns) == [*COLUMNS, "duration"]
+    assert clean.trips.duration.tolist() == [10.0]
+    assert {reason: count for reason, count in clean.dropped.items() if count} == {
+        "pick-up time cannot be read": 1,
+        "drop-off time cannot be read": 1,
+        "distance is not a number": 1,
+        "pick-up or drop-off time missing": 1,
+    }
 
 
 def test_real_months_keep_the_known_number_of_rides(real_months: dict[str, Path]) -> None:

@@ -1,14 +1,24 @@
-import contextlib
+import io
 import threading
+from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from jobs.storage.errors import FileAccessError
+from jobs.storage.errors import FileAccessError, NotPublished
 from jobs.trips import synthetic
-from jobs.trips.download import find_trips
+from jobs.trips.download import download_months, find_trips, generate_months
 
-MONTH = b"PAR1 a month of trips PAR1"
+
+def parquet(value: str) -> bytes:
+    file = io.BytesIO()
+    pq.write_table(pa.table({"from": [value]}), file)
+    return file.getvalue()
+
+
+MONTH = parquet("TLC")
 
 
 @pytest.fixture
@@ -40,15 +50,13 @@ def server():
 
 
 @pytest.fixture
-def folders(tmp_path):
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    return tmp_path / "cache", folder
+def cache(tmp_path):
+    return tmp_path / "cache"
 
 
 @pytest.fixture(autouse=True)
 def _small_months(monkeypatch):
-    monkeypatch.setattr(synthetic, "write_month", lambda month, path: path.write_text(str(month)))
+    monkeypatch.setattr(synthetic.write_month, "__defaults__", (10, 1.0, "green"))
 
 
 def serve_tlc(server):
@@ -56,27 +64,27 @@ def serve_tlc(server):
         server.files[f"/{name}"] = MONTH
 
 
-def test_a_local_file_is_used_in_place(tmp_path, folders):
+def test_local_files_and_folders_are_used_in_place(tmp_path, cache):
     month = tmp_path / "march.parquet"
     month.write_bytes(MONTH)
 
-    trips = find_trips([str(month)], *folders)
+    trips = find_trips([str(month), str(tmp_path)], cache)
 
-    assert trips.files == [str(month)]
-    assert trips.source == f"{month} (TRIPS)"
-
-
-def test_a_missing_local_file_is_an_error(folders):
-    with pytest.raises(FileAccessError, match=r"no file nowhere\.parquet"):
-        find_trips(["nowhere.parquet"], *folders)
+    assert trips.files == [str(month), str(tmp_path)]
+    assert trips.source == f"{month}, {tmp_path} (TRIPS)"
 
 
-def test_an_address_is_downloaded_once(server, folders):
+def test_a_missing_local_file_is_an_error(cache):
+    with pytest.raises(FileAccessError, match=r"TRIPS: nowhere\.parquet does not exist"):
+        find_trips(["nowhere.parquet"], cache)
+
+
+def test_an_address_is_downloaded_once(server, cache):
     server.files["/march.parquet"] = MONTH
     url = f"{server.url}march.parquet"
 
-    first = find_trips([url], *folders)
-    second = find_trips([url], *folders)
+    first = find_trips([url], cache)
+    second = find_trips([url], cache)
 
     assert first == second
     with open(first.files[0], "rb") as file:  # noqa: PTH123
@@ -84,52 +92,69 @@ def test_an_address_is_downloaded_once(server, folders):
     assert server.requested == ["/march.parquet"]
 
 
-def test_an_address_that_answers_with_an_error_is_an_error(server, folders):
+def test_an_address_that_answers_with_an_error_is_an_error(server, cache):
     with pytest.raises(FileAccessError, match="404"):
-        find_trips([f"{server.url}nothing.parquet"], *folders)
+        find_trips([f"{server.url}nothing.parquet"], cache)
 
 
 @pytest.mark.parametrize("content", [b"", b"PA", b"<html>PAR1", b"PAR1 cut off"])
-def test_an_incomplete_parquet_file_stays_out_of_the_cache(server, folders, content):
+def test_an_incomplete_parquet_file_stays_out_of_the_cache(server, cache, content):
     server.files["/march.parquet"] = content
 
     with pytest.raises(FileAccessError, match="not a complete Parquet file"):
-        find_trips([f"{server.url}march.parquet"], *folders)
+        find_trips([f"{server.url}march.parquet"], cache)
 
-    cache, _ = folders
     assert not cache.exists()
 
 
-def test_an_interrupted_download_stays_out_of_the_cache(server, folders):
+def test_a_table_as_text_is_downloaded_too(server, cache):
+    server.files["/march.csv"] = b"PULocationID,DOLocationID"
+
+    (file,) = find_trips([f"{server.url}march.csv"], cache).files
+
+    assert file.endswith("-march.csv")
+
+
+def test_an_interrupted_download_stays_out_of_the_cache(server, cache):
     serve_tlc(server)
     server.cut.append(True)
 
-    trips = find_trips([], *folders, tlc_url=server.url)
+    trips = find_trips([], cache, tlc_url=server.url)
 
-    assert trips.source.startswith("synthetic trips")
-    cache, _ = folders
-    assert not cache.exists() or not list(cache.iterdir())
+    assert trips.source.startswith("generated trips")
+    assert not list(cache.glob("*.parquet"))
 
 
-def test_by_default_tlcs_months_are_downloaded_and_cached(server, folders):
+def test_by_default_tlcs_months_are_downloaded_and_cached(server, cache):
     serve_tlc(server)
 
-    downloaded = find_trips([], *folders, tlc_url=server.url)
-    cached = find_trips([], *folders, tlc_url="http://127.0.0.1:9/")
+    downloaded = find_trips([], cache, tlc_url=server.url)
+    cached = find_trips([], cache, tlc_url="http://127.0.0.1:9/")
 
     assert downloaded.files == cached.files
     assert downloaded.source == "TLC's green taxis, 2021-01 and 2021-02, downloaded"
     assert cached.source == "TLC's green taxis, 2021-01 and 2021-02, from the cache"
-    cache, folder = folders
     assert len(list(cache.iterdir())) == 2
-    assert not list(folder.iterdir())
 
 
-def test_without_a_network_synthetic_trips_are_generated(folders):
-    trips = find_trips([], *folders, tlc_url="http://127.0.0.1:9/")
+def test_without_a_network_months_are_generated_apart_from_tlcs(cache):
+    trips = find_trips([], cache, tlc_url="http://127.0.0.1:9/")
 
-    cache, folder = folders
-    assert trips.source.startswith("synthetic trips, 2021-01 and 2021-02")
-    assert trips.files == [str(path) for path in sorted(folder.iterdir())]
-    with contextlib.suppress(FileNotFoundError):
-        assert not list(cache.iterdir())
+    assert trips.source.startswith("generated trips, 2021-01 and 2021-02")
+    assert trips.files == [str(path) for path in sorted((cache / "generated").iterdir())]
+
+
+def test_tlcs_months_replace_generated_ones(server, cache):
+    serve_tlc(server)
+    months = [date(2021, 1, 1), date(2021, 2, 1)]
+    generated = generate_months("green", months, cache)
+
+    downloaded = download_months("green", months, cache, server.url)
+
+    assert downloaded == generated
+    assert {path.read_bytes() for path in downloaded} == {MONTH}
+
+
+def test_a_month_that_tlc_does_not_have_is_an_error_of_its_own(server, cache):
+    with pytest.raises(NotPublished, match=r"green_tripdata_2030-01\.parquet answered 404"):
+        download_months("green", [date(2030, 1, 1)], cache, server.url)

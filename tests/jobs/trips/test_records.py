@@ -1,3 +1,4 @@
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from functions.features import ride_columns
 from functions.rides import Ride
 from jobs.storage.errors import FileAccessError
 from jobs.trips.cleaning import clean_trips, read_trips
-from jobs.trips.records import open_trips, to_ride_columns
+from jobs.trips.records import open_trips, to_ride_columns, trip_minutes
 
 ONE = {"PULocationID": [130], "DOLocationID": [205], "trip_distance": [3.66]}
 
@@ -21,7 +22,8 @@ def write(path: Path, **columns: object) -> str:
 
 
 @pytest.mark.parametrize(
-    ("prefix", "taxi"), [("lpep_", "green"), ("tpep_", "yellow"), ("Lpep_", "green"), ("", "")]
+    ("prefix", "taxi"),
+    [("lpep_", "green"), ("tpep_", "yellow"), ("Lpep_", "green"), ("Trip_", "yellow"), ("", "")],
 )
 def test_the_column_names_tell_green_from_yellow(tmp_path: Path, prefix: str, taxi: str) -> None:
     time = pa.array([0], pa.timestamp("us"))
@@ -42,9 +44,59 @@ def test_trips_are_read_in_batches_of_a_size(tmp_path: Path) -> None:
 
 def test_every_column_that_is_missing_is_named(tmp_path: Path) -> None:
     pq.write_table(pa.table({"trip_distance": [1.0]}), tmp_path / "month")
-    message = "has no column PULocationID and no DOLocationID and no pickup_datetime"
+    message = "has no column PULocationID and no DOLocationID and no pickup_datetime: give TLC's trip records"
     with pytest.raises(FileAccessError, match=message), open_trips(str(tmp_path / "month")):
         pass
+
+
+FOR_HIRE = {
+    "fhv": {
+        "dispatching_base_num": ["B00001"],
+        "pickup_datetime": [datetime(2021, 3, 1, 8)],
+        "dropOff_datetime": [datetime(2021, 3, 1, 8, 10)],
+        "PUlocationID": [130.0],
+        "DOlocationID": [205.0],
+        "SR_Flag": pa.nulls(1),
+    },
+    "fhvhv": {
+        "hvfhs_license_num": ["HV0003"],
+        "dispatching_base_num": ["B00001"],
+        "request_datetime": [datetime(2021, 3, 1, 7, 50)],
+        "on_scene_datetime": [datetime(2021, 3, 1, 7, 55)],
+        "pickup_datetime": [datetime(2021, 3, 1, 8)],
+        "dropoff_datetime": [datetime(2021, 3, 1, 8, 10)],
+        "PULocationID": pa.array([130], pa.int32()),
+        "DOLocationID": pa.array([205], pa.int32()),
+        "trip_miles": [3.66],
+        "trip_time": [600],
+    },
+}
+
+
+@pytest.mark.parametrize("taxi", FOR_HIRE)
+def test_for_hire_vehicles(tmp_path: Path, taxi: str) -> None:
+    pq.write_table(pa.table(FOR_HIRE[taxi]), tmp_path / "month")
+    with open_trips(str(tmp_path / "month")) as file:
+        (batch,) = file.batches(10)
+        trips = file.trips(batch)
+    assert file.taxi == taxi
+    assert (trips.PULocationID[0], trips.DOLocationID[0]) == (130, 205)
+    np.testing.assert_array_equal(trips.trip_distance, [3.66 if taxi == "fhvhv" else np.nan])
+    assert trip_minutes(trips).tolist() == [10]
+    assert trips.unreadable.tolist() == [0]
+
+
+def test_a_month_of_2025(tmp_path: Path) -> None:
+    time = pa.array([0], pa.timestamp("us"))
+    path = write(
+        tmp_path / "month",
+        PULocationID=pa.array([130], pa.int32()),
+        store_and_fwd_flag=pa.array(["N"], pa.large_string()),
+        tpep_pickup_datetime=time,
+        tpep_dropoff_datetime=time,
+        cbd_congestion_fee=[0.75],
+    )
+    assert read_trips([path]).PULocationID.tolist() == [130]
 
 
 def one_by_one(table: pd.DataFrame) -> list[Ride]:
