@@ -10,6 +10,7 @@ import pytest
 
 from jobs.local.emulators import (
     BUCKET,
+    START_SECONDS,
     PubSubEmulator,
     PubSubUnavailable,
     start_mlflow,
@@ -56,6 +57,23 @@ def mlflow_server(
 ) -> str:
     """Address of an MLflow server that keeps its artifacts in `BUCKET`."""
     return start_mlflow(programs, folder, plain_environment | {"STORAGE_EMULATOR_HOST": storage})
+
+
+@pytest.fixture(scope="session")
+def default_mlflow_server(programs: ProcessGroup, folder: Path, plain_environment: dict[str, str]) -> str:
+    """Address of an MLflow server without any option, which serves its artifacts itself."""
+    store = folder / "default_mlflow"
+    store.mkdir()
+    return programs.start_http_server(
+        "Default MLflow server",
+        lambda port: [
+            *(sys.executable, "-m", "mlflow", "server", "--host=127.0.0.1", f"--port={port}", "--workers=1"),
+            *(f"--backend-store-uri=sqlite:///{store / 'mlflow.db'}", f"--artifacts-destination={store}"),
+        ],
+        plain_environment | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+        "/health",
+        START_SECONDS,
+    )
 
 
 @pytest.fixture(scope="session")

@@ -23,15 +23,18 @@ class DeadLetter(NamedTuple):
     data: bytes
     attributes: Mapping[str, str]
     ordering_key: str = ""
+    """The event's."""
     published: float = 0.0
     """Unix time in seconds when it was dead-lettered."""
 
     @classmethod
     def from_received(cls, received: types.ReceivedMessage) -> Self:
         """Converts a message of a pull response."""
-        message = received.message
-        content = message.data, dict(message.attributes), message.ordering_key
-        return cls(message.message_id, received.ack_id, *content, message.publish_time.timestamp())
+        message, attributes = received.message, dict(received.message.attributes)
+        # Pub/Sub itself keeps the key; the function publishes without one.
+        ordering_key = message.ordering_key or attributes.get(f"{_FUNCTION_PREFIX}ordering_key", "")
+        published = message.publish_time.timestamp()
+        return cls(message.message_id, received.ack_id, message.data, attributes, ordering_key, published)
 
     @property
     def reason(self) -> str:

@@ -31,6 +31,9 @@ class NotDelivered(RidecastError):
 class EventPublisher(Protocol):
     """Sends events to one destination."""
 
+    dead_letters: list[str]
+    """Why events became dead letters, if the destination says so: only the function does."""
+
     def send(self, body: bytes) -> None:
         """Starts sending one event; does not wait for its confirmation."""
 
@@ -54,6 +57,7 @@ class PubSubEventPublisher:
     """Publishes to a Pub/Sub topic."""
 
     def __init__(self, topic: str, emulator: str) -> None:
+        self.dead_letters: list[str] = []
         self._topic = topic
         self._client = publisher_client(emulator)
         self._confirmations: list[Future[str]] = []
@@ -76,6 +80,7 @@ class HttpEventPublisher:
     """Posts push envelopes to the function, each until the function acknowledges it."""
 
     def __init__(self, url: str) -> None:
+        self.dead_letters: list[str] = []
         self._url = url
         self._message_ids = itertools.count(1)
         self._pending: queue.Queue[bytes] = queue.Queue()
@@ -110,6 +115,7 @@ class HttpEventPublisher:
             try:
                 response = session.post(self._url, envelope, timeout=CONFIRM_SECONDS)
                 if response.ok:
+                    self.dead_letters.extend(_dead_letter_detail(response.content))
                     return
                 problem = f"answered {response.status_code}"
             except requests.RequestException as error:
@@ -123,6 +129,7 @@ class FileEventPublisher:
     """Appends JSON lines, in the format of the function's own file output."""
 
     def __init__(self, path: Path) -> None:
+        self.dead_letters: list[str] = []
         self._file = path.open("ab")
 
     def send(self, body: bytes) -> None:
@@ -130,6 +137,22 @@ class FileEventPublisher:
 
     def finish(self) -> None:
         self._file.close()
+
+
+class _Outcome(msgspec.Struct):
+    """The function's answer to an event."""
+
+    outcome: str
+    detail: str = ""
+
+
+def _dead_letter_detail(answer: bytes) -> list[str]:
+    """Why the function dead-lettered an event; empty if it did not, or does not say."""
+    try:
+        outcome = msgspec.json.decode(answer, type=_Outcome)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return []
+    return [outcome.detail] if outcome.outcome == "dead_letter" else []
 
 
 def push_envelope(body: bytes, message_id: str) -> bytes:

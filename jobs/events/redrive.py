@@ -121,5 +121,8 @@ class Redrive:
         if self._topic:
             return self._topic, ""
         if not letter.subscription:
-            return "", "no attribute names the subscription they came from; give --to"
+            return "", (
+                "no attribute names the subscription they came from, as after payload unwrapping without "
+                "metadata; give --to"
+            )
         return self.topic_of(letter.subscription)

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from jobs.ui.progress import Update, show_progress
+from jobs.ui.text import count
 
 
 @dataclass
@@ -64,10 +65,10 @@ class RedriveStats:
         if not self.send:
             console.print(_table(self))
         sent, duration = ("sent to", f" in {self.seconds:.1f} s") if self.send else ("can be sent to", "")
-        lines = [f"{count:,} {sent} {topic}{duration}" for topic, count in self.sent.items()]
-        lines += [f"{count:,} left: {why}" for why, count in self.skipped.items()]
+        lines = [f"{number:,} {sent} {topic}{duration}" for topic, number in self.sent.items()]
+        lines += [f"{number:,} left: {why}" for why, number in self.skipped.items()]
         not_sent = "not sent" if self.send else "cannot be sent"
-        lines += [f"{count:,} {not_sent}: {why}" for why, count in self.failed.items()]
+        lines += [f"{number:,} {not_sent}: {why}" for why, number in self.failed.items()]
         for line in lines:
             console.print(line, markup=False, soft_wrap=True)
 
@@ -80,11 +81,12 @@ def redrive_progress(stats: RedriveStats, console: Console) -> AbstractContextMa
 
 def _line(stats: RedriveStats) -> str:
     sent = f", {stats.sent.total():,} sent" if stats.send else ""
-    return f"{stats.letters:,} dead letters read{sent}, {stats.letters / stats.seconds:,.0f} a second"
+    read = count(stats.letters, "dead letter")
+    return f"{read} read{sent}, {stats.letters / stats.seconds:,.0f} a second"
 
 
 def _table(stats: RedriveStats) -> Table:
-    title = f"{stats.letters:,} dead letters"
+    title = count(stats.letters, "dead letter")
     table = Table("reason", "model version", title=title, title_justify="left")
     for name in ("letters", "can be sent", "oldest"):
         table.add_column(name, justify="right")

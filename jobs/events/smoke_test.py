@@ -15,7 +15,11 @@ from jobs.events.publishers import open_publisher
 from jobs.events.subscribers import Condition, ReceivedMessage, accept_all, open_subscriber
 
 RETRY_SECONDS = 1.0
-"""Pause before a function is asked again that is not ready yet, or has another version."""
+"""Pause before a function is asked again that is not ready yet."""
+MAX_PAUSE_SECONDS = 10.0
+"""Longest pause between two rides while the functions have different versions; the first is RETRY_SECONDS."""
+LAST_RIDE_SECONDS = 2.0
+"""Least time for a ride's two predictions."""
 TRANSIENT_STATUSES = {401, 403, 408, 429, 500, 502, 503, 504}
 """A service that is starting, or a permission that was granted a minute ago."""
 RIDE = {"PULocationID": 130, "DOLocationID": 205, "trip_distance": 3.66}
@@ -58,23 +62,7 @@ def run_smoke_test(deployment: Deployment, seconds: float, echo: Callable[[str],
     Raises SmokeFailed if a part does not work, and NotDelivered if the topic did not confirm an event.
     """
     deadline = time.monotonic() + seconds
-    while True:
-        ride_id = SMOKE_PREFIX + uuid.uuid4().hex
-        over_http = _predict_over_http(deployment, ride_id, deadline)
-        echo(f"HTTP:    version {over_http.version}, {over_http.prediction}")
-        streamed = _predict_over_pubsub(deployment, ride_id, over_http.model, deadline)
-        echo(f"Pub/Sub: version {streamed.version}, {streamed.prediction}")
-        if over_http.version == streamed.version:
-            break
-        # Each function checks for a new release at its own time.
-        if time.monotonic() + RETRY_SECONDS > deadline:
-            raise SmokeFailed(
-                f"events are predicted by version {streamed.version}, HTTP requests by version "
-                f"{over_http.version}, and that does not change: compare MODEL_URI of both functions, and "
-                "look for refused releases in their logs"
-            )
-        echo("         one of them may be switching to a new release: trying once more")
-        time.sleep(RETRY_SECONDS)
+    over_http, streamed = _wait_for_one_version(deployment, deadline, echo)
     if over_http != streamed:
         raise SmokeFailed(
             f"the same ride and the same version {over_http.version}, but {streamed.prediction} as an event "
@@ -83,6 +71,39 @@ def run_smoke_test(deployment: Deployment, seconds: float, echo: Callable[[str],
     echo("         equal to the last bit")
     if deployment.dead_letters:
         echo(f"Unpredictable ride: {_dead_letter_reason(deployment, deadline)}")
+
+
+def _wait_for_one_version(
+    deployment: Deployment, deadline: float, echo: Callable[[str], None]
+) -> tuple[VersionedPrediction, VersionedPrediction]:
+    """Sends rides until one has predictions by the same version; echoes each change of a version.
+
+    Returns that ride's predictions over HTTP and as an event. Raises SmokeFailed after the deadline.
+    """
+    pause = RETRY_SECONDS
+    shown: dict[str, str] = {}
+    while True:
+        ride_id = SMOKE_PREFIX + uuid.uuid4().hex
+        over_http = _predict_over_http(deployment, ride_id, deadline)
+        streamed = _predict_over_pubsub(deployment, ride_id, over_http.model, deadline)
+        for name, each in (("HTTP:   ", over_http), ("Pub/Sub:", streamed)):
+            if shown.get(name) != each.version:
+                shown[name] = each.version
+                echo(f"{name} version {each.version}, {each.prediction}")
+        if over_http.version == streamed.version:
+            return over_http, streamed
+        # Each function checks for a new release at its own time.
+        remaining = deadline - time.monotonic() - LAST_RIDE_SECONDS
+        if remaining < RETRY_SECONDS:
+            raise SmokeFailed(
+                f"events are predicted by version {streamed.version}, HTTP requests by version "
+                f"{over_http.version}, and that does not change: compare MODEL_URI of both functions, and "
+                "look for refused releases in their /health and logs"
+            )
+        if pause == RETRY_SECONDS:
+            echo(f"         one may be switching to a new release: trying again for up to {remaining:.0f} s")
+        time.sleep(min(pause, remaining))
+        pause = min(2 * pause, MAX_PAUSE_SECONDS)
 
 
 def _encode_event(ride: dict[str, Any], ride_id: str) -> bytes:

@@ -10,6 +10,7 @@ import msgspec
 from functions.errors import InvalidRide, Problem
 from functions.rides import Ride, RideId, find_ride_id, new_york_time, parse_ride_event
 from jobs.scoring.trip_source import DURATION
+from jobs.trips.trip_columns import DROPOFF, FIELDS
 
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
@@ -35,7 +36,8 @@ class PredictionEvent(msgspec.Struct, frozen=True):
 def parse_ride_ended(document: object) -> RideEnded:
     """Validates a decoded event `{"ride_id": 256, "ride": {…}, "dropoff_datetime": "2021-03-01T00:21:00"}`.
 
-    Raises InvalidRide, which lists every invalid field.
+    The drop-off time may have any of TLC's names, and may be in the ride, as in a TLC record. Raises
+    InvalidRide, which lists every invalid field.
     """
     event, problems, dropoff = None, [], None
     try:
@@ -46,14 +48,34 @@ def parse_ride_ended(document: object) -> RideEnded:
         problems += error.problems
     if isinstance(document, dict):
         try:
-            dropoff = new_york_time(document.get("dropoff_datetime"))
-            if dropoff is None:
-                problems.append(Problem("#/dropoff_datetime", "is missing; the ride's duration needs it"))
-        except ValueError as error:
-            problems.append(Problem("#/dropoff_datetime", str(error)))
+            dropoff = _find_dropoff(document)
+        except InvalidRide as error:
+            problems += error.problems
     if event is None or dropoff is None or problems:
         raise InvalidRide(*problems)
     return RideEnded(event.ride_id, event.ride, dropoff)
+
+
+def _find_dropoff(document: dict[str, Any]) -> datetime:
+    """The drop-off time of a ride-ended event; raises InvalidRide if there is none, or more than one."""
+    ride = document.get("ride")
+    found: dict[str, datetime] = {}
+    for parent, fields in (("#", document), ("#/ride", ride if isinstance(ride, dict) else {})):
+        for name, value in fields.items():
+            if name.lower() not in FIELDS[DROPOFF]:
+                continue
+            try:
+                time = new_york_time(value)
+            except ValueError as error:
+                raise InvalidRide(Problem(f"{parent}/{name}", str(error))) from error
+            if time is not None:
+                found[f"{parent}/{name}"] = time
+    if not found:
+        raise InvalidRide(Problem(f"#/{DROPOFF}", "is missing; the ride's duration needs it"))
+    if len(set(found.values())) > 1:
+        first, other = list(found)[:2]
+        raise InvalidRide(Problem(other, f"differs from {first}: send only one of them"))
+    return next(iter(found.values()))
 
 
 class _PredictionBody(msgspec.Struct):

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,16 +22,26 @@ MAX_MEGABYTES = 20.0
 """Size of all files of a model, which every cold start downloads."""
 
 TIMED_RIDES = 300
+UNKNOWN = "–"
+"""In place of a value that was not measured."""
+
+
+class HeldOut(NamedTuple):
+    """Rides that no version was trained on."""
+
+    rides: RideColumns
+    minutes: Minutes
+    """Their actual durations, [n]."""
 
 
 @dataclass(frozen=True)
 class VersionMetrics:
     """Measurements of one model version on the held-out rides."""
 
-    rmse: float
-    """Minutes."""
-    rmse_without_pickup_time: float
-    """Minutes, with the pick-up times removed."""
+    rmse: float | None
+    """Minutes; None without held-out rides."""
+    rmse_without_pickup_time: float | None
+    """Minutes, with the pick-up times removed; likewise."""
     microseconds: float
     """Median time to predict one ride, features and model."""
     megabytes: float
@@ -48,17 +59,17 @@ class Gate:
     passed: bool
 
 
-def measure(model: Model, rides: RideColumns, minutes: Minutes) -> VersionMetrics:
-    """Measures a version.
+def measure(model: Model, held_out: HeldOut | None) -> VersionMetrics:
+    """Measures a version, its errors only if there are held-out rides."""
 
-    Args:
-        rides, minutes: held-out rides and their actual durations, [n] each.
-    """
+    def rmse(rides: RideColumns, minutes: Minutes) -> float:
+        return RegressionMetrics.compute(model.predict(rides), minutes).rmse
+
     return VersionMetrics(
-        rmse=RegressionMetrics.compute(model.predict(rides), minutes).rmse,
-        rmse_without_pickup_time=RegressionMetrics.compute(
-            model.predict(without_pickup_time(rides)), minutes
-        ).rmse,
+        rmse=rmse(*held_out) if held_out else None,
+        rmse_without_pickup_time=(
+            rmse(without_pickup_time(held_out.rides), held_out.minutes) if held_out else None
+        ),
         microseconds=_median_microseconds(model),
         megabytes=sum(file.size for file in model.release.files) / 1e6,
     )
@@ -67,7 +78,7 @@ def measure(model: Model, rides: RideColumns, minutes: Minutes) -> VersionMetric
 def evaluate_gates(
     candidate: VersionMetrics,
     champion: VersionMetrics | None,
-    parity_difference: float,
+    parity_difference: float | None,
     tolerance: float,
     *,
     gate_error: bool,
@@ -76,26 +87,30 @@ def evaluate_gates(
 
     Args:
         champion: None if there is no champion to compare with.
-        parity_difference: largest difference between its ONNX and scikit-learn models, in minutes.
+        parity_difference: largest difference between its ONNX and scikit-learn models, in minutes; None if it
+            does not have both.
         tolerance: minutes by which the candidate's RMSE may exceed the champion's.
         gate_error: whether to gate the RMSE at all.
     """
 
-    def gate(name: str, unit: str, value: float, reference: float, limit: float) -> Gate:
+    def gate(name: str, unit: str, value: float | None, reference: float, limit: float) -> Gate:
+        if value is None:
+            return Gate(name, UNKNOWN, UNKNOWN, UNKNOWN, passed=True)
         digits = 5 if unit == "min" else 1
         return Gate(
             name,
             f"{value:.{digits}f} {unit}",
-            f"{reference:.{digits}f} {unit}" if np.isfinite(reference) else "–",
-            f"≤ {limit:.{digits}f} {unit}" if np.isfinite(limit) else "–",
+            f"{reference:.{digits}f} {unit}" if np.isfinite(reference) else UNKNOWN,
+            f"≤ {limit:.{digits}f} {unit}" if np.isfinite(limit) else UNKNOWN,
             bool(value <= limit),  # false for NaN
         )
 
-    def error_gate(name: str, rmse: float, reference: float) -> Gate:
-        limit = reference + tolerance if gate_error and np.isfinite(reference) else np.inf
-        return gate(name, "min", rmse, reference, limit)
+    def error_gate(name: str, rmse: float | None, champions: float | None) -> Gate:
+        known = np.nan if champions is None else champions
+        limit = known + tolerance if gate_error and np.isfinite(known) else np.inf
+        return gate(name, "min", rmse, known, limit)
 
-    reference = champion or VersionMetrics(np.nan, np.nan, np.nan, np.nan)
+    reference = champion or VersionMetrics(None, None, np.nan, np.nan)
     return [
         error_gate("RMSE", candidate.rmse, reference.rmse),
         error_gate(

@@ -4,48 +4,63 @@ import os
 from collections.abc import Mapping
 
 from functions.errors import ModelUnavailable, SettingsError
+from functions.mlflow_client import ADDRESS, TrackingServer, is_artifact_uri
+from functions.model_uris import is_model_uri
 from functions.releases import Release, encode_release
 from functions.resolver import resolve
+from functions.settings import similar_variable
 from jobs.registry.model_store import atomic_write_bytes
-from jobs.settings import MODEL_NAME, Settings
+from jobs.registry.reachability import require_reachable
+from jobs.settings import BUCKET, MODEL_NAME, Settings, read_bucket, read_tracking_server
 
 
 def find_release(uri: str, environ: Mapping[str, str] = os.environ) -> Release:
     """Resolves a model URI to a release; without a URI, the champion's.
 
     Args:
-        uri: a release pointer, a model's folder, `models:/NAME@ALIAS`, `models:/NAME/VERSION` or empty.
-        environ: MODEL_BUCKET, MLFLOW_TRACKING_URI and MLFLOW_TRACKING_TOKEN are read from it.
+        uri: as MODEL_URI of a function, or empty.
+        environ: MODEL_BUCKET, MLFLOW_TRACKING_URI and its credentials are read from it.
 
     Raises:
-        SettingsError: a required variable is not set.
+        SettingsError: a required variable is not set, or is invalid.
         ModelUnavailable, TrackingFailed, VersionNotFound: there is no such release, or it cannot be read.
     """
-    tracking, bucket = environ.get("MLFLOW_TRACKING_URI", ""), environ.get("MODEL_BUCKET", "")
     if not uri:
         return resolve(champion_pointer(environ))
-    if uri.startswith("models:") and not tracking:
-        raise SettingsError(f"{uri} is in the MLflow registry: set MLFLOW_TRACKING_URI to its address")
-    if uri.startswith("models:") and not tracking.startswith(("http://", "https://")):
+    if not is_model_uri(uri):
+        return resolve(uri)
+    server = read_tracking_server(environ)
+    if not server.address:
+        similar = similar_variable(ADDRESS, environ)
+        raise SettingsError(f"{uri} is in the MLflow registry: set {ADDRESS} to its address{similar}")
+    if not server.address.startswith(("http://", "https://")):
         # Only a database needs MLflow, which takes seconds to import: a server is queried over HTTP.
-        from jobs.registry.model_versions import release_from_registry
+        from jobs.registry.model_versions import release_from_database
         from jobs.registry.tracking_server import connect
 
-        with connect(Settings(tracking, bucket)):
-            return release_from_registry(uri, tracking)
-    return resolve(uri, tracking, environ.get("MLFLOW_TRACKING_TOKEN", ""))
+        with connect(Settings(server.address, environ.get(BUCKET, ""))):
+            return release_from_database(uri, server.address)
+    return resolve(uri, server)
+
+
+def artifact_server(release: Release, environ: Mapping[str, str] = os.environ) -> TrackingServer | None:
+    """The MLflow server that serves a release's files; None if no server does."""
+    return read_tracking_server(environ) if is_artifact_uri(release.location) else None
 
 
 def champion_pointer(environ: Mapping[str, str] = os.environ) -> str:
     """Path or `gs://` URI of the champion's release pointer.
 
     Raises:
-        SettingsError: MODEL_BUCKET is not set.
+        SettingsError: MODEL_BUCKET is not set, or is invalid.
     """
-    bucket = environ.get("MODEL_BUCKET", "")
+    bucket = read_bucket(environ)
     if not bucket:
-        raise SettingsError("no model given: give --model, or set MODEL_BUCKET to where the releases are")
-    return Settings("", bucket.rstrip("/")).pointer(MODEL_NAME)
+        raise SettingsError(
+            f"no model given: give --model, or set {BUCKET} to where the releases are"
+            f"{similar_variable(BUCKET, environ)}"
+        )
+    return Settings("", bucket).pointer(MODEL_NAME)
 
 
 def read_pointer(pointer: str) -> Release | None:
@@ -57,5 +72,10 @@ def read_pointer(pointer: str) -> Release | None:
 
 
 def write_pointer(pointer: str, release: Release) -> None:
-    """Makes a pointer name a release; the functions load it at their next refresh."""
+    """Makes a pointer name a release; the functions load it at their next refresh.
+
+    Raises:
+        UnreachableArtifacts: the readers of the pointer could not read the release.
+    """
+    require_reachable(release.location, pointer.rpartition("/releases/")[0])
     atomic_write_bytes(pointer, encode_release(release))

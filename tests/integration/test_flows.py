@@ -139,6 +139,10 @@ def test_a_scheduled_run_fires_by_itself(serve: Serve, server: Server, tmp_path:
     wait_for(lambda: server.request("POST", "flow_runs/filter", finished))
     run = server.request("POST", "flow_runs/filter", finished)[0]
     assert run["auto_scheduled"]
+    assert run["name"] in {f"green {month}" for month in months}
+    deployment = server.request("GET", "deployments/name/ride-duration-prediction/green")
+    assert deployment["description"] == "Green taxis. Scores the month before the run date's month."
+    assert deployment["tags"] == ["ridecast", "green"]
     ((month, path),) = predictions(tmp_path).items()
     assert month in months
     predicted = pq.read_metadata(path).num_rows
@@ -161,7 +165,8 @@ def test_a_month_that_fails_is_tried_again(serve: Serve, server: Server, tmp_pat
     wait_for(waits)
     assert predictions(tmp_path) == {}
     write(tmp_path, "2021-12")
-    assert server.ended(run)["state_type"] == "COMPLETED"
+    ended = server.ended(run)
+    assert (ended["state_type"], ended["name"]) == ("COMPLETED", "green 2021-12")
     assert list(predictions(tmp_path)) == ["2021-12"], "the month before January is December"
     assert server.tasks(run)["green 2021-12"]["run_count"] > 1
 

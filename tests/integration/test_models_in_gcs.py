@@ -7,6 +7,7 @@ import pytest
 
 from functions.artifacts import storage_client
 from functions.errors import ModelUnavailable
+from functions.mlflow_client import TrackingServer
 from functions.model import load_model
 from functions.releases import encode_release
 from functions.resolver import resolve
@@ -47,15 +48,25 @@ def test_a_registered_model_by_alias_and_by_number(mlflow_server: str) -> None:
     version = log_onnx("by-alias")
     registry = ModelRegistry(mlflow_server, "by-alias")
     with pytest.raises(ModelUnavailable, match="alias champion not found"):
-        resolve("models:/by-alias@champion", mlflow_server)
+        resolve("models:/by-alias@champion", TrackingServer(mlflow_server))
     registry.set_champion(registry.release(version), "champion", {})
-    by_alias = resolve("models:/by-alias@champion", mlflow_server)
-    by_number = resolve(f"models:/by-alias/{version}", mlflow_server + "/")
+    by_alias = resolve("models:/by-alias@champion", TrackingServer(mlflow_server))
+    by_number = resolve(f"models:/by-alias/{version}", TrackingServer(mlflow_server))
     assert by_alias == by_number
     assert by_alias.version == str(version)
     assert by_alias.location.startswith(f"gs://{BUCKET}/mlflow/")
     assert by_alias.location.endswith("/artifacts"), "MLflow 3's layout"
     assert load_model(by_alias).version == str(version)
+
+
+def test_a_logged_model_by_its_id_its_run_and_as_the_latest_version(mlflow_server: str) -> None:
+    server = TrackingServer(mlflow_server)
+    version = log_onnx("by-id")
+    latest = resolve("models:/by-id/latest", server)
+    assert latest == resolve(f"models:/by-id/{version}", server)
+    by_run = resolve(f"runs:/{latest.run_id}/onnx", server)
+    assert by_run.location == latest.location
+    assert resolve(f"models:/{by_run.version}", server) == by_run
 
 
 def test_a_release_pointer_serves_without_the_registry(mlflow_server: str) -> None:
@@ -99,7 +110,7 @@ def test_the_size_limit_also_holds_in_the_bucket(onnx_folder: Path) -> None:
 
 def test_a_server_that_is_not_mlflow_is_reported(storage: str) -> None:
     with pytest.raises(ModelUnavailable, match=r"responded with 4|did not respond like|no valid response"):
-        resolve("models:/m@champion", storage)
+        resolve("models:/m@champion", TrackingServer(storage))
 
 
 def test_an_unreachable_bucket_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:

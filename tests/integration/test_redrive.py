@@ -19,6 +19,7 @@ from google.pubsub_v1 import PublisherClient
 from google.pubsub_v1.types import PubsubMessage
 from rich.console import Console
 
+from functions.releases import Release
 from jobs.commands.redrive import command
 from jobs.events import redrive
 from jobs.events.pubsub_clients import subscriber_client
@@ -27,10 +28,11 @@ from jobs.events.subscribers import MAX_MESSAGES
 from jobs.local.cloud import LocalCloud
 from jobs.local.emulators import PubSubEmulator
 from jobs.local.screen import Screen
+from jobs.local.summary import ServedModel
 from jobs.local.topics import Topics
 from jobs.local.up import description
 from tests.cloud import Starter
-from tests.integration.test_stream_on_pubsub import event
+from tests.integration.test_stream_on_pubsub import event, push_unwrapped
 
 Reader = Callable[[str], list[Any]]
 
@@ -156,7 +158,10 @@ def test_in_the_local_cloud_no_option_is_needed() -> None:
 
         result = CliRunner().invoke(command, env=variables)
 
-        assert "-m jobs redrive\n" in description(cloud.addresses, "march.parquet", RecordedRide(1, {}, 1.0))
+        champion = ServedModel(Release(name="m", version="1", location="gs://models/1"), {})
+        settings, ride = cloud.folder / "env.sh", RecordedRide(1, {}, 1.0)
+        shown = description(cloud.addresses, settings, champion, "march.parquet", ride)
+        assert " -m jobs redrive\n" in shown
     assert result.exit_code == 0, result.output
     assert f"1 can be sent to {variables['RIDE_EVENTS_TOPIC']}" in result.output
 
@@ -177,7 +182,9 @@ def test_letters_that_cannot_be_sent_stay_and_the_others_are_sent(topics: Topics
 
     assert result.exit_code == 1
     assert "1 left: not dead letters" in result.output
-    assert "1 not sent: no attribute names the subscription they came from; give --to" in result.output
+    assert (
+        "1 not sent: no attribute names the subscription they came from, as after payload " in result.output
+    )
     assert f"1 not sent: there is no {topics.push}-no; give --to" in result.output
     assert f"1 not sent: the topic of {topics.predictions_pull} was deleted; give --to" in result.output
     assert f"1 not sent: rejected by {topics.ride_events}: " in result.output
@@ -257,6 +264,49 @@ def test_all_events_become_predictions_except_a_bad_one_which_is_dead_lettered_o
     assert sorted(predicted) == list(range(30))
     (back,) = read_all(topics.dead_letters_pull)
     assert back.data == event(99, PULocationID=0)
+
+
+@pytest.mark.parametrize("metadata", [True, False])
+def test_the_dead_letter_of_an_unwrapped_event_comes_back_as_the_event(
+    start_function: Starter,
+    topics: Topics,
+    pubsub: PubSubEmulator,
+    onnx_folder: Path,
+    subscriber: pubsub_v1.SubscriberClient,
+    read_all: Reader,
+    monkeypatch: pytest.MonkeyPatch,
+    metadata: bool,
+) -> None:
+    monkeypatch.setattr(redrive, "QUIET_PULLS", 3)
+    address = start_function(
+        "predict_event",
+        MODEL_URI=str(onnx_folder),
+        PUBSUB_EMULATOR_HOST=pubsub.host,
+        PREDICTIONS_TOPIC=topics.predictions,
+        DEAD_LETTER_TOPIC=topics.dead_letters,
+    )
+    push_unwrapped(topics, address, metadata=metadata)
+    other = f"{topics.push}-other"
+    subscriber.create_subscription(name=other, topic=topics.ride_events)
+    bad = event(99, PULocationID=0)
+    publish(topics.ride_events, [PubsubMessage(data=bad, attributes={"source": "till"})])
+    (original,) = read_all(other)
+
+    unknown = run(topics, "--send")
+    destination = [] if metadata else ["--to", topics.ride_events]
+    result = unknown if metadata else run(topics, "--send", *destination)
+
+    assert result.exit_code == 0, result.output
+    assert f"1 sent to {topics.ride_events}" in result.output
+    assert "1 left: sent by this run and dead-lettered again" in result.output
+    if not metadata:
+        assert "unwrapping without metadata; give --to" in unknown.output
+    (back,) = read_all(other)
+    assert back.data == original.data == bad
+    assert dict(back.attributes) == (dict(original.attributes) if metadata else {})
+    (letter_again,) = read_all(topics.dead_letters_pull)
+    assert letter_again.data == bad
+    subscriber.delete_subscription(subscription=other)
 
 
 @pytest.mark.usefixtures("readable")

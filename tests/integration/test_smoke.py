@@ -3,6 +3,7 @@
 import json
 import shutil
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -108,11 +109,14 @@ def test_a_different_prediction_by_the_same_version(
 
 
 def test_another_version(connected: Topics, start_function: Starter, other_onnx_folder: Path) -> None:
-    result = smoke(connected, start_function("predict", MODEL_URI=str(other_onnx_folder)), "--timeout", "3")
+    result = smoke(connected, start_function("predict", MODEL_URI=str(other_onnx_folder)), "--timeout", "9")
 
     assert result.exit_code == 1
-    assert "once more" in result.output
-    assert "events are predicted by version onnx, HTTP requests by version other" in result.output
+    http, events, waiting, verdict = result.output.splitlines()
+    assert http.startswith("HTTP:    version other, ")
+    assert events.startswith("Pub/Sub: version onnx, ")
+    assert "one may be switching to a new release: trying again for up to 7 s" in waiting
+    assert "events are predicted by version onnx, HTTP requests by version other" in verdict
 
 
 def test_an_event_without_a_prediction(pubsub: PubSubEmulator, predict: str) -> None:
@@ -188,13 +192,19 @@ class FailingProxy(ThreadingHTTPServer):
 
 def test_a_release_switch_in_progress_is_waited_for(connected: Topics, predict: str) -> None:
     with FailingProxy(predict) as proxy:
-        proxy.old_versions = 1
+        proxy.old_versions = 3
+        began = time.monotonic()
         result = smoke(connected, proxy.url)
 
     assert result.exit_code == 0, result.output
-    assert "HTTP:    version before" in result.output
-    assert "once more" in result.output
-    assert result.output.splitlines()[-1].strip() == "equal to the last bit"
+    assert len(proxy.tokens) == 4, "one request a ride"
+    assert time.monotonic() - began >= 1 + 2 + 4, "with growing pauses"
+    before, events, waiting, after, verdict = result.output.splitlines()
+    assert before.startswith("HTTP:    version before, ")
+    assert events.startswith("Pub/Sub: version onnx, ")
+    assert "switching" in waiting
+    assert after.startswith("HTTP:    version onnx, ")
+    assert verdict.strip() == "equal to the last bit"
 
 
 def test_the_identity_token_is_sent_until_it_is_accepted(connected: Topics, predict: str) -> None:

@@ -12,11 +12,12 @@ from typing import Any
 import httpx
 import pytest
 from google.cloud import pubsub_v1
+from google.pubsub_v1.types import PushConfig, Subscription
 
 from functions.errors import PublishFailed
 from functions.publisher import MAX_BATCH_BYTES, TopicPublisher
 from functions.pubsub_message import OutgoingMessage
-from jobs.events.pubsub_clients import publisher_client
+from jobs.events.pubsub_clients import publisher_client, subscriber_client
 from jobs.events.subscribers import ReceivedMessage, open_subscriber
 from jobs.local.emulators import PubSubEmulator
 from jobs.local.topics import Topics
@@ -92,7 +93,7 @@ def test_events_become_predictions_and_bad_ones_dead_letters(
     good = [publisher.publish(topics.ride_events, event(number), trip=str(number)) for number in range(60)]
     bad = [
         publisher.publish(topics.ride_events, data, source="till")
-        for data in (b"poison", event("far", trip_distance=1e9), event("nowhere", PULocationID=0), b"\xff")
+        for data in (b"poison", event("far", trip_distance="far"), event("nowhere", PULocationID=0), b"\xff")
     ]
     for future in good + bad:
         future.result(10)
@@ -102,10 +103,55 @@ def test_events_become_predictions_and_bad_ones_dead_letters(
     assert {each.attributes["version"] for each in predicted} == {"onnx"}
     letters = dead_letters.wait_for(4)
     assert sorted(each.data for each in letters) == sorted(
-        [b"poison", b"\xff", event("far", trip_distance=1e9), event("nowhere", PULocationID=0)]
+        [b"poison", b"\xff", event("far", trip_distance="far"), event("nowhere", PULocationID=0)]
     )
     assert {each.attributes["source"] for each in letters} == {"till"}
     assert {each.attributes["dead_letter_reason"] for each in letters} == {"invalid_ride", "unreadable_body"}
+
+
+@pytest.mark.parametrize("metadata", [True, False])
+def test_events_without_pubsubs_wrapper(
+    start_function: Starter,
+    topics: Topics,
+    pubsub: PubSubEmulator,
+    onnx_folder: Path,
+    publisher: pubsub_v1.PublisherClient,
+    collect: Callable[[str], Collected],
+    metadata: bool,
+) -> None:
+    """Each event is acknowledged once, although the response has content."""
+    push_unwrapped(topics, function(start_function, topics, pubsub, onnx_folder), metadata=metadata)
+    predictions, dead_letters = collect(topics.predictions_pull), collect(topics.dead_letters_pull)
+    good = [publisher.publish(topics.ride_events, event(number), source="till") for number in range(10)]
+    bad = [
+        publisher.publish(topics.ride_events, data, source="Zoë")
+        for data in (b"poison", event(1, PULocationID=0))
+    ]
+    for future in good + bad:
+        future.result(10)
+
+    predicted = predictions.wait_for(10)
+    letters = dead_letters.wait_for(2)
+    time.sleep(1.5)  # the emulator delivers again after one second
+    assert sorted(json.loads(each.data)["prediction"]["ride_id"] for each in predicted) == list(range(10))
+    assert sorted(each.data for each in letters) == sorted([b"poison", event(1, PULocationID=0)])
+    for letter in letters:
+        assert letter.attributes.get("dead_letter_subscription") == (topics.push if metadata else None)
+        assert letter.attributes.get("source") == ("Zoë" if metadata else None)
+
+
+def push_unwrapped(topics: Topics, url: str, *, metadata: bool) -> None:
+    """Creates the push subscription with payload unwrapping."""
+    unwrapping = PushConfig.NoWrapper(write_metadata=metadata)
+    with subscriber_client(topics.emulator) as subscriber:
+        subscriber.create_subscription(
+            Subscription(
+                name=topics.push,
+                topic=topics.ride_events,
+                push_config=PushConfig(push_endpoint=url, no_wrapper=unwrapping),
+                ack_deadline_seconds=30,
+            )
+        )
 
 
 def test_an_event_is_not_acknowledged_until_its_topic_exists(

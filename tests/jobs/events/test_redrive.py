@@ -1,7 +1,9 @@
 import json
+from datetime import UTC, datetime
 
 import pytest
 from click.testing import CliRunner
+from google.pubsub_v1 import types
 
 from functions.errors import UnreadableBody
 from functions.event_handler import MAX_DEAD_LETTER_BYTES, dead_letter
@@ -28,6 +30,17 @@ def test_an_event_dead_lettered_by_the_function_is_restored():
     assert letter.event().data == b"\xff"
     assert dict(letter.event().attributes) == {"source": "till", "traceparent": "00-1-2-01"}
     assert (letter.reason, letter.subscription, letter.truncated) == ("unreadable_body", SOURCE, False)
+
+
+def test_an_event_keeps_its_ordering_key():
+    message = IncomingMessage(b"\xff", {"source": "till"}, ordering_key="cab 7")
+    written = dead_letter(message, UnreadableBody("is not valid JSON"), "7")
+    pulled = types.PubsubMessage(
+        data=written.data, attributes=written.attributes, publish_time=datetime.now(UTC)
+    )
+    event = DeadLetter.from_received(types.ReceivedMessage(message=pulled)).event()
+
+    assert (event.ordering_key, dict(event.attributes)) == ("cab 7", {"source": "till"})
 
 
 def test_an_event_dead_lettered_by_pubsub_is_restored():

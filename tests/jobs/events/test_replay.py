@@ -3,6 +3,7 @@ import time
 from datetime import date
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
@@ -47,6 +48,21 @@ def test_the_same_seed_samples_the_same_rides(months):
 
 def test_a_sample_is_limited_to_the_rides_that_there_are(months):
     assert 300 < len(sample_rides(months[:1], 100_000)) <= 400
+
+
+def test_a_csv_file_is_sampled_like_parquet(months, tmp_path):
+    copy = tmp_path / "2021-02.csv"
+    pd.read_parquet(months[1]).to_csv(copy, index=False)
+    assert sample_rides([str(copy)], 50) == sample_rides(months[1:], 50)
+
+
+def test_a_month_that_cannot_be_read_is_a_sentence(months, tmp_path):
+    trips = pd.read_parquet(months[1])
+    seconds = trips.lpep_pickup_datetime.astype("datetime64[s]").astype("int64")
+    trips.assign(lpep_pickup_datetime=seconds).to_parquet(tmp_path / "2021-02.parquet")
+    result = CliRunner().invoke(command, ["--trips", str(tmp_path / "2021-02.parquet"), "--topic", "out"])
+    assert result.exit_code == 1
+    assert "has int64 in lpep_pickup_datetime, such as" in result.output
 
 
 def test_the_form_of_a_ride_event(months):
@@ -97,6 +113,32 @@ def test_pacing_catches_up_after_a_delay():
             time.sleep(0.08)
 
     assert 0.19 <= time.monotonic() - began < 0.3
+
+
+def test_one_event_is_told_apart_from_several(tmp_path):
+    result = CliRunner().invoke(command, ["--event", "{}", "--topic", str(tmp_path / "events.jsonl")])
+
+    assert result.exit_code == 0, result.output
+    assert result.output.startswith("1 event sent to ")
+
+
+def test_missing_predictions_are_counted(tmp_path, monkeypatch):
+    monkeypatch.setattr("jobs.commands.replay.WATCH_SECONDS", 0.2)
+    watched = str(tmp_path / "predictions.jsonl")
+    result = CliRunner().invoke(
+        command, ["--event", "{}", "--topic", str(tmp_path / "events.jsonl"), "--watch", watched]
+    )
+
+    assert result.exit_code == 1
+    assert f"Error: of 1 event 1 has no prediction in {watched} within 0.2 s: look at" in result.output
+
+
+def test_without_a_topic_replay_says_what_to_give(monkeypatch):
+    monkeypatch.delenv("RIDE_EVENTS_TOPIC", raising=False)
+    result = CliRunner().invoke(command, ["--event", "{}"])
+
+    assert result.exit_code == 2
+    assert "give --topic: projects/PROJECT/topics/TOPIC, or the address of predict_event" in result.output
 
 
 def test_replay_needs_rides_or_an_event():

@@ -1,6 +1,7 @@
 """The BigQuery view, translated for DuckDB, gives the same rides as `collect` from the same events."""
 
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -33,6 +34,11 @@ def ended(ride_id, at=0.0, dropoff="2021-03-01T00:21:00", **changes):
     return RIDE_ENDED, ReceivedMessage(json.dumps(body).encode(), {}, NOON + at)
 
 
+def tlc_record(ride_id, **times):
+    record = {"PULocationID": 130, "DOLocationID": 205, "trip_miles": 3.66} | times
+    return RIDE_ENDED, ReceivedMessage(json.dumps({"ride_id": ride_id, "ride": record}).encode(), {}, NOON)
+
+
 EVENTS = [
     predicted(1),
     predicted(1),
@@ -48,6 +54,22 @@ EVENTS = [
     ended("zone", PULocationID=999),
     ended("half a zone", DOLocationID=1.5),
     ended("far", trip_distance=100.5),
+    ended("backwards", trip_distance="-3"),
+    ended("text", trip_distance=" 3.66 "),
+    ended("no distance", trip_distance=None),
+    ended("not a number", trip_distance="NaN"),
+    ended("not read", trip_distance="n/a"),
+    tlc_record(
+        "green", lpep_pickup_datetime="2021-03-01 00:00:00", lpep_dropoff_datetime="2021-03-01 00:21:00"
+    ),
+    tlc_record(
+        "export",
+        tpep_pickup_datetime="03/01/2021 12:00:00 AM",
+        tpep_dropoff_datetime="03/01/2021 12:21:00 AM",
+    ),
+    tlc_record(
+        "day first", tpep_pickup_datetime="03/01/2021 00:00", tpep_dropoff_datetime="03/01/2021 00:21"
+    ),
     ended("no pick-up", pickup_datetime=None),
     ended("no end", dropoff=None),
     ended("odd end", dropoff="soon"),
@@ -65,6 +87,9 @@ def test_bigquery_and_duckdb_see_the_same_rides(kind, tmp_path) -> None:
     sql = SQL.read_text().replace("${project}", "p").replace("${dataset}", "d")
     assert "${" not in sql
     (translated,) = sqlglot.transpile(sql, read="bigquery", write="duckdb")
+    # What sqlglot makes of SAFE.PARSE_DATETIME.
+    unknown = r"SAFE\.STRPTIME\('1970 ' \|\| (\w+), '%Y ' \|\| ('[^']*')\)"
+    translated = re.sub(unknown, r"TRY_STRPTIME(\1, \2)", translated)
     with duckdb.connect(tmp_path / "stream.duckdb") as connection:
         connection.execute("set timezone = 'UTC'; attach ':memory:' as p; create schema p.d")
         for table in (PREDICTIONS, RIDE_ENDED):
@@ -85,8 +110,8 @@ def test_bigquery_and_duckdb_see_the_same_rides(kind, tmp_path) -> None:
         expected = connection.execute(f"select {columns} from {VIEW} order by all").fetchall()
         found = connection.execute(f"select {columns} from ({translated}) order by all").fetchall()
         assert found == expected
-        assert len(expected) == 6
+        assert len(expected) == 11
         connection.execute(f"copy ({translated}) to '{tmp_path}/exported.parquet'")
     rides, _ = read_stream(str(tmp_path / "exported.parquet"), 24)
-    assert rides.unmatched == {"rides ended without a prediction": 3, "predicted rides have not ended": 0}
-    assert sorted(rides.actual) == pytest.approx([21.0, 21.0, 21.0, 21 + 0.5 / 60, 30.0])
+    assert rides.unmatched == {"rides ended without a prediction": 8, "predicted rides have not ended": 0}
+    assert sorted(rides.actual) == pytest.approx([*[21.0] * 8, 21 + 0.5 / 60, 30.0])

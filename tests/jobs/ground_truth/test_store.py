@@ -12,6 +12,7 @@ import pytest
 
 from jobs.events.subscribers import ReceivedMessage
 from jobs.ground_truth import store as store_module
+from jobs.ground_truth.events import parse_ride_ended
 from jobs.ground_truth.store import EventStore, StoreFailed
 from jobs.ground_truth.tables import PREDICTIONS, RIDE_ENDED
 from jobs.monitoring.stream_source import read_stream
@@ -44,6 +45,24 @@ def store(path):
     return EventStore(path)
 
 
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"lpep_dropoff_datetime": "2021-03-01 00:21:00"},
+        {"Tpep_Dropoff_Datetime": "03/01/2021 12:21:00 AM"},
+        {"lpep_dropoff_datetime": None, "tpep_dropoff_datetime": "2021-03-01T05:21:00Z"},
+    ],
+)
+def test_a_ride_ended_event_may_hold_a_tlc_record(record) -> None:
+    ride = {"PULocationID": 130, "DOLocationID": 205, "trip_miles": -4}
+    ride |= {"lpep_pickup_datetime": "03/01/2021 12:00:00 AM"}
+    expected = parse_ride_ended(
+        json.loads(ended(7, trip_distance=0.0).data) | {"dropoff_datetime": "2021-03-01T00:21:00"}
+    )
+    assert parse_ride_ended({"ride_id": 7, "ride": ride | record}) == expected
+    assert parse_ride_ended({"ride_id": 7, "ride": ride} | record) == expected
+
+
 def test_the_later_published_of_two_events_wins_in_any_order(store, path) -> None:
     store.save(PREDICTIONS, [predicted("a", 2.0, at=NOON + 1), predicted("a", 1.0), predicted("b", 1.0)])
     store.save(PREDICTIONS, [predicted("a", 0.5), predicted("b", 2.0, at=NOON + 1)])
@@ -68,7 +87,13 @@ def test_the_later_published_of_two_events_wins_in_any_order(store, path) -> Non
         ),
         (RIDE_ENDED, ended(None), "#/ride_id: is missing"),
         (RIDE_ENDED, ReceivedMessage(b"[1]", {}, NOON), "must be an object"),
-        (RIDE_ENDED, ReceivedMessage(b"\xff\x00", {}, NOON), "is not valid JSON"),
+        (RIDE_ENDED, ReceivedMessage(b"\xff\x00", {}, NOON), "is not text in UTF-8"),
+        (RIDE_ENDED, ended(1, trip_distance="n/a"), "#/ride/trip_distance: must be a number of miles"),
+        (
+            RIDE_ENDED,
+            ended(1, lpep_dropoff_datetime="2021-03-01T00:22:00"),
+            "#/ride/lpep_dropoff_datetime: differs from #/dropoff_datetime: send only one",
+        ),
         (PREDICTIONS, predicted(None), "#/prediction/ride_id"),
         (PREDICTIONS, predicted(1, "long"), "#/prediction/ride_duration: must be a number of minutes"),
         (PREDICTIONS, predicted(1, float("nan")), "#/prediction/ride_duration: must be a number of minutes"),

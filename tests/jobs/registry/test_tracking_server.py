@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from mlflow.exceptions import MlflowException
 from mlflow.tracking._tracking_service.utils import get_default_host_creds
 
 from jobs.identity_token import TokenUnavailable
@@ -16,8 +17,8 @@ CLOUD_RUN = "https://ridecast-mlflow-123456789012.us-central1.run.app"
 @pytest.fixture(autouse=True)
 def _no_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_health_check", lambda _: None)
-    for name in ("MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_AUTH"):
-        monkeypatch.delenv(name, raising=False)
+    for name in ("TOKEN", "USERNAME", "PASSWORD", "AUTH"):
+        monkeypatch.delenv(f"MLFLOW_TRACKING_{name}", raising=False)
 
 
 def test_cloud_run_gets_the_token_of_the_service_account(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,3 +57,38 @@ def test_without_a_service_account_the_error_says_what_to_do(monkeypatch: pytest
         connect(Settings(CLOUD_RUN, "gs://b")),
     ):
         pytest.fail("went on without a token")
+
+
+def test_credentials_are_exported_while_connected_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = "https://alice:s3cr3t@mlflow.example.com"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", given)
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "another's")
+    settings = Settings.read({"MLFLOW_TRACKING_URI": given, "MODEL_BUCKET": "gs://b"})
+    with connect(settings):
+        credentials = get_default_host_creds(settings.tracking_uri)
+        assert (credentials.host, credentials.username) == ("https://mlflow.example.com", "alice")
+        assert credentials.password == "s3cr3t"
+        assert os.environ["MLFLOW_TRACKING_URI"] == "https://mlflow.example.com"
+    assert os.environ["MLFLOW_TRACKING_URI"] == given
+    assert "MLFLOW_TRACKING_USERNAME" not in os.environ
+    assert "MLFLOW_TRACKING_PASSWORD" not in os.environ
+
+
+def test_an_error_does_not_show_the_credentials() -> None:
+    given = {"MLFLOW_TRACKING_URI": "https://alice:s3cr3t@mlflow.example.com", "MODEL_BUCKET": "gs://b"}
+    with (
+        pytest.raises(
+            TrackingFailed, match=r"MLflow at https://mlflow.example.com .* failed: refused \*\*\*"
+        ) as caught,
+        connect(Settings.read(given)),
+    ):
+        raise MlflowException("refused s3cr3t")
+    assert "s3cr3t" not in str(caught.value)
+    with (
+        pytest.raises(
+            TrackingFailed, match=r"postgresql://\*\*\*@db/mlflow needs the package psycopg2"
+        ) as caught,
+        connect(Settings("postgresql://alice:s3cr3t@db/mlflow", "gs://b")),
+    ):
+        raise ModuleNotFoundError("No module named 'psycopg2'", name="psycopg2")
+    assert "s3cr3t" not in str(caught.value)
