@@ -54,7 +54,7 @@ def train(
         FileAccessError: the trips cannot be read.
         ServiceFailed: the training or the promotion failed.
     """
-    files, source = find_trips(trips, CACHE, folder)
+    files, source = find_trips(trips, CACHE)
     settings = Settings(f"sqlite:///{folder / 'mlflow.db'}", str(folder / "bucket"))
     environment = environment | {
         "MLFLOW_TRACKING_URI": settings.tracking_uri,

@@ -26,8 +26,9 @@ from functions.model import Model
 from functions.onnx_model import OnnxScorer, open_session
 from functions.releases import Release
 from jobs.metrics import Minutes, RegressionMetrics
+from jobs.training.hyperparameters import Hyperparameters
 from jobs.training.onnx_export import export
-from jobs.training.pipeline import COLUMNS, Hyperparameters, fit_pipeline, new_pipeline
+from jobs.training.pipeline import COLUMNS, fit_pipeline, new_pipeline
 from jobs.trips.cleaning import clean_trips, read_trips
 from jobs.trips.records import to_ride_columns, without_pickup_time
 from jobs.ui.markdown import markdown_table

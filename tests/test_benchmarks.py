@@ -12,7 +12,7 @@ from benchmarks.batch import BATCH_PEERS, READ_WRITE, RIDECAST_BEAM, RIDECAST_BE
 from benchmarks.figures import DOCUMENTS, METRICS, UnknownFigure, write_figures
 from benchmarks.measure import FULL
 from benchmarks.memory import pss_mb
-from benchmarks.report import NOT_MEASURED, Tables, performance_page
+from benchmarks.report import NOT_MEASURED, TEMPLATE, Tables, performance_page
 from benchmarks.results import Results, Row, Sample, rate, ratio, startup_seconds
 from benchmarks.servers import (
     ASGI_ECHO,
@@ -219,3 +219,12 @@ def test_quoted_figures_are_those_of_the_page_after_any_run(run: Results, tmp_pa
         assert_quotes_are_measured(copies, page)
     write_figures(run, copies)
     assert_quotes_are_measured(copies, page)
+
+
+def test_the_page_has_the_text_of_its_template() -> None:
+    page = Path("docs/performance.md").read_text()
+    fixed = [
+        line for line in TEMPLATE.read_text().splitlines() if line and line[0] != "|" and "$" not in line
+    ]
+    assert len(fixed) > 40
+    assert [line for line in page.splitlines() if line in fixed] == fixed, "run `make bench`, or edit both"

@@ -3,7 +3,7 @@
 Seeded: a month is the same every time it is generated. Whether a customer leaves is random. The odds are a
 logistic function of the table's columns and of noise that no model can learn.
 
-    .venv/bin/python -m examples.churn.customers --month 2026-11 --output customers_2026-11.parquet
+    .venv/bin/python -m examples.churn.customers --month 2026-11 --output .cache/customers_2026-11.parquet
 """
 
 from datetime import date, datetime
@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from jobs.commands.error_boundary import JobCommand
 from jobs.storage.atomic import atomic_write
 from jobs.storage.errors import translate_errors
+from jobs.ui.text import count
 
 SEED = 1907
 """The year of New York's first motor taxis with a meter."""
@@ -95,7 +96,7 @@ def command(month: datetime, output: str, customers: int, outcome: bool) -> None
     with atomic_write(output) as file, translate_errors(output):
         pq.write_table(table, file)
     left = f", {sum(table['churned'].to_pylist()):,} of whom left in the following month" if outcome else ""
-    click.echo(f"{len(table):,} customers{left}: {output}")
+    click.echo(f"{count(len(table), 'customer')}{left}: {output}")
 
 
 if __name__ == "__main__":

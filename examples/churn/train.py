@@ -1,6 +1,6 @@
 """Trains the churn model on customers with a known outcome and registers it as `churn`.
 
-.venv/bin/python -m examples.churn.train --customers customers_2026-08.parquet
+.venv/bin/python -m examples.churn.train --customers .cache/customers_2026-08.parquet
 """
 
 import click
@@ -18,8 +18,8 @@ from functions.model import load_table_model
 from functions.releases import Release
 from jobs.commands.error_boundary import JobCommand
 from jobs.registry.model_versions import ModelRegistry
-from jobs.registry.release_pointer import write_pointer
-from jobs.registry.runs import log_onnx, log_scikit_learn, register, tracked_run
+from jobs.registry.release_pointer import artifact_server, write_pointer
+from jobs.registry.runs import Experiment, log_onnx, log_scikit_learn, register, tracked_run
 from jobs.settings import ALIAS, HELD_OUT_SHARE, Settings
 from jobs.storage.errors import FileAccessError, translate_errors
 from jobs.storage.files import open_read
@@ -27,6 +27,7 @@ from jobs.training.onnx_export import ParityError
 
 NAME = "churn"
 """Name of the experiment and of the registered model."""
+DESCRIPTION = "The probability that a customer leaves in the following month."
 LABEL = "churned"
 """The column with the known outcome."""
 EXAMPLE_ROWS = 5
@@ -84,7 +85,8 @@ def train(settings: Settings, customers: pd.DataFrame, strength: float) -> tuple
         )
     held_out_rows = int(len(frame) * HELD_OUT_SHARE)
     pipeline = new_pipeline(strength)
-    with tracked_run(settings, NAME):
+    title = f"{len(customers):,} customers → {NAME}"
+    with tracked_run(settings, Experiment(NAME, DESCRIPTION), title):
         mlflow.log_params({"strength": strength, "customers": len(customers), "held_out": held_out_rows})
         pipeline.fit(frame[:-held_out_rows], left[:-held_out_rows])
         probabilities = pipeline.predict_proba(frame[-held_out_rows:])[:, 1]
@@ -94,7 +96,8 @@ def train(settings: Settings, customers: pd.DataFrame, strength: float) -> tuple
         }
         mlflow.log_metrics(metrics)
         model_uri = _log_models(pipeline, frame.head(EXAMPLE_ROWS))
-        version = register(model_uri, NAME, {name: f"{number:.4f}" for name, number in metrics.items()})
+        tags = {name: f"{number:.4f}" for name, number in metrics.items()}
+        version = register(model_uri, NAME, tags, f"Trained on {len(customers):,} customers.", DESCRIPTION)
         registry = ModelRegistry(settings.tracking_uri, NAME)
         release = registry.release(version)
         _verify_parity(release, frame[-held_out_rows:], probabilities)
@@ -114,7 +117,10 @@ def _verify_parity(
     release: Release, frame: pd.DataFrame, expected: "np.ndarray[tuple[int], np.dtype[np.float64]]"
 ) -> None:
     columns = {name: frame[name].to_numpy() for name in COLUMNS}
-    difference = np.abs(load_table_model(release).predict_table(columns, len(frame)) - expected).max()
+    difference = np.abs(
+        load_table_model(release, server=artifact_server(release)).predict_table(columns, len(frame))
+        - expected
+    ).max()
     mlflow.log_metric("onnx_max_difference", float(difference))
     if not difference < MAX_DIFFERENCE:
         raise ParityError(

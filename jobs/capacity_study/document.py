@@ -14,6 +14,8 @@ from jobs.capacity_study.scenarios import Scale
 from jobs.ui.palette import BLUE, GREY, ORANGE
 
 DOCUMENT, PICTURE = "scaling.md", "scaling.svg"
+MIN_RATIO = 1.5
+"""Rates that differ by less are too close in the plot for a label each."""
 
 
 def draw(folder: Path, scales: Mapping[str, Sequence[Scale]], limits: Sequence[Bottleneck]) -> Path:
@@ -34,18 +36,19 @@ def draw(folder: Path, scales: Mapping[str, Sequence[Scale]], limits: Sequence[B
         cost.plot(rates, [scale.scenario.dollars_per_million for scale in each], "o-", color=colour)
     _label(instances, "peak instances")
     _label(latency, "p99 and p50 (dotted), ms")
-    _label(cost, "dollars a million, with messages")
+    _label(cost, "$ a million, with messages")
     latency.set_yscale("linear")
     latency.set_ylim(bottom=0)
     cost.set_xlabel("mean requests or events a second, over a day of New York's taxis")
-    text_style: dict[str, Any] = {"rotation": 90, "ha": "right", "va": "bottom", "fontsize": 8, "color": GREY}
+    text_style: dict[str, Any] = {"rotation": 90, "ha": "right", "va": "top", "fontsize": 9, "color": GREY}
     for limit in limits:
         instances.axvline(limit.rate, color=GREY, linewidth=0.8, linestyle="--")
+    for rate, label in limit_labels(limits):
         instances.annotate(
-            limit.label,
-            (limit.rate, 0.3),
+            label,
+            (rate, 1),
             xycoords=("data", "axes fraction"),
-            xytext=(-2, 4),
+            xytext=(-2, 0),
             textcoords="offset points",
             **text_style,
         )
@@ -55,6 +58,18 @@ def draw(folder: Path, scales: Mapping[str, Sequence[Scale]], limits: Sequence[B
     with matplotlib.rc_context({"svg.hashsalt": "ridecast", "svg.fonttype": "none"}):
         figure.savefig(path, format="svg", metadata={"Date": None})
     return path
+
+
+def limit_labels(limits: Sequence[Bottleneck]) -> list[tuple[float, str]]:
+    """Where to write which label: limits whose labels would lie over each other share one, at the lowest."""
+    labels: list[tuple[float, str]] = []
+    for limit in limits:
+        if labels and limit.rate < labels[-1][0] * MIN_RATIO:
+            rate, label = labels.pop()
+            labels.append((rate, f"{label}, {limit.label}"))
+        else:
+            labels.append((limit.rate, limit.label))
+    return labels
 
 
 def _label(axes: Axes, label: str) -> None:

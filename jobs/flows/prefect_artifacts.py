@@ -9,6 +9,7 @@ from jobs.scoring.layout import OutputFiles
 from jobs.scoring.stats import ScoringStats
 from jobs.storage.files import basename
 from jobs.ui.markdown import markdown_table
+from jobs.ui.text import count
 
 CONSOLE = "https://console.cloud.google.com/storage/browser/"
 """Google Cloud's page for a folder of a bucket."""
@@ -26,6 +27,7 @@ class ScoringReport:
     model: str
     version: str
     unit: str = ""
+    """As it follows a number: " minutes"."""
     stats: ScoringStats | None = None
     """None if an earlier run scored the file, and it was left unchanged."""
     seconds: float = 0.0
@@ -39,7 +41,7 @@ class ScoringReport:
             result.output,
             model.release.name,
             model.version,
-            model.target.unit,
+            model.target.unit_suffix,
             result.stats,
             result.seconds,
         )
@@ -56,8 +58,8 @@ class ScoringReport:
             return f"{self.title}: finished before, {self.output.predictions} is left unchanged"
         rmse = f", RMSE {stats.rmse:.4f}" if stats.compared else ""
         return (
-            f"{self.title}: {stats.rows:,} rows by {self.model} version {self.version} in "
-            f"{self.seconds:.1f} s, {stats.predicted:,} predicted (mean {stats.mean:.4f} {self.unit}"
+            f"{self.title}: {count(stats.rows, 'row')} by {self.model} version {self.version} in "
+            f"{self.seconds:.1f} s, {stats.predicted:,} predicted (mean {stats.mean:.4f}{self.unit}"
             f"{rmse}), {stats.rejected.total():,} rejected"
         )
 
@@ -67,13 +69,13 @@ class ScoringReport:
         if stats := self.stats:
             rows |= {
                 "rows": f"{stats.rows:,}, {stats.rows / self.seconds:,.0f} a second",
-                "predicted": f"{stats.predicted:,}, mean {stats.mean:.4f} {self.unit}",
+                "predicted": f"{stats.predicted:,}, mean {stats.mean:.4f}{self.unit}",
             }
             rows |= {f"– with a {what}": f"{count:,}" for what, count in stats.repaired.items()}
             if stats.compared:
                 rows["– with a known actual value"] = (
                     f"{stats.compared:,}, RMSE {stats.rmse:.4f}, "
-                    f"mean absolute error {stats.mae:.4f} {self.unit}"
+                    f"mean absolute error {stats.mae:.4f}{self.unit}"
                 )
             rows["rejected"] = f"{stats.rejected.total():,}"
             rows |= {f"– {reason}": f"{count:,}" for reason, count in stats.rejected.most_common()}
@@ -120,8 +122,8 @@ def link(uri: str) -> str:
 
 
 def redact_queries(text: str) -> str:
-    """Removes the queries of all web addresses in a text: a query may be a signature that grants access."""
-    return re.sub(r"(https?://[^\s?]*)\?\S*", r"\1", text)
+    """Removes what may grant access from all web addresses in a text: queries, user names and passwords."""
+    return re.sub(r"(https?://)(?:[^\s/?]*@)?([^\s?]*)(?:\?\S*)?", r"\1\2", text)
 
 
 def slug(text: str) -> str:

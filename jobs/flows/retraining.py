@@ -12,17 +12,17 @@ from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
-from prefect.runtime import flow_run
 from prefect.states import Completed
 from pydantic import NonNegativeInt, PositiveInt
 
-from functions.rides import NEW_YORK
 from jobs.flows.prefect_artifacts import slug
 from jobs.flows.run_console import run_log_console
-from jobs.flows.scoring import TRIPS, Taxi
+from jobs.flows.scoring import MONTHS_BACK, TAXI, TRIPS, Taxi, month_of_run, title_of_run
 from jobs.flows.tasks import JITTER, RETRY_DELAYS, is_retryable
+from jobs.registry.ui_links import version_page
 from jobs.settings import MODEL_NAME, Settings
 from jobs.trips.months import format_uri, month_before
+from jobs.ui.text import count
 
 MONTHS = 2
 """The newest months to train on: older ones say less about the traffic and improve little."""
@@ -38,13 +38,19 @@ class RetrainingResult:
     """The exceeded limits, such as `bias 5.82 minutes (limit 2.07)`."""
     version: int | None = None
     """The new champion; None if none was needed."""
+    unchecked: str = ""
+    """Why nothing could be checked; empty if something was."""
 
     def summary(self) -> str:
         """The result in one line."""
-        count = f"{len(self.exceeded)} limit{'s' if len(self.exceeded) > 1 else ''}"
-        drift = f"exceeds {count}: {'; '.join(self.exceeded)}" if self.exceeded else "is within all limits"
+        if self.unchecked:
+            drift = f": {self.unchecked}"
+        elif self.exceeded:
+            drift = f" exceeds {count(len(self.exceeded), 'limit')}: {'; '.join(self.exceeded)}"
+        else:
+            drift = " is within all limits"
         champion = f"version {self.version} is the champion" if self.version else "the champion stays"
-        return f"{self.month} {drift} – {champion}"
+        return f"{self.month}{drift} – {champion}"
 
 
 def _retry_promotion(_task: object, _run: TaskRun, state: State[Any]) -> bool:
@@ -63,19 +69,24 @@ def _retry_report(task: object, run: TaskRun, state: State[Any]) -> bool:
 
 
 @task(name="report", retry_condition_fn=_retry_report, retry_jitter_factor=JITTER, cache_policy=NO_CACHE)
-def report_month(uri: str) -> tuple[str, ...]:
-    """The limits that a month exceeds, compared with the months that the champion was trained on."""
+def report_month(uri: str) -> tuple[tuple[str, ...], str]:
+    """Compares a month with the months that the champion was trained on.
+
+    Returns the limits that it exceeds, and why nothing could be checked, if so.
+    """
     from jobs.monitoring.report import ReportRequest, make_report
 
     findings = make_report(ReportRequest(trips=(uri,)), run_log_console())
-    return tuple(str(replace(check, detail="")) for check in findings.failed_checks)
+    exceeded = tuple(str(replace(check, detail="")) for check in findings.failed_checks)
+    return exceeded, "" if findings.checks else findings.verdict
 
 
 @task(name="train", retry_condition_fn=is_retryable, retry_jitter_factor=JITTER, cache_policy=NO_CACHE)
 def train_version(uris: Sequence[str]) -> int:
     """Trains on months, with the last fifth of the rides held out; returns the new version's number."""
-    from jobs.training.pipeline import Hyperparameters
-    from jobs.training.train import load_training_data, train
+    from jobs.training.data import load_training_data
+    from jobs.training.hyperparameters import Hyperparameters
+    from jobs.training.train import train
 
     console = run_log_console()
     months = load_training_data(uris, (), console)
@@ -85,22 +96,22 @@ def train_version(uris: Sequence[str]) -> int:
 @task(name="promote", retry_condition_fn=_retry_promotion, retry_jitter_factor=JITTER, cache_policy=NO_CACHE)
 def promote_version(version: int) -> None:
     """Makes a version the champion if it passes the gates."""
-    from jobs.registry.promotion import promote
+    from jobs.registry.promotion import Candidate, promote
     from jobs.registry.tracking_server import connect
 
     settings = Settings.read()
     with connect(settings):
-        promote(settings, MODEL_NAME, version, run_log_console())
+        promote(settings, MODEL_NAME, Candidate(version), run_log_console())
 
 
-@flow
+@flow(flow_run_name=title_of_run)
 def ride_duration_retraining(  # noqa: PLR0913  # each is an option of a run
-    taxi_type: Taxi = "green",
+    taxi_type: Taxi = TAXI,
     run_date: date | None = None,
     *,
     trips: str = TRIPS,
     months: PositiveInt = MONTHS,
-    months_back: NonNegativeInt = 1,
+    months_back: NonNegativeInt = MONTHS_BACK,
     always: bool = False,
     retry_delays: Sequence[float] = RETRY_DELAYS,
 ) -> RetrainingResult:
@@ -120,18 +131,19 @@ def ride_duration_retraining(  # noqa: PLR0913  # each is an option of a run
         PromotionRejected: the month has drifted, but the gates reject the new version: a person must decide.
         RidecastError: a month, MLflow or the bucket cannot be used, even after the last retry.
     """
-    day = run_date or flow_run.scheduled_start_time.astimezone(NEW_YORK).date()
-    newest = month_before(day, months_back)
+    newest = month_of_run(run_date, months_back)
     title = f"{taxi_type} {newest:%Y-%m}"
     uris = [format_uri(trips, month_before(newest, back), taxi_type) for back in reversed(range(months))]
     retries: dict[str, Any] = {"retries": len(retry_delays), "retry_delay_seconds": list(retry_delays)}
 
-    exceeded = report_month.with_options(**retries)(uris[-1])
+    exceeded, unchecked = report_month.with_options(**retries)(uris[-1])
     if not exceeded and not always:
-        result = RetrainingResult(title, exceeded)
+        result = RetrainingResult(title, exceeded, unchecked=unchecked)
         return Completed(name="Not needed", message=result.summary(), data=result)  # type: ignore[return-value]
     version = train_version.with_options(**retries)(uris)
     promote_version.with_options(**retries)(version)
-    result = RetrainingResult(title, exceeded, version)
-    create_markdown_artifact(result.summary(), slug(f"retraining {taxi_type}"), result.summary())
+    result = RetrainingResult(title, exceeded, version, unchecked)
+    page = version_page(Settings.read().tracking_uri, MODEL_NAME, version)
+    markdown = f"{result.summary()}\n\n[version {version} in MLflow]({page})" if page else result.summary()
+    create_markdown_artifact(markdown, slug(f"retraining {taxi_type}"), result.summary())
     return Completed(message=result.summary(), data=result)  # type: ignore[return-value]

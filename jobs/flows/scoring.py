@@ -21,21 +21,41 @@ from jobs.trips.months import format_uri, month_before, months_between
 TRIPS = TLC_URL + "{taxi_type}_tripdata_{year:04d}-{month:02d}.parquet"
 """Where TLC publishes a month, about two months after its end."""
 Taxi = Literal["green", "yellow"]
+TAXI: Taxi = "green"
+MONTHS_BACK = 1
 
 
 class MonthsFailed(RidecastError):
     """Some months of a backfill could not be scored."""
 
 
-@flow
+def month_of_run(run_date: date | None, months_back: int) -> date:
+    """The month that the current flow run is about.
+
+    Args:
+        run_date: None for the day for which the run was scheduled, in New York time.
+        months_back: how many months before the run date's month.
+    """
+    day = run_date or flow_run.scheduled_start_time.astimezone(NEW_YORK).date()
+    return month_before(day, months_back)
+
+
+def title_of_run() -> str:
+    """The name of a flow run about one month: `green 2021-03`."""
+    given = flow_run.parameters
+    month = month_of_run(given.get("run_date"), given.get("months_back", MONTHS_BACK))
+    return f"{given.get('taxi_type', TAXI)} {month:%Y-%m}"
+
+
+@flow(flow_run_name=title_of_run)
 def ride_duration_prediction(  # noqa: PLR0913  # each is an option of a run
-    taxi_type: Taxi = "green",
+    taxi_type: Taxi = TAXI,
     run_date: date | None = None,
     *,
     output: str,
     trips: str = TRIPS,
     model: str = "",
-    months_back: NonNegativeInt = 1,
+    months_back: NonNegativeInt = MONTHS_BACK,
     retry_delays: Sequence[float] = RETRY_DELAYS,
 ) -> ScoringReport:
     """Scores the month before the run date's month.
@@ -52,14 +72,13 @@ def ride_duration_prediction(  # noqa: PLR0913  # each is an option of a run
     Raises:
         RidecastError: the month cannot be scored, even after the last retry.
     """
-    day = run_date or flow_run.scheduled_start_time.astimezone(NEW_YORK).date()
-    request = _scoring_request(taxi_type, month_before(day, months_back), trips, output, model)
+    request = _scoring_request(taxi_type, month_of_run(run_date, months_back), trips, output, model)
     return _with_retries(retry_delays)(request)
 
 
 @flow(flow_run_name="{taxi_type} {first} to {last}")
 def ride_duration_backfill(  # noqa: PLR0913  # as above
-    taxi_type: Taxi = "green",
+    taxi_type: Taxi = TAXI,
     *,
     first: str,
     last: str,

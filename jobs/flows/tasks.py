@@ -15,7 +15,7 @@ from functions.errors import RidecastError, SettingsError
 from functions.mlmodel import read_description, with_version
 from jobs.flows.prefect_artifacts import ScoringReport, title_of
 from jobs.flows.run_console import run_log_console
-from jobs.registry.release_pointer import find_release
+from jobs.registry.release_pointer import artifact_server, find_release
 from jobs.scoring.job import ScoringRequest, run_scoring
 from jobs.scoring.layout import is_complete, is_single_file, month_partition, output_files
 from jobs.storage.errors import FileAccessError
@@ -75,7 +75,7 @@ def find_completed(request: ScoringRequest) -> ScoringReport | None:
     require_folder(request.output)
     release = find_release(request.model)
     if not release.version:
-        release = with_version(release, read_description(ModelFolder(release)))
+        release = with_version(release, read_description(ModelFolder(release, artifact_server(release))))
     output = output_files(request.output, month_partition(request.taxi, request.month), release)
     # A run writes its predictions last.
     if not is_complete(output.predictions):

@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from functions.features import ZoneIds
 from functions.zones import ZONES
@@ -35,6 +36,8 @@ class Coverage:
     """Shares of all rides read; NaN if unknown."""
     unmatched: Counter[str]
     """See `Rides.unmatched`."""
+    known_rides: int = 0
+    """Rides that are also among the reference's, with the same zones, distance, times and duration."""
 
 
 def measure_coverage(current: Rides, reference: Rides) -> Coverage:
@@ -60,7 +63,28 @@ def measure_coverage(current: Rides, reference: Rides) -> Coverage:
         rejected_share=current.rejected_share,
         reference_rejected_share=reference.rejected_share,
         unmatched=current.unmatched,
+        known_rides=_count_known(current, reference),
     )
+
+
+def _count_known(current: Rides, reference: Rides) -> int:
+    """How many current rides the reference has, too; those without a pick-up time are too alike to tell."""
+    keys, reference_keys = (
+        pd.util.hash_pandas_object(
+            pd.DataFrame(
+                {
+                    "pickup": side.pickup,
+                    "actual": side.actual,
+                    "from": side.columns.PULocationID,
+                    "to": side.columns.DOLocationID,
+                    "miles": side.columns.trip_distance,
+                }
+            ),
+            index=False,
+        ).to_numpy()
+        for side in (current, reference)
+    )
+    return int((np.isin(keys, reference_keys) & ~np.isnat(current.pickup)).sum())
 
 
 def _good_turing(ids: ZoneIds) -> float:

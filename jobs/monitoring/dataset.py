@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from functions.features import RideColumns
 from jobs.metrics import Minutes
-from jobs.trips.records import Mask, Trips, repaired_distances, rule_violations, to_ride_columns, trip_minutes
+from jobs.storage.columns import Mask
+from jobs.trips.records import Trips, repaired_distances, rule_violations, to_ride_columns, trip_minutes
 
 
 @dataclass(frozen=True)

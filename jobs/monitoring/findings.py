@@ -10,6 +10,10 @@ from jobs.monitoring.coverage import Coverage, measure_coverage
 from jobs.monitoring.dataset import Rides
 from jobs.monitoring.drift import MIN_RIDES, Drift, align_hours_of_week, measure_drift
 from jobs.monitoring.thresholds import NO_BASELINE, OVERFIT_FACTOR, Baseline, Check, Thresholds, run_checks
+from jobs.ui.text import count
+
+MIN_KNOWN_SHARE = 0.01
+"""Share of the rides from which it matters that they are the reference's own."""
 
 
 class CannotReport(RidecastError):
@@ -35,10 +39,14 @@ class Findings:
     checks: list[Check]
     subject: str = ""
     """Names of the current rides' files."""
+    title: str = ""
+    """The same in short: `green 2021-03`."""
     reference: str = ""
     """Names of the reference's files."""
     run_id: str = ""
     """MLflow run of the report; empty if it was not logged."""
+    run_page: str = ""
+    """The run in MLflow's UI; empty if it was not logged to a server."""
 
     @property
     def failed_checks(self) -> list[Check]:
@@ -55,10 +63,29 @@ class Findings:
     def verdict(self) -> str:
         """The result in a sentence without a full stop."""
         if not self.checks:
-            return f"nothing could be checked: {self.rides} rides, at least {MIN_RIDES} are needed"
+            rides, reference_rides = self.aligned_rides
+            return (
+                f"nothing could be checked: {count(rides, 'ride')} compared with {reference_rides:,}, and "
+                f"each side needs {MIN_RIDES}"
+            )
         if self.ok:
-            return f"all {len(self.checks)} checks are within their limits"
-        return f"{len(self.failed_checks)} of {len(self.checks)} checks exceed their limits"
+            return f"all {count(len(self.checks), 'check')} are within their limits"
+        failed = len(self.failed_checks)
+        exceed = "exceeds its limit" if failed == 1 else "exceed their limits"
+        return f"{failed} of {count(len(self.checks), 'check')} {exceed}"
+
+    @property
+    def warning(self) -> str:
+        """Why the verdict says little, and what to do, in a sentence; empty if it does not."""
+        if not self.checks:
+            return "Report on more rides: whole months, or a longer part of the stream with --since."
+        known, rides = self.coverage.known_rides, self.coverage.rides
+        if known < MIN_KNOWN_SHARE * rides:
+            return ""
+        which = "These rides are" if known == rides else f"{known:,} of {rides:,} rides are"
+        return (
+            f"{which} those that the model learned from, which hides drift and errors: report on later rides."
+        )
 
 
 def compare(

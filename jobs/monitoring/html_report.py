@@ -7,6 +7,7 @@ import jinja2
 from jobs.monitoring import charts
 from jobs.monitoring.drift import MIN_RIDES
 from jobs.monitoring.findings import Findings
+from jobs.ui.text import count
 
 
 def render_page(findings: Findings, created: str) -> str:
@@ -21,6 +22,7 @@ def render_page(findings: Findings, created: str) -> str:
     return environment.from_string(template).render(
         findings=findings,
         checks={check.name: check for check in findings.checks},
+        count=count,
         created=created,
         drifts=drifts,
         min_rides=MIN_RIDES,

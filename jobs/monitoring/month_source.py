@@ -13,9 +13,9 @@ from jobs.metrics import Minutes
 from jobs.monitoring.dataset import Rides
 from jobs.scoring.database import Database
 from jobs.scoring.engine import BATCH_ROWS, CORES, IMPLAUSIBLE
+from jobs.storage.columns import Mask
 from jobs.storage.errors import FileAccessError
-from jobs.trips.months import month_from_filename
-from jobs.trips.records import Mask, open_trips
+from jobs.trips.records import TripReader, open_trips
 
 READ_ROWS = 1 << 18
 
@@ -46,10 +46,9 @@ def read_months(uris: Sequence[str], predictions: Database | None, model: Model 
 def _read_month(uri: str, predictions: Database | None, model: Model | None) -> Rides:
     with open_trips(uri) as file:
         parts = [Rides.from_trips(file.trips(batch)) for batch in file.batches(READ_ROWS)]
-        taxi = file.taxi
     rides = Rides.concatenate(rides for rides, _ in parts)
     accepted = np.concatenate([mask for _, mask in parts])
-    if predictions and (stored := _stored_predictions(predictions, uri, taxi, accepted, rides.columns)):
+    if predictions and (stored := _stored_predictions(predictions, file, accepted, rides.columns)):
         return replace(rides, predictions_by_version=stored)
     return _predict(model, rides) if model else rides
 
@@ -71,14 +70,14 @@ def _predict(model: Model, rides: Rides) -> Rides:
 
 
 def _stored_predictions(
-    predictions: Database, uri: str, taxi: str, accepted: Mask, columns: RideColumns
+    predictions: Database, file: TripReader, accepted: Mask, columns: RideColumns
 ) -> dict[str, Minutes]:
     """Version → its predictions for the accepted trips of a file; empty if there are none for the month."""
-    month = month_from_filename(uri)
+    month, taxi = file.month(), file.taxi
     if not taxi:
         raise FileAccessError(
-            f"cannot find the predictions for {uri}: its columns do not tell whether its taxis are green or "
-            "yellow"
+            f"cannot find the predictions for {file.uri}: its columns do not tell the kind of taxi; leave "
+            "out --predictions"
         )
     found = predictions.fetch_columns(_SQL.format(taxi=taxi, year=month.year, month=month.month))
     file_rows = np.asarray(found["file_row"])
@@ -89,7 +88,7 @@ def _stored_predictions(
     zones = ("PULocationID", "DOLocationID")
     if rides.min() < 0 or any((getattr(columns, zone)[rides] != found[zone]).any() for zone in zones):
         raise FileAccessError(
-            f"the stored predictions for {taxi} taxis in {month:%Y-%m} do not belong to {uri}: score it "
+            f"the stored predictions for {taxi} taxis in {month:%Y-%m} do not belong to {file.uri}: score it "
             "again, or give the file that was scored"
         )
     versions, codes = np.unique(np.asarray(found["version"], str), return_inverse=True)

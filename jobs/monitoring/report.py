@@ -1,8 +1,8 @@
 """Makes a report: reads both sides, compares them, and prints, draws and logs the findings."""
 
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -18,13 +18,14 @@ from jobs.monitoring.stream_source import read_stream
 from jobs.monitoring.terminal_report import print_report
 from jobs.monitoring.thresholds import Thresholds
 from jobs.monitoring.training_run import TrainingRun, read_training_run
-from jobs.registry.release_pointer import find_release
+from jobs.registry.release_pointer import artifact_server, find_release
 from jobs.scoring.database import open_database
 from jobs.scoring.trip_source import DURATION
 from jobs.settings import Settings
 from jobs.storage.atomic import atomic_write
-from jobs.storage.errors import translate_errors
+from jobs.storage.errors import FileAccessError, translate_errors
 from jobs.storage.files import basename
+from jobs.trips.names import describe_files
 
 
 class ReportRequest(NamedTuple):
@@ -70,21 +71,24 @@ def make_report(
     with open_database(request.predictions) if request.predictions else nullcontext() as predictions:
         if request.stream:
             current, subject = read_stream(request.stream, request.hours)
+            title = basename(request.stream)
         else:
             current = read_months(request.trips, predictions, None if predictions else model)
-            subject = _names(request.trips)
+            subject, title = _names(request.trips), describe_files(request.trips)
             if predictions and not current.predictions_by_version:
                 raise CannotReport(
                     f"{request.predictions} holds no predictions for these rides: run `score` first"
                 )
-        reference = read_months(reference_uris, predictions, model)
+        with nullcontext() if request.reference else _blame_training_run():
+            reference = read_months(reference_uris, predictions, model)
     findings = compare(current, reference, request.thresholds, training.held_out)
-    findings = replace(findings, subject=subject, reference=_names(reference_uris))
+    findings = replace(findings, subject=subject, title=title, reference=_names(reference_uris))
     if settings or request.page:
         findings = _publish(findings, request.page, settings)
     print_report(findings, console)
     if settings:
-        console.print(Text(f"logged     {EXPERIMENT}, run {findings.run_id}"))
+        place = findings.run_page or f"{EXPERIMENT}, run {findings.run_id}"
+        console.print(Text(f"logged     {place}"), soft_wrap=True)
     if request.page:
         console.print(Text(f"page       {request.page}"), overflow="ellipsis", no_wrap=True)
     return findings
@@ -98,19 +102,34 @@ def _publish(findings: Findings, uri: str, settings: Settings | None) -> Finding
     if uri:
         with atomic_write(uri) as file, translate_errors(uri):
             file.write(page.encode())
-    return replace(findings, run_id=log_report(findings, page, settings)) if settings else findings
+    if not settings:
+        return findings
+    logged = log_report(findings, page, settings)
+    return replace(findings, run_id=logged.run_id, run_page=logged.page)
 
 
 def _model(request: ReportRequest, environ: Mapping[str, str]) -> Model | None:
     """None if predictions are given and neither the request nor the environment names a model."""
     if (request.predictions or request.stream) and not (request.model or environ.get("MODEL_BUCKET")):
         return None
-    model = load_model(find_release(request.model, environ))
+    release = find_release(request.model, environ)
+    model = load_model(release, server=artifact_server(release, environ))
     if model.target.target != DURATION:
         raise CannotReport(
             f"{model.release.name} predicts {model.target.target}: give a model that predicts {DURATION}"
         )
     return model
+
+
+@contextmanager
+def _blame_training_run() -> Iterator[None]:
+    """Says where an unreadable reference comes from, which nobody has given to the command."""
+    try:
+        yield
+    except FileAccessError as error:
+        raise FileAccessError(
+            f"{error}. The model's training run names this file: give --reference if it is elsewhere now"
+        ) from error
 
 
 def _names(uris: Sequence[str]) -> str:

@@ -16,11 +16,14 @@ import pyarrow as pa
 
 from jobs.ground_truth.store import connect
 from jobs.monitoring.dataset import Rides
+from jobs.storage.columns import is_number, is_text, is_time, not_numbers, to_datetime64, to_float64
 from jobs.storage.errors import FileAccessError
 from jobs.storage.files import basename
 from jobs.storage.gcs import blob_uri, list_objects
-from jobs.storage.parquet import open_parquet, to_datetime64, to_float64
-from jobs.trips.records import Trips
+from jobs.storage.tables import open_table
+from jobs.trips.records import Trips, unreadable_bits
+from jobs.trips.trip_columns import DISTANCE, DROPOFF, PICKUP
+from jobs.ui.hints import job_command
 
 VIEW = "rides_of_the_stream"
 ROWS = 1 << 18
@@ -44,7 +47,7 @@ def read_stream(uri: str, hours: float) -> tuple[Rides, str]:
     batches = _read_parquet(uri) if is_parquet else _read_database(uri)
     rows = pd.concat([_to_frame(batch) for batch in batches])
     if not len(rows):
-        raise FileAccessError(f"{uri} holds no events yet: is `python -m jobs collect` running?")
+        raise FileAccessError(f"{uri} holds no events yet: is `{job_command('collect')}` running?")
     newest = rows.published.max()
     if np.isfinite(hours):
         rows = rows[rows.published > newest - pd.Timedelta(hours=hours)]
@@ -80,7 +83,7 @@ def _read_database(uri: str) -> list[pa.RecordBatch]:
     path = Path(uri)
     if not path.is_file():
         raise FileAccessError(
-            f"{uri} does not exist: give the file that `python -m jobs collect` writes, or Parquet"
+            f"{uri} does not exist: give the file that `{job_command('collect')}` writes, or Parquet"
         )
     with connect(path, read_only=True) as connection:
         # Read at once, because `collect` cannot write while the file is open.
@@ -92,12 +95,19 @@ def _read_database(uri: str) -> list[pa.RecordBatch]:
 def _read_parquet(uri: str) -> list[pa.RecordBatch]:
     batches = []
     for file in _parquet_files(uri):
-        with open_parquet(file) as source:
-            if missing := [name for name in COLUMNS if name not in source.names]:
+        with open_table(file) as table:
+            if missing := [name for name in COLUMNS if name not in table.names]:
                 raise FileAccessError(
                     f"{file} has no column {' and no '.join(missing)}: export the view {VIEW}"
                 )
-            batches += list(source.batches(COLUMNS, ROWS))
+            for names, suitable, kind in ((_TIMES, is_time, "times"), (_NUMBERS, is_number, "numbers")):
+                for name in names:
+                    dtype = table.schema.field(name).type
+                    if not (suitable(dtype) or is_text(dtype)):
+                        raise FileAccessError(
+                            f"{file} has {dtype} in {name}, where {kind} are expected: export the view {VIEW}"
+                        )
+            batches += list(table.batches(COLUMNS, ROWS))
     return batches
 
 
@@ -121,5 +131,14 @@ def _to_frame(batch: pa.RecordBatch) -> pd.DataFrame:
     """The columns of a batch, with NaN and NaT for null."""
     columns: dict[str, Any] = {name: batch[name].cast(pa.string()).to_pandas() for name in _TEXTS}
     columns |= {name: to_float64(batch[name]) for name in _NUMBERS}
-    columns |= {name: to_datetime64(batch[name]) for name in _TIMES}
-    return pd.DataFrame(columns)
+    read = {name: to_datetime64(batch[name]) for name in _TIMES}
+    columns |= {name: times for name, (times, _) in read.items()}
+    if (wrong := read["published"][1]).any():
+        example = batch["published"][int(wrong.argmax())].as_py()
+        raise FileAccessError(f"{example!r} in the column published is not a time: export the view {VIEW}")
+    unreadable = {
+        PICKUP: read[PICKUP][1],
+        DROPOFF: read[DROPOFF][1],
+        DISTANCE: not_numbers(batch[DISTANCE]),
+    }
+    return pd.DataFrame(columns | {"unreadable": unreadable_bits(unreadable)})

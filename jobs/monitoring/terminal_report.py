@@ -11,6 +11,7 @@ from rich.text import Text
 
 from jobs.monitoring.drift import MIN_RIDES
 from jobs.monitoring.findings import Findings
+from jobs.ui.text import count
 
 MAX_SENTENCES = 3
 """Failed checks that get a line of their own; the table marks all of them."""
@@ -23,6 +24,8 @@ def print_report(findings: Findings, console: Console) -> None:
     print_line(Text(f"{findings.subject} compared with {findings.reference}", "bold"))
     for sentence in _verdict(findings):
         print_line(sentence)
+    if findings.warning:
+        console.print(Text(findings.warning, "yellow"))
     console.print(_drift_table(findings))
     for line in _lines(findings):
         print_line(Text(line))
@@ -30,10 +33,9 @@ def print_report(findings: Findings, console: Console) -> None:
 
 def _verdict(findings: Findings) -> Iterator[Text]:
     failed = findings.failed_checks
-    if not findings.checks:
-        yield Text(f"– {findings.verdict}", "yellow")
-    elif findings.ok:
-        yield Text(f"✓ {findings.verdict}", "green")
+    if findings.ok:
+        mark, style = ("–", "yellow") if findings.warning else ("✓", "green")
+        yield Text(f"{mark} {findings.verdict}", style)
     for check in failed[:MAX_SENTENCES]:
         yield Text(f"✗ {check}", "red")
     if more := failed[MAX_SENTENCES:]:
@@ -51,7 +53,7 @@ def _drift_table(findings: Findings) -> Table:
         moved = "" if isnan(drift.wasserstein) else f"{drift.wasserstein:.2f} {drift.unit}"
         if not drift.has_enough_rides:
             rides = min(drift.current_rides, drift.reference_rides)
-            table.add_row(drift.name, "–", "", "", f"{rides} rides, {MIN_RIDES} needed", style="dim")
+            table.add_row(drift.name, "–", "", "", f"{count(rides, 'ride')}, {MIN_RIDES} needed", style="dim")
             continue
         check = checks[f"drift/psi/{drift.name}"]
         cells = (drift.name, f"{drift.psi:.3f}", f"{check.limit:.3f}", moved, Text(drift.largest_change))
@@ -73,14 +75,14 @@ def _lines(findings: Findings) -> Iterator[str]:
         for pair, rmse in accuracy.by_pair.rmse.head(1).items():
             yield f"  pair     worst {pair} {rmse:.2f}"
         yield "  version  " + ", ".join(
-            f"{version or '?'}: {row.rmse:.2f} ({row.rides:,.0f} rides)"
+            f"{version or '?'}: {row.rmse:.2f} ({count(int(row.rides), 'ride')})"
             for version, row in accuracy.by_version.iterrows()
         )
     else:
         yield "error      unknown: no ride has both a prediction and an actual duration"
     yield (
         f"coverage   unseen zones {coverage.unseen_zones:.2%}, unseen pairs {coverage.unseen_pairs:.1%}; "
-        f"{coverage.zones_without_rides} zones without rides"
+        f"{count(coverage.zones_without_rides, 'zone')} without rides"
     )
     share = coverage.reference_rejected_share
     yield (

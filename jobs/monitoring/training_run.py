@@ -15,6 +15,14 @@ CLEANING = "cleaning.json"
 """Artifact of a training run that names the trips it read."""
 
 
+class _Read(msgspec.Struct):
+    places: tuple[str, ...] = ()
+
+
+class _Cleaning(msgspec.Struct):
+    trips: _Read = msgspec.field(default_factory=_Read)
+
+
 class TrainingRun(NamedTuple):
     """What is known of a model's training; the defaults if another program trained it."""
 
@@ -47,9 +55,10 @@ def read_training_run(release: Release, settings: Settings) -> TrainingRun:
                 file = mlflow.artifacts.download_artifacts(
                     f"runs:/{release.run_id}/{CLEANING}", dst_path=folder, tracking_uri=settings.tracking_uri
                 )
-                cleaning = msgspec.json.decode(Path(file).read_bytes())
-            except (MlflowException, OSError):  # which one depends on the artifact store
-                cleaning = {}
+                cleaning = msgspec.json.decode(Path(file).read_bytes(), type=_Cleaning)
+            # No such file, which error depends on the artifact store; or one of another program.
+            except (MlflowException, OSError, msgspec.DecodeError):
+                cleaning = _Cleaning()
     metrics = run.data.metrics
     held_out = Baseline(metrics.get("rmse", nan), metrics.get("bias", nan))
-    return TrainingRun(tuple(cleaning.get("trips", {}).get("places", ())), held_out)
+    return TrainingRun(cleaning.trips.places, held_out)

@@ -5,7 +5,6 @@ The same model predicts rides with and without a pick-up time, so it is trained 
 
 import os
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -18,6 +17,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from functions.features import RideColumns, feature_matrix
 from jobs.metrics import Minutes
+from jobs.training.hyperparameters import Hyperparameters
 from jobs.trips.records import to_ride_columns
 
 PAIR = "zone_pair"
@@ -40,28 +40,6 @@ COLUMNS = (
 SEED = 1
 WEIGHT_WITHOUT_TIME = 0.5
 """Sample weight of a ride without its pick-up time, relative to the same ride with it."""
-
-
-@dataclass(frozen=True)
-class Hyperparameters:
-    """Hyperparameters of a training; the defaults suit a month of green taxis.
-
-    MLflow logs them under these names.
-    """
-
-    trees: int = 200
-    learning_rate: float = 0.12
-    leaves: int = 63
-    """Maximum per tree."""
-    smallest_leaf: int = 120
-    """Minimum number of rides per leaf."""
-    l2: float = 10.0
-    features_a_split: float = 0.5
-    """Share of the columns considered at each split."""
-    smoothing: float = 20.0
-    """Weight of the overall mean in a pair's encoding, as a number of rides."""
-    half_life: float = 14.0
-    """Days after which a ride has half the weight, because traffic changes."""
 
 
 def new_pipeline(hyperparameters: Hyperparameters) -> Pipeline:

@@ -26,12 +26,11 @@ from jobs.scoring.database import open_database
 from jobs.scoring.job import ScoringRequest, run_scoring
 from jobs.settings import Settings
 from jobs.storage.files import exists, open_read
-from tests.blocks import ROOT, Block, blocks_of, checkout, paste, script_of
+from tests.blocks import ROOT, Block, blocks_of, checkout, paste, runnable, script_of
 
 README = "examples/churn/README.md"
-PORT = "4200"
-DEPLOYMENT = f"http://127.0.0.1:{PORT}/api/deployments/name/churn/monthly"
-RUNS = f"http://127.0.0.1:{PORT}/api/flow_runs/filter"
+DEPLOYMENT = "http://127.0.0.1:4200/api/deployments/name/churn/monthly"
+RUNS = "http://127.0.0.1:4200/api/flow_runs/filter"
 FINISHED = json.dumps({"flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}})
 QUERY_PREFECT = f"""
 curl -sf --retry 60 --retry-all-errors --retry-delay 1 {DEPLOYMENT}
@@ -56,11 +55,10 @@ class Example:
             "MODEL_BUCKET": str(folder / ".cache" / "models"),
         }
         self.pointer = folder / ".cache" / "models" / "releases" / "churn" / "champion.json"
-        self.customers = folder / "customers_2026-11.parquet"
-        (self.predictions,) = (folder / "predictions").glob("input=*/*.parquet")
-        self.rejected = (
-            folder / "predictions" / "rejected" / self.predictions.relative_to(folder / "predictions")
-        )
+        self.customers = folder / ".cache" / "customers_2026-11.parquet"
+        output = folder / ".cache" / "predictions"
+        (self.predictions,) = output.glob("input=*/*.parquet")
+        self.rejected = output / "rejected" / self.predictions.relative_to(output)
 
     @property
     def client(self) -> MlflowClient:
@@ -77,13 +75,9 @@ def example(
     programs: ProcessGroup, plain_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Example:
     folder = checkout(tmp_path_factory.mktemp("churn"))
-    quiet = {
-        "PREFECT_HOME": str(folder / ".cache" / "prefect"),
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "DO_NOT_TRACK": "1",
-    }
-    blocks = [*blocks_of(README), Block("sh", QUERY_PREFECT)]
-    return Example(folder, paste(programs, script_of(blocks, (PORT,)), folder, plain_environment | quiet))
+    *blocks, stop = runnable(README)
+    script = script_of([*blocks, Block("sh", QUERY_PREFECT), stop])
+    return Example(folder, paste(programs, script, folder, plain_environment))
 
 
 def test_it_prints_what_the_readme_shows(example: Example) -> None:
@@ -130,6 +124,8 @@ def test_the_model_is_better_than_chance(example: Example) -> None:
     assert run.metrics["log_loss"] < 0.5
     assert run.metrics["onnx_max_difference"] < 1e-5
     assert version.tags["auc"] == f"{run.metrics['auc']:.4f}"
+    assert run.tags["mlflow.runName"] == "20,000 customers → churn"
+    assert version.description == "Trained on 20,000 customers."
 
 
 def test_the_output_has_the_probabilities_of_the_pipeline(example: Example) -> None:
@@ -197,7 +193,7 @@ def test_scored_tables_are_not_scored_again(example: Example, tmp_path: Path) ->
 
 
 def test_offers_go_to_customers_who_opted_in_and_may_leave(example: Example) -> None:
-    offers = query_offers(example.folder)
+    offers = query_offers(example.folder / ".cache")
     predicted = pd.read_parquet(example.predictions)
     expected = predicted[predicted["opted_in_to_mail"] & (predicted["predicted_churn"] > 0.5)]
     assert 100 < len(offers) < len(predicted) / 5
@@ -233,6 +229,7 @@ def test_prefect_has_run_the_flow_and_has_the_schedule(example: Example) -> None
     )
     (run,) = runs
     assert run["parameters"]["run_date"] == "2026-12-02"
+    assert run["name"] == "customers 2026-11"
     assert example.predictions.stat().st_mtime > pd.Timestamp(run["start_time"]).timestamp()
 
 

@@ -26,7 +26,7 @@ OUTPUT = OutputFiles(
 
 
 def report(stats: ScoringStats | None) -> ScoringReport:
-    return ScoringReport("green 2021-03", "in.parquet", OUTPUT, "ride-duration", "7", "minutes", stats, 0.5)
+    return ScoringReport("green 2021-03", "in.parquet", OUTPUT, "ride-duration", "7", " minutes", stats, 0.5)
 
 
 def test_a_report_has_every_count_and_a_link() -> None:
@@ -70,6 +70,7 @@ def test_signatures_of_web_addresses_are_redacted() -> None:
     signed = "https://storage/customers.parquet?sign=s3cr.et/x"
     assert link(signed) == "<https://storage/customers.parquet>"
     assert title_of(ScoringRequest(signed, "out")) == "customers"
+    assert link("https://ann:s3cret@host/a@b.parquet") == "<https://host/a@b.parquet>"
     failed = failed_row("customers", FileAccessError(f"{signed} answered 403: check the address"))
     assert failed["predictions"] == "https://storage/customers.parquet answered 403: check the address"
     assert link("gs://b/what?/x.parquet").startswith("[gs://b/what?/x.parquet]")
@@ -82,6 +83,21 @@ def test_rows_of_a_backfill_have_the_same_columns() -> None:
     assert [row["state"] for row in (scored, before, failed)] == ["scored", "finished before", "failed"]
     assert failed["predictions"] == "in.parquet does not exist"
     assert "nan" not in str(scored)
+
+
+def test_a_month_without_any_check_is_not_called_within_its_limits() -> None:
+    from jobs.flows.retraining import RetrainingResult
+
+    nothing = "nothing could be checked: 9 rides compared with 5,000, and each side needs 100"
+    assert RetrainingResult("green 2021-03", (), unchecked=nothing).summary() == (
+        f"green 2021-03: {nothing} – the champion stays"
+    )
+    assert RetrainingResult("green 2021-03", ()).summary() == (
+        "green 2021-03 is within all limits – the champion stays"
+    )
+    assert RetrainingResult("green 2021-03", ("bias 5.8 minutes (limit 2.1)",), 3).summary() == (
+        "green 2021-03 exceeds 1 limit: bias 5.8 minutes (limit 2.1) – version 3 is the champion"
+    )
 
 
 def test_names() -> None:
@@ -179,13 +195,23 @@ def test_errors_before_serving(address: str, options: list[str], says: str, tmp_
     assert "Traceback" not in ended.stderr
 
 
-def test_prefect_sends_no_telemetry() -> None:
-    program = (
-        "import jobs.flows.scoring; from prefect._internal.analytics import is_telemetry_enabled as on;"
-        "print(on())"
-    )
+@pytest.mark.parametrize("flow", ["jobs.flows.scoring", "examples.churn.flow"])
+def test_prefect_sends_no_telemetry(flow: str) -> None:
+    program = f"import {flow}; from prefect._internal.analytics import is_telemetry_enabled; "
+    assert run_python(program + "print(is_telemetry_enabled())") == "False\n"
+
+
+@pytest.mark.parametrize(("choice", "disabled"), [({}, True), ({"MLFLOW_DISABLE_TELEMETRY": "false"}, False)])
+def test_mlflow_sends_telemetry_only_if_asked_to(choice: dict[str, str], disabled: bool) -> None:
+    program = "import jobs.registry.runs; from mlflow.telemetry.utils import is_telemetry_disabled; "
+    assert run_python(program + "print(is_telemetry_disabled())", **choice) == f"{disabled}\n"
+
+
+def run_python(program: str, **environment: str) -> str:
+    """What a program prints, without what tells Prefect and MLflow that they are tested."""
     plain = {name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH") if name in os.environ}
-    printed = subprocess.run(
-        [sys.executable, "-c", program], env=plain, capture_output=True, text=True, check=False
+    ended = subprocess.run(
+        [sys.executable, "-c", program], env=plain | environment, capture_output=True, text=True, check=False
     )
-    assert printed.stdout == "False\n", printed.stderr
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout

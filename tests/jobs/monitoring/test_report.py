@@ -85,8 +85,32 @@ def test_too_few_rides_are_not_checked_and_get_no_tick(synthetic, report, tmp_pa
     result = report("--trips", trips, "--reference", synthetic["2021-02"])
     assert result.exit_code == 0, result.output
     assert " rides, 100 needed" in result.output
-    assert "– nothing could be checked: 5" in result.output
+    assert re.search(r"– nothing could be checked: 5\d rides compared with [\d,]+, and each", result.output)
+    assert "Report on more rides: whole months, or a longer part of the stream" in result.output
     assert "✓" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("share", "warning"),
+    [
+        (1.0, "These rides are those that the model learned from"),
+        (0.5, "rides are those that the model learned from"),
+    ],
+)
+def test_the_rides_that_the_model_learned_from_get_no_tick(
+    share, warning, synthetic, report, tmp_path
+) -> None:
+    january = pd.read_parquet(synthetic["2021-01"])
+    march = pd.read_parquet(synthetic["2021-03"])
+    rows = int(share * len(january))
+    mixed = tmp_path / "another_name.parquet"
+    pd.concat([january.head(rows), march.tail(len(january) - rows)]).to_parquet(mixed)
+    page = tmp_path / "report.html"
+    result = report("--trips", mixed, "--reference", synthetic["2021-01"], "--page", page)
+    assert warning in result.output
+    assert "✓" not in result.output
+    assert 'unknown"><strong>' in page.read_text() or result.exit_code == 3
+    assert warning in page.read_text()
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +142,10 @@ def test_the_champion_its_months_and_its_errors_are_found_in_mlflow(trained, syn
     experiment = client.get_experiment_by_name("ride-duration-monitoring")
     (run,) = client.search_runs([experiment.experiment_id])
     assert run.info.run_id in result.output
+    assert run.info.run_name == "green 2021-03"
+    assert run.data.tags["mlflow.note.content"].startswith("all 13 checks are within their limits")
+    assert "`report.html`" in experiment.tags["mlflow.note.content"]
+    assert run.data.metrics["coverage/rides_of_the_reference"] == 0
     training = client.get_run(client.get_model_version("ride-duration", "1").run_id).data.metrics
     shown = re.search(r"RMSE ([\d.]+) min \(limit ([\d.]+)\)", result.output)
     assert float(shown[1]) == pytest.approx(run.data.metrics["rmse"], abs=0.0051)
@@ -131,6 +159,34 @@ def test_the_champion_its_months_and_its_errors_are_found_in_mlflow(trained, syn
     assert run.data.tags["exceeded"] == ""
     logged = Path(run.info.artifact_uri.removeprefix("file://")) / "report.html"
     assert logged.read_bytes() == page.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "written", [b"{", b"[]", b'{"trips": {"places": 7}}', b'{"trips": {}}'], ids=["cut", "list", "7", "none"]
+)
+def test_a_run_that_names_its_months_differently_needs_a_reference(
+    written, trained, synthetic, monkeypatch
+) -> None:
+    def download(*_args: object, dst_path: str, **_options: object) -> str:
+        (Path(dst_path) / "cleaning.json").write_bytes(written)
+        return f"{dst_path}/cleaning.json"
+
+    monkeypatch.setattr("mlflow.artifacts.download_artifacts", download)
+    result = CliRunner(env=trained).invoke(command, ["--trips", str(synthetic["2021-03"])])
+    assert result.exit_code == 1
+    assert "no training run names the months that the model was trained on: give --reference" in result.output
+
+
+def test_a_training_month_that_has_gone_is_named_with_its_origin(trained, synthetic, tmp_path) -> None:
+    january = synthetic["2021-01"]
+    january.rename(tmp_path / january.name)
+    try:
+        result = CliRunner(env=trained).invoke(command, ["--trips", str(synthetic["2021-03"])])
+    finally:
+        (tmp_path / january.name).rename(january)
+    assert result.exit_code == 1
+    assert f"{january} does not exist" in result.output
+    assert "The model's training run names this file: give --reference if it is elsewhere" in result.output
 
 
 def test_predictions_of_several_versions_that_score_wrote(
@@ -172,6 +228,20 @@ def test_rides_that_have_not_ended_have_drift_but_no_error(synthetic, report, tm
     assert "error      unknown: no ride has both a prediction and an actual duration" in result.output
     assert re.search(r"actual_duration +– +0 rides, 100 needed", result.output)
     assert "Unknown: no ride has both a prediction and an actual duration." in page.read_text()
+
+
+def test_a_csv_file_gives_the_report_of_parquet(synthetic, report, onnx_folder, tmp_path) -> None:
+    copy = tmp_path / "green_tripdata_2021-03.csv.gz"
+    pd.read_parquet(synthetic["2021-03"]).to_csv(copy, index=False)
+    out = tmp_path / "out"
+    args = ["--trips", str(copy), "--output", str(out), "--model", str(onnx_folder)]
+    assert CliRunner().invoke(score, args).exit_code == 0
+    reports = [
+        report("--trips", trips, "--reference", synthetic["2021-02"], *more).output.replace(copy.name, "X")
+        for trips, more in ((synthetic["2021-03"], ()), (copy, ()), (copy, ("--predictions", out)))
+    ]
+    assert "RMSE" in reports[0]
+    assert reports[0].replace(synthetic["2021-03"].name, "X") == reports[1] == reports[2]
 
 
 def test_the_page_is_self_contained_and_runs_no_script(synthetic, report, tmp_path) -> None:

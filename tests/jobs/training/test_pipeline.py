@@ -13,8 +13,9 @@ from sklearn.pipeline import Pipeline
 from functions.features import RideColumns
 from jobs.metrics import RegressionMetrics
 from jobs.training.evaluation import Evaluation
+from jobs.training.hyperparameters import Hyperparameters
 from jobs.training.onnx_export import PredictFunction, export, onnx_predictor, verify_parity
-from jobs.training.pipeline import Hyperparameters, feature_frame, fit_pipeline, new_pipeline
+from jobs.training.pipeline import feature_frame, fit_pipeline, new_pipeline
 from jobs.trips.cleaning import clean_trips, read_trips
 from jobs.trips.records import to_ride_columns, without_pickup_time
 from jobs.trips.synthetic import write_month

@@ -1,12 +1,18 @@
 """`python -m jobs train` end to end, on small synthetic months, with SQLite and a local folder."""
 
 import json
+import re
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from datetime import date
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import mlflow.artifacts
+import mlflow.data
 import numpy as np
 import onnx
 import pandas as pd
@@ -15,6 +21,7 @@ from click.testing import CliRunner, Result
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
+from functions import __version__
 from functions.features import ride_columns
 from functions.model import load_model
 from functions.resolver import resolve
@@ -36,7 +43,8 @@ class Workspace:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.january, self.february = str(folder / "january.parquet"), str(folder / "february.parquet")
+        self.january = str(folder / "green_tripdata_2021-01.parquet")
+        self.february = str(folder / "green_tripdata_2021-02.parquet")
         synthetic.write_month(date(2021, 1, 1), Path(self.january), 6_000)
         synthetic.write_month(date(2021, 2, 1), Path(self.february), 3_000)
         self.environment = {
@@ -91,6 +99,41 @@ def test_the_run_has_parameters_metrics_and_plots(workspace: Workspace) -> None:
     cleaning = json.loads(workspace.artifact("1", "cleaning.json").read_text())
     assert cleaning["trips"]["kept"] == metrics["rides_training"]
     assert cleaning["trips"]["kept"] + sum(cleaning["trips"]["dropped"].values()) == cleaning["trips"]["read"]
+
+
+def test_names_and_descriptions_say_what_was_trained(workspace: Workspace) -> None:
+    run = workspace.run("1")
+    assert run.info.run_name == "green 2021-01 → ride-duration"
+    assert (run.data.params["trained_on"], run.data.params["evaluated_on"]) == (
+        "green 2021-01",
+        "green 2021-02",
+    )
+    assert run.data.tags["mlflow.note.content"] == "Trained on green 2021-01, evaluated on green 2021-02."
+    assert run.data.tags["ridecast.version"] == __version__
+    version = workspace.client.get_model_version("ride-duration", "1")
+    assert re.fullmatch(
+        r"Trained on green 2021-01, evaluated on green 2021-02\. "
+        r"RMSE [\d.]+ minutes on [\d,]+ held-out rides\.",
+        version.description or "",
+    )
+    assert version.tags["trained_on"] == "green 2021-01"
+    assert "The alias `champion`" in (
+        workspace.client.get_registered_model("ride-duration").description or ""
+    )
+    experiment = workspace.client.get_experiment(run.info.experiment_id)
+    assert "`python -m jobs train`" in experiment.tags["mlflow.note.content"]
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+
+
+def test_the_months_are_datasets_of_the_run(workspace: Workspace) -> None:
+    inputs = {each.dataset.name: each for each in workspace.run("1").inputs.dataset_inputs}
+    assert set(inputs) == {"green 2021-01", "green 2021-02"}
+    contexts = {name: [tag.value for tag in each.tags] for name, each in inputs.items()}
+    assert contexts == {"green 2021-01": ["training"], "green 2021-02": ["evaluation"]}
+    january, february = (inputs[name].dataset for name in sorted(inputs))
+    assert json.loads(january.profile) == {"num_rows": 6000}
+    assert mlflow.data.get_source(january).uri == workspace.january
+    assert january.digest != february.digest
 
 
 def test_the_held_out_rides_are_logged_for_promote(workspace: Workspace) -> None:
@@ -151,12 +194,41 @@ assert not [name for name in sys.modules if name.split(".")[0] in ("jobs", "func
     assert result.returncode == 0, result.stderr
 
 
-def test_the_same_rides_make_the_same_model(workspace: Workspace) -> None:
-    again = workspace.train("--trips", workspace.january, "--validate", workspace.february)
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *_message: object) -> None:
+        """Says nothing: it would log the signature."""
+
+
+@pytest.fixture
+def signed_url(workspace: Workspace) -> Iterator[str]:
+    """January at a web address with a password and a signature."""
+    handler = partial(QuietHandler, directory=str(workspace.folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://ann:s3cret@127.0.0.1:{server.server_port}/green_tripdata_2021-01.parquet?sign=s3cret/x"
+        server.shutdown()
+
+
+def test_the_same_rides_make_the_same_model(workspace: Workspace, signed_url: str) -> None:
+    workspace.client.update_registered_model("ride-duration", "Our own words.")
+    again = workspace.train("--trips", signed_url, "--validate", workspace.february)
     assert again.exit_code == 0, again.output
     assert (workspace.model("2") / "model.onnx").read_bytes() == (
         workspace.model("1") / "model.onnx"
     ).read_bytes()
+    first, second = (
+        {each.dataset.name: each.dataset for each in workspace.run(version).inputs.dataset_inputs}
+        for version in ("1", "2")
+    )
+    assert first["green 2021-01"].digest == second["green 2021-01"].digest, "the same rows"
+    cleaning = json.loads(workspace.artifact("2", "cleaning.json").read_text())
+    assert cleaning["trips"]["places"] == [signed_url.replace("ann:s3cret@", "").partition("?")[0]]
+    assert "s3cret" not in again.output
+    kept = [path for path in workspace.folder.rglob("*") if path.is_file()]
+    assert len(kept) > 20
+    assert not [path for path in kept if b"s3cret" in path.read_bytes()], "no credentials in what is logged"
+    described = workspace.client.get_registered_model("ride-duration").description
+    assert described == "Our own words.", "a description that somebody wrote stays"
 
 
 def test_nothing_is_registered_if_onnx_disagrees(
