@@ -20,6 +20,7 @@ from jobs.commands.options import (
     taxi_option,
     year_option,
 )
+from jobs.ui.text import count
 
 if TYPE_CHECKING:
     from jobs.beam.launch import BatchResult
@@ -37,8 +38,9 @@ BATCH_OPTIONS = {"trips": "trips", "output": "output", "taxi": "taxi", "year": "
     show_envvar=True,
     multiple=True,
     metavar="URI",
-    help="Parquet of trips, or of any table that the model accepts: a path or gs://…, possibly with * and ?; "
-    "may be repeated. {year:04d}, {month:02d} and {taxi_type} are replaced.",
+    help="Trips, or any table that the model accepts, as Parquet or CSV: a file or a folder of part files, a "
+    "path or gs://…, possibly with * and ?; may be repeated. {year:04d}, {month:02d} and {taxi_type} are "
+    "replaced.",
 )
 @click.option(
     "--output",
@@ -145,16 +147,17 @@ def _run_batch(
 ) -> None:
     from jobs.beam.launch import run_batch
     from jobs.beam.pipeline_options import parse_options
-    from jobs.storage.files import glob
-    from jobs.trips.months import format_uri
+    from jobs.storage.tables import require_exists
+    from jobs.trips.months import expand_months, format_uri
 
     beam_options = parse_options(options)
     requests = [
         request._replace(input=trips, month=month)
         for month in months
         for template in templates
-        for trips in glob(format_uri(template, month, request.taxi))
+        for trips in expand_months(format_uri(template, month, request.taxi))
     ]
+    require_exists(*(request.input for request in requests))
     _print(run_batch(requests, beam_options))
 
 
@@ -182,8 +185,8 @@ def _print(result: "BatchResult") -> None:
         console.print("the job was created, but not started")
         return
     console.print(
-        f"{counts[ROWS]:,} rows by {model.release.name} version {model.version} in {result.seconds:.1f} s "
-        f"({counts[ROWS] / result.seconds:,.0f}/s)"
+        f"{count(counts[ROWS], 'row')} by {model.release.name} version {model.version} in "
+        f"{result.seconds:.1f} s ({counts[ROWS] / result.seconds:,.0f}/s)"
     )
     console.print(f"{counts[PREDICTED]:>12,} predicted")
     for name, rows in counts.items():

@@ -11,6 +11,7 @@ import click
 
 from jobs.commands.error_boundary import JobCommand
 from jobs.commands.signals import graceful_shutdown
+from jobs.ui.text import count
 
 if TYPE_CHECKING:
     from jobs.events.subscribers import EventSubscriber
@@ -92,8 +93,8 @@ def command(predictions: str, ride_ended: str, database: Path, keep_days: float,
                 store.delete_older_than(keep_days)
 
         _watch(subscribers, collectors, delete_old, signals, idle)
-    for name, count in store.counts().items():
-        click.echo(f"{count:>10,} {name}")
+    for name, number in store.counts().items():
+        click.echo(f"{number:>10,} {name}")
 
 
 def _watch(
@@ -118,7 +119,7 @@ def _watch(
             click.echo(f"{error}; retrying" if error else "receiving events again", err=True)
         if last_event > last_line and now > last_line + LINE_SECONDS:
             last_line = now
-            click.echo(f"{events:,} events saved", err=True)
+            click.echo(f"{count(events, 'event')} saved", err=True)
         if now > last_deletion + DELETE_SECONDS:
             last_deletion = now
             delete_old()

@@ -16,12 +16,19 @@ LOG_LINES = 40
 """Lines shown from the end of a failed service's log."""
 
 
-@click.group()
+class InOrder(click.Group):
+    """Lists its commands in the order in which they are defined."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(cls=InOrder)
 def command() -> None:
     """Run Pub/Sub, Cloud Storage, MLflow and both functions on this machine.
 
-    TRIPS names months of trips (paths, gs:// or https://, separated by spaces). Without it they are
-    downloaded from TLC, and without a network generated.
+    Everything that is started ends with the command. Without --trips, months are downloaded from TLC, and
+    without a network generated.
     """
 
 
@@ -65,36 +72,54 @@ def _picture(text: str) -> Callable[[Command], Command]:
 )
 @_rate(50)
 @_picture("Save the screen as an SVG file.")
-def run_command(trips: tuple[str, ...], rides: int, rate: float, picture: Path | None) -> None:
-    """Train, promote, serve, replay rides, collect predictions, compare, and clean up."""
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The folder that the model and a report on it are left in.  [default: .cache/run]",
+)
+def run_command(
+    trips: tuple[str, ...], rides: int, rate: float, picture: Path | None, output: Path | None
+) -> None:
+    """Run everything once; leave a model and a report.
+
+    Trains, promotes, serves, replays rides, collects and compares their predictions, and reports on the last
+    month.
+    """
     with exit_cleanly():
         from jobs.local.run import run
         from jobs.local.screen import Screen
 
-        sys.exit(0 if run(Screen(), trips, rides, rate, picture) else 1)
+        sys.exit(0 if run(Screen(), trips, rides, rate, picture, output) else 1)
+
+
+@command.command("up", cls=JobCommand)
+@_trips
+def up_command(trips: tuple[str, ...]) -> None:
+    """Start everything and keep it running until Ctrl-C.
+
+    Trains, promotes and serves; then prints pages to open and commands to try.
+    """
+    with exit_cleanly(ctrl_c_code=0):
+        from jobs.local.screen import Screen
+        from jobs.local.up import up
+
+        up(Screen(), trips)
 
 
 @command.command("retrain", cls=JobCommand)
 @_rate(25)
 @_picture("Save a chart of the retraining as a PNG file.")
 def retrain_command(rate: float, picture: Path | None) -> None:
-    """Slow down a synthetic city's traffic: report, retrain and promote while rides stream."""
+    """Show drift, and how a retrained model takes over.
+
+    The traffic of a generated city slows down. A flow reports on it, retrains and promotes while rides
+    stream.
+    """
     with exit_cleanly():
         from jobs.local.retrain import retrain
         from jobs.local.screen import Screen
 
         sys.exit(0 if retrain(Screen(), rate, picture) else 1)
-
-
-@command.command("up", cls=JobCommand)
-@_trips
-def up_command(trips: tuple[str, ...]) -> None:
-    """Train, promote and serve until Ctrl-C."""
-    with exit_cleanly(ctrl_c_code=0):
-        from jobs.local.screen import Screen
-        from jobs.local.up import up
-
-        up(Screen(), trips)
 
 
 @contextlib.contextmanager
@@ -105,10 +130,11 @@ def exit_cleanly(ctrl_c_code: int = 130) -> Iterator[None]:
         ctrl_c_code: the exit code after a SIGINT.
     """
     from jobs.local.processes import ServiceFailed
-    from jobs.local.shutdown import SignalReceived, raise_on_signal
+    from jobs.local.shutdown import SignalReceived, raise_on_signal, stop_with_make
 
     try:
         with raise_on_signal():
+            stop_with_make()
             yield
     except SignalReceived as received:
         click.echo(f"Stopped by {received}; everything that was started has ended.", err=True)

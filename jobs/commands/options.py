@@ -25,8 +25,8 @@ model_option = click.option(
 
 taxi_option = click.option(
     "--taxi",
-    type=click.Choice(["green", "yellow"]),
-    help="The kind of taxi.  [default: as the file's columns say]",
+    type=click.Choice(["green", "yellow", "fhvhv", "fhv"]),
+    help="The kind of taxi; fhvhv and fhv are for-hire vehicles.  [default: as the file's columns say]",
 )
 year_option = click.option(
     "--year", type=click.IntRange(1, 9999), help="The year of the month.  [default: as the file's name says]"
@@ -42,7 +42,7 @@ pickle_option = click.option(
 class MultiValueCommand(JobCommand):
     """Takes `--trips A B` for `--trips A --trips B`, so that `--trips *.parquet` works in a shell."""
 
-    multi_value = ("--trips", "--validate", "--reference")
+    multi_value = ("--trips", "--validate", "--reference", "--held-out")
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         expanded: list[str] = []

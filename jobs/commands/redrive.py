@@ -16,6 +16,7 @@ from jobs.events.dead_letters import MAX_DELIVERIES_EXCEEDED
 from jobs.events.redrive import Redrive
 from jobs.events.redrive_stats import redrive_progress
 from jobs.events.republisher import describe_error
+from jobs.ui.text import count
 
 
 def _check_name(_context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
@@ -93,7 +94,7 @@ def command(
         click.echo(f"Stopped by {signal.Signals(signals[0]).name}: there may be more dead letters", err=True)
         context.exit(128 + signals[0])
     if send and stats.failed:
-        raise click.ClickException(f"{stats.failed.total():,} dead letters could not be sent")
+        raise click.ClickException(f"{count(stats.failed.total(), 'dead letter')} could not be sent")
     if not send and stats.sent:
         arguments = ["--from", subscription, *(["--to", topic] if topic else [])]
         arguments += [argument for reason in reasons for argument in ("--reason", reason)]

@@ -2,15 +2,19 @@
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 
 import click
 
 from jobs.commands.error_boundary import JobCommand
 from jobs.events.replay import RATE, RIDES, SEED, paced, sample_rides
+from jobs.ui.text import count
 
 WATCH_SECONDS = 30.0
 """How long to wait for each prediction event."""
+DETAILS = 10
+"""Reasons of dead letters that are printed, the most frequent first."""
 
 
 @click.command(cls=JobCommand)
@@ -34,9 +38,8 @@ WATCH_SECONDS = 30.0
     "--topic",
     envvar="RIDE_EVENTS_TOPIC",
     show_envvar=True,
-    required=True,
     metavar="TOPIC",
-    help="projects/P/topics/T, or the http:// URL of the predict_event function.",
+    help="projects/P/topics/T, or the http:// URL of the predict_event function.  [required]",
 )
 @click.option(
     "--ended-topic",
@@ -56,7 +59,7 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     rides: int,
     rate: float,
     seed: int,
-    topic: str,
+    topic: str | None,
     ended_topic: str | None,
     watch: str | None,
 ) -> None:
@@ -66,6 +69,11 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     """
     if bool(trips) == bool(event):
         raise click.UsageError("give --trips or --event")
+    if not topic:
+        raise click.UsageError(
+            "give --topic: projects/PROJECT/topics/TOPIC, or the address of predict_event, such as "
+            "http://127.0.0.1:8081. `make up` prints a line to paste that sets it (RIDE_EVENTS_TOPIC)"
+        )
     recorded = sample_rides(trips, rides, seed) if trips else []
     bodies = [event.encode()] if event else [ride.event() for ride in recorded]
     ends = [ride.ended_event() for ride in recorded] if ended_topic else []
@@ -82,7 +90,7 @@ def _send_ends(ends: Sequence[bytes], topic: str) -> None:
     for body in ends:
         publisher.send(body)
     publisher.finish()
-    click.echo(f"{len(ends)} ride-ended events sent to {topic}", err=True)
+    click.echo(f"{count(len(ends), 'ride-ended event')} sent to {topic}", err=True)
 
 
 def _send(bodies: Sequence[bytes], rate: float, topic: str, watch: str | None) -> None:
@@ -103,9 +111,15 @@ def _send(bodies: Sequence[bytes], rate: float, topic: str, watch: str | None) -
         publisher.send(body)
     publisher.finish()
     seconds = time.monotonic() - start
-    click.echo(f"{len(bodies)} events sent to {topic} in {seconds:.1f} s", err=True)
+    click.echo(f"{count(len(bodies), 'event')} sent to {topic} in {seconds:.1f} s", err=True)
+    for detail, number in Counter(publisher.dead_letters).most_common(DETAILS):
+        click.echo(f"{count(number, 'dead letter')}: {detail}", err=True)
     if subscriber:
         missing = sum(not seen.acquire(timeout=WATCH_SECONDS) for _ in bodies)
         subscriber.close()
         if missing:
-            raise click.ClickException(f"{missing} events have no prediction in {watch}")
+            verb = "has" if missing == 1 else "have"
+            raise click.ClickException(
+                f"of {count(len(bodies), 'event')} {missing:,} {verb} no prediction in {watch} within "
+                f"{WATCH_SECONDS:g} s: look at the dead letters and at predict_event's log"
+            )

@@ -81,7 +81,10 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     """
     if bool(trips) == bool(stream):
         raise click.UsageError("give --trips or --stream")
-    # They take a second to import, which `--help` avoids.
+    # These take seconds to import, for which neither `--help` nor a missing file should wait.
+    from jobs.storage.tables import require_exists
+
+    require_exists(*trips, *reference)
     from jobs.monitoring.report import ReportRequest, make_report
     from jobs.monitoring.thresholds import Thresholds
 

@@ -1,7 +1,7 @@
 """python -m jobs schedule: predicts months on a schedule, with Prefect."""
 
 import signal
-from typing import cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -9,6 +9,11 @@ from functions.rides import NEW_YORK
 from jobs.commands.error_boundary import JobCommand, blame_option
 from jobs.commands.options import model_option
 
+if TYPE_CHECKING:
+    from prefect import Flow
+
+ARGUMENTS = "\n\nArgs:"
+"""Begins the part of a docstring that documents the parameters."""
 MONTHLY = "0 3 2 * *"
 """At 3 a.m. on the second day of each month, when the previous month has ended everywhere."""
 
@@ -108,7 +113,12 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     back = {"months_back": months_back}
     deployments = [
         flow.to_deployment(
-            taxi, schedule=when, parameters=common | own, entrypoint_type=EntrypointType.MODULE_PATH
+            taxi,
+            schedule=when,
+            parameters=common | own,
+            description=_describe(flow, taxi),
+            tags=["ridecast", taxi],
+            entrypoint_type=EntrypointType.MODULE_PATH,
         )
         for flow, when, own in (
             (scoring.ride_duration_prediction, schedule, output_and_model | back),
@@ -119,6 +129,11 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     # A shell makes background jobs ignore SIGINT, but only SIGINT makes Prefect pause the deployments.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     serve(*cast(list[RunnerDeployment], deployments))
+
+
+def _describe(flow: "Flow[..., Any]", taxi: str) -> str:
+    """The description in Prefect's UI: the flow's docstring without its parameters, which have fields."""
+    return f"{taxi.capitalize()} taxis. {(flow.description or '').partition(ARGUMENTS)[0]}"
 
 
 def _require_server() -> None:

@@ -9,7 +9,9 @@ from functions.rides import NEW_YORK
 from jobs.commands.error_boundary import JobCommand
 from jobs.commands.options import model_option, pickle_option, taxi_option, year_option
 from jobs.scoring.job import ScoringRequest, ScoringResult, run_scoring
+from jobs.trips.download import TLC_URL
 from jobs.trips.months import format_uri, month_before
+from jobs.ui.text import count
 
 HOMEWORK = ("ride_id", "predicted_duration")
 """Columns of the file that the course's homework asks for."""
@@ -22,8 +24,9 @@ HOMEWORK = ("ride_id", "predicted_duration")
     show_envvar=True,
     required=True,
     metavar="URI",
-    help="Parquet of green or yellow trips, or of any table that the model accepts: a path, gs://… or "
-    "https://…. {year:04d}, {month:02d} and {taxi_type} are replaced.",
+    help="Trips, or any table that the model accepts, as Parquet or CSV: a file, a folder of part files or a "
+    "pattern; a path, gs://… or https://…. {year:04d}, {month:02d} and {taxi_type} are replaced, as in "
+    f"{TLC_URL}green_tripdata_{{year:04d}}-{{month:02d}}.parquet.",
 )
 @click.option(
     "--output",
@@ -78,6 +81,7 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     result = run_scoring(request, console)
     if output_format == "homework":
         click.echo(f"predicted mean duration: {result.stats.mean}")
+        click.echo(f"standard deviation of the predicted duration: {result.stats.standard_deviation}")
     else:
         _print(result, console)
     click.echo(f"predictions: {result.output.predictions}\nrejected: {result.output.rejected}")
@@ -95,18 +99,21 @@ def resolve_month(year: int | None, month: int | None, months_back: int | None, 
 
 
 def _print(result: ScoringResult, console: Console) -> None:
-    stats, unit = result.stats, result.model.target.unit
+    stats, unit = result.stats, result.model.target.unit_suffix
     console.print(
-        f"{stats.rows:,} rows by {result.model.release.name} version {result.model.version} in "
+        f"{count(stats.rows, 'row')} by {result.model.release.name} version {result.model.version} in "
         f"{result.seconds:.1f} s ({stats.rows / result.seconds:,.0f}/s)"
     )
-    console.print(f"{stats.predicted:>12,} predicted, mean {stats.mean:.4f} {unit}")
+    console.print(
+        f"{stats.predicted:>12,} predicted, mean {stats.mean:.4f}{unit}, "
+        f"standard deviation {stats.standard_deviation:.4f}"
+    )
     for what, rows in stats.repaired.items():
         console.print(f"{rows:>12,} of them with a {what}: taken as not recorded")
     if stats.compared:
         console.print(
             f"{stats.compared:>12,} with known duration: RMSE {stats.rmse:.4f}, "
-            f"mean absolute error {stats.mae:.4f} {unit}"
+            f"mean absolute error {stats.mae:.4f}{unit}"
         )
     console.print(f"{stats.rejected.total():>12,} rejected")
     for reason, rows in stats.rejected.most_common():

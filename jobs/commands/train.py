@@ -5,8 +5,8 @@ from rich.console import Console
 
 from jobs.commands.options import MultiValueCommand
 from jobs.settings import MODEL_NAME, Settings
-from jobs.training.pipeline import Hyperparameters
-from jobs.training.train import load_training_data, train
+from jobs.storage.tables import require_exists
+from jobs.training.hyperparameters import Hyperparameters
 
 
 @click.command(cls=MultiValueCommand)
@@ -15,7 +15,7 @@ from jobs.training.train import load_training_data, train
     multiple=True,
     required=True,
     metavar="URI…",
-    help="Months of green or yellow trips in Parquet: paths, gs://… or https://….",
+    help="Months of trips as Parquet or CSV, files or folders of part files: paths, gs://… or https://….",
 )
 @click.option(
     "--validate",
@@ -46,6 +46,11 @@ def command(
     Nothing is registered unless ONNX and scikit-learn give the same predictions for all held-out rides.
     """
     settings = Settings.read()
+    require_exists(*trips, *validate)
+    # They take seconds to import, for which neither `--help` nor a missing file should wait.
+    from jobs.training.data import load_training_data
+    from jobs.training.train import train
+
     console = Console(highlight=False, soft_wrap=True)
     months = load_training_data(trips, validate, console)
     train(settings, months, name, Hyperparameters(trees=trees, half_life=half_life), console)

@@ -1,8 +1,7 @@
 """Brings up the local cloud with a trained model: the part that `run`, `up` and `retrain` share."""
 
-import os
+import shlex
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from jobs.concurrency import run_in_background
@@ -11,6 +10,7 @@ from jobs.local.cloud import LocalCloud, raise_first_failure
 from jobs.local.screen import Screen
 from jobs.settings import PROJECT_ROOT
 from jobs.trips.download import TripFiles
+from jobs.ui.hints import job_command, short_path
 
 CACHE = PROJECT_ROOT / ".cache" / "trips"
 
@@ -66,16 +66,10 @@ def _start_storage_and_mlflow(cloud: LocalCloud) -> None:
 
 def _run(cloud: LocalCloud, screen: Screen, name: str, *options: str) -> None:
     with screen.step(name) as step:
-        step.detail = " ".join(["python -m jobs", name, *map(short, options)])
+        step.detail = job_command(" ".join([name, *(shlex.quote(short_path(option)) for option in options)]))
         screen.print(f"▸ {step.detail}")
         cloud.run(name, *options)
 
 
 def _repeat(option: str, values: Sequence[str]) -> list[str]:
     return [argument for value in values for argument in (option, value)]
-
-
-def short(argument: str) -> str:
-    """Returns a path relative to the current folder if that is shorter."""
-    path = os.path.relpath(argument) if Path(argument).is_absolute() else argument
-    return min(argument, path, key=len)

@@ -6,7 +6,7 @@ import shutil
 import sys
 import tempfile
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from jobs.local.emulators import (
 from jobs.local.environment import Addresses, inherited_environment
 from jobs.local.prefect_client import PrefectApi
 from jobs.local.processes import ProcessGroup, ServiceFailed
+from jobs.local.reaper import CloudRecord, end_leftovers
 from jobs.local.screen import Screen
 from jobs.local.shutdown import ignore_signals
 from jobs.local.topics import Topics
@@ -49,18 +50,23 @@ class LocalCloud:
     """Pub/Sub, Cloud Storage, MLflow and the two functions on this machine.
 
     A context manager: when it exits, for whatever reason, every process has ended and the temporary folder
-    with all their files is removed. The log of a service that failed is copied to `.cache/logs`.
+    with all their files is removed. If this process is killed, its reaper does that. The log of a service
+    that failed is copied to `.cache/logs`.
+
     Methods raise ServiceFailed if what they start fails or does not respond.
     """
 
     def __init__(self, screen: Screen) -> None:
         self.screen = screen
+        if names := end_leftovers():
+            screen.print(f"Ended what an earlier run had left when it was killed: {', '.join(names)}")
         self.folder = Path(tempfile.mkdtemp(prefix="ridecast-"))
         """Temporary folder of this cloud."""
         self.addresses = Addresses(self.folder)
         logs = self.folder / "logs"
         logs.mkdir()
-        self.processes = ProcessGroup(logs)
+        self._record = CloudRecord(self.folder)
+        self.processes = ProcessGroup(logs, self._record)
         self._shared_emulator = False
         self._callback_host = "127.0.0.1"
         # In case a signal arrives between the end of the `with` block and `__exit__`.
@@ -79,6 +85,7 @@ class LocalCloud:
 
     def close(self) -> None:
         """Ends every process and removes every file; may be called again."""
+        self.screen.abandon_steps()
         if self.addresses.topics and self._shared_emulator:
             self.addresses.topics.delete()
         self.addresses.topics = None
@@ -88,6 +95,7 @@ class LocalCloud:
             shutil.rmtree(self.folder, ignore_errors=True)
             if not self.folder.exists():
                 break
+        self._record.close()
         atexit.unregister(self.close)
 
     def start_pubsub(self) -> None:
@@ -141,10 +149,16 @@ class LocalCloud:
             schedule.wait_until(lambda: prefect.is_served(DEPLOYMENT), START_SECONDS)
         return prefect
 
-    def run(self, name: str, *options: str) -> None:
-        """Runs the command `python -m jobs NAME` in this cloud and shows its output."""
+    def run(self, name: str, *options: str, show: bool = True, accept: Collection[int] = (0,)) -> None:
+        """Runs the command `python -m jobs NAME` in this cloud.
+
+        Args:
+            show: whether to show its output.
+            accept: exit codes that are no failure.
+        """
         command = [sys.executable, "-m", "jobs", name, *options]
-        run_in_background(lambda: self.processes.run(name, command, self._environment())).result()
+        environment = self._environment()
+        run_in_background(lambda: self.processes.run(name, command, environment, show, accept)).result()
 
     def start_functions(self) -> None:
         """Starts `predict` and `predict_event` and waits until they have loaded the model."""
@@ -154,9 +168,9 @@ class LocalCloud:
     def _start_function(self, target: str) -> None:
         with self.screen.step(target) as step:
             framework = str(Path(sys.executable).with_name("functions-framework"))
-            # An emulator in a container connects from another network.
-            same_network = self._callback_host == "127.0.0.1"
-            host = "127.0.0.1" if same_network else "0.0.0.0"  # noqa: S104
+            # An emulator in a container pushes from another network.
+            other_network = target == "predict_event" and self._callback_host != "127.0.0.1"
+            host = "0.0.0.0" if other_network else "127.0.0.1"  # noqa: S104
             step.detail = self.processes.start_http_server(
                 target,
                 lambda port: [framework, f"--target={target}", f"--host={host}", f"--port={port}"],

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from gcp_storage_emulator.settings import STORAGE_DIR
+
 from jobs.local.processes import ProcessGroup, ServiceFailed, responds
 
 INSTALL_PUBSUB = "gcloud components install pubsub-emulator beta"
@@ -153,6 +155,11 @@ def start_storage(processes: ProcessGroup, folder: Path, environment: Mapping[st
         f"/storage/v1/b/{BUCKET}",
         START_SECONDS,
     )
+
+
+def object_path(folder: Path, uri: str) -> Path:
+    """The path where `start_storage` keeps the object, or the folder of objects, with a `gs://` URI."""
+    return folder / "storage" / str(STORAGE_DIR) / uri.removeprefix("gs://")
 
 
 def start_mlflow(processes: ProcessGroup, folder: Path, environment: Mapping[str, str]) -> str:

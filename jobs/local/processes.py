@@ -4,24 +4,22 @@ Processes are started and waited for in background threads. Python handles signa
 thread, so a signal can never arrive between the start of a process and the line that records it.
 """
 
-import contextlib
-import os
 import re
 import signal
 import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import requests
 
 from functions.errors import RidecastError
+from jobs.local.process_groups import end_all, group_exists, signal_group
+from jobs.local.reaper import CloudRecord
 from jobs.settings import PROJECT_ROOT
 
-GRACE_SECONDS = 6.0
-"""Time between SIGTERM and SIGKILL; gunicorn and the JVM need less than two seconds."""
 PORT_ATTEMPTS = 3
 LOCALHOST = "http://127.0.0.1"
 
@@ -93,31 +91,22 @@ class ManagedProcess:
                 raise ServiceFailed(self.name, f"did not respond within {seconds:g} seconds", self.log)
             time.sleep(0.05)
 
-    def finish(self) -> None:
+    def finish(self, accept: Collection[int] = (0,)) -> None:
         """Waits until the process exits by itself.
 
         Raises:
-            ServiceFailed: its exit code is not 0.
+            ServiceFailed: its exit code is not one of `accept`.
         """
-        if self._process.wait() != 0:
+        if self._process.wait() not in accept:
             raise self.failure()
 
     def signal(self, number: int) -> None:
         """Sends a signal to the process and its children, if any are left."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, number)
+        signal_group(self._process.pid, number)
 
     def gone(self) -> bool:
         """Whether the process and all its children have ended."""
-        if self.running:
-            return False
-        try:
-            os.killpg(self._process.pid, 0)
-        except ProcessLookupError:
-            return True
-        except PermissionError:  # macOS, when only zombies are left
-            return True
-        return False
+        return not self.running and not group_exists(self._process.pid)
 
     def failure(self) -> ServiceFailed:
         """Returns the error that says how the process ended."""
@@ -131,10 +120,12 @@ class ProcessGroup:
 
     Args:
         logs: existing folder for the log files.
+        record: ends the processes if this process is killed.
     """
 
-    def __init__(self, logs: Path) -> None:
+    def __init__(self, logs: Path, record: CloudRecord | None = None) -> None:
         self._logs = logs
+        self._record = record
         self._lock = threading.Lock()
         self._started: list[ManagedProcess] = []
         self._serving: list[ManagedProcess] = []
@@ -167,8 +158,8 @@ class ProcessGroup:
             try:
                 with log.open("ab") as file:
                     popen = subprocess.Popen(
-                        command,
-                        stdin=subprocess.DEVNULL,
+                        self._record.registering(name, command) if self._record else command,
+                        stdin=self._record.pipe if self._record else subprocess.DEVNULL,
                         stdout=None if inherit_stdout else file,
                         stderr=file,
                         env=dict(environment),
@@ -209,8 +200,12 @@ class ProcessGroup:
                 process.wait_until(lambda port=port: ready(port), seconds)  # type: ignore[misc]
             except ServiceFailed as failure:
                 port_taken = not process.running and _PORT_TAKEN.search(process.log.read_bytes())
-                if not port_taken or attempt == PORT_ATTEMPTS - 1:
+                if not port_taken:
                     raise
+                if attempt == PORT_ATTEMPTS - 1:
+                    raise ServiceFailed(
+                        name, f"found port {port}, the last of {PORT_ATTEMPTS}, taken: try again", process.log
+                    ) from failure
                 with process.log.open("ab") as log:
                     log.write(f"\n{failure}: port {port} was taken, trying another\n".encode())
             else:
@@ -232,15 +227,25 @@ class ProcessGroup:
         )
         return f"{LOCALHOST}:{port}"
 
-    def run(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        """Runs a process to its end; standard output goes to this process's own, standard error to the log.
+    def run(
+        self,
+        name: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        show: bool = True,
+        accept: Collection[int] = (0,),
+    ) -> None:
+        """Runs a process to its end; standard error goes to the log.
+
+        Args:
+            show: whether standard output goes to this process's own; else it goes to the log as well.
 
         Raises:
-            ServiceFailed: its exit code is not 0.
+            ServiceFailed: its exit code is not one of `accept`.
         """
-        process = self.start(name, command, environment, inherit_stdout=True)
+        process = self.start(name, command, environment, inherit_stdout=show)
         try:
-            process.finish()
+            process.finish(accept)
         finally:
             self.stop(process)
 
@@ -271,13 +276,6 @@ class ProcessGroup:
             self._stop(list(self._started))
 
     def _stop(self, processes: Sequence[ManagedProcess]) -> None:
-        """Sends SIGTERM, later SIGKILL. Forgets processes that are gone: their group ids may be reused."""
-        remaining = [process for process in processes if not process.gone()]
-        for number, seconds in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, 2.0)):
-            for process in remaining:
-                process.signal(number)
-            deadline = time.monotonic() + seconds
-            while remaining and time.monotonic() < deadline:
-                time.sleep(0.02)
-                remaining = [process for process in remaining if not process.gone()]
+        """Forgets processes that are gone, because their group ids may be reused."""
+        end_all(processes)
         self._started = [process for process in self._started if process not in processes]

@@ -14,6 +14,7 @@ from jobs.local.prefect_client import FINAL_STATES, PrefectApi, TimeSpan
 from jobs.local.replay_rides import Replay
 from jobs.local.rollover import Rollover
 from jobs.local.screen import Screen
+from jobs.settings import MODEL_NAME
 from jobs.trips.download import TripFiles
 from jobs.trips.synthetic import write_month
 
@@ -54,6 +55,10 @@ def retrain(screen: Screen, rate: float, picture: Path | None) -> bool:
         rides = sample_rides(_files(cloud.folder, DRIFTED, STREAMED), int(rate * MAX_SECONDS))
         starting_prefect.result()
         prefect = cloud.serve_flows(str(cloud.folder / "{taxi_type}_tripdata_{year:04d}-{month:02d}.parquet"))
+        screen.print(
+            f"▸ the flow in Prefect: {cloud.addresses.prefect.removesuffix('/api')}/runs, "
+            f"the models in MLflow: {cloud.addresses.mlflow}/#/models/{MODEL_NAME}"
+        )
         with screen.live(), screen.step("stream") as step:
             step.detail = f"rides at {rate:g} a second while the flow runs"
             retraining = run_in_background(lambda: _retrain(prefect, screen))

@@ -17,7 +17,7 @@ from jobs.local.screen import SummaryPanel
 from jobs.ui.palette import BLUE, GREY, ORANGE
 
 WINDOW_RIDES = 101
-"""Window of the running median in the plot, which hides the random variation of single rides."""
+"""Window of the running mean in the plot, which hides the random variation of single rides."""
 
 
 @dataclass(frozen=True)
@@ -110,8 +110,8 @@ class Rollover:
             seconds, errors = self.seconds[versions == version], self.errors[versions == version]
             error_axes.scatter(seconds, errors, s=6, color=color, alpha=0.3, linewidths=0)
             label = f"version {version}: mean error {mean_error:.1f} minutes"
-            error_axes.plot(seconds, _running_median(errors), color=color, linewidth=2.5, label=label)
-        error_axes.legend(loc="upper left", ncols=2)
+            error_axes.plot(seconds, _running_mean(errors), color=color, linewidth=2.5, label=label)
+        error_axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, borderaxespad=0)
         starts = [span.started for span in self.spans.values()]
         durations = [span.ended - span.started for span in self.spans.values()]
         flow_axes.barh(list(self.spans), durations, left=starts, color=GREY)
@@ -124,8 +124,6 @@ class Rollover:
         return figure
 
 
-def _running_median(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _running_mean(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     padded = np.pad(values, WINDOW_RIDES // 2, mode="reflect")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, WINDOW_RIDES)
-    medians: npt.NDArray[np.float64] = np.median(windows, axis=1)
-    return medians
+    return np.convolve(padded, np.full(WINDOW_RIDES, 1 / WINDOW_RIDES), mode="valid")

@@ -128,14 +128,25 @@ class Screen:
             self._running.append(step)
         try:
             yield step
-        except BaseException:
+        except Exception:
             step.failed = True
+            raise
+        except BaseException:  # a signal, for which the step is not to blame
+            self.abandon_steps()
             raise
         finally:
             step.seconds = time.monotonic() - step.started
             with self._lock:
-                self._running.remove(step)
-            self.show(step, step.plain_text())
+                abandoned = step not in self._running
+                if not abandoned:
+                    self._running.remove(step)
+            if not abandoned:
+                self.show(step, step.plain_text())
+
+    def abandon_steps(self) -> None:
+        """Shows nothing more of the steps that still run, as they will only fail because others end."""
+        with self._lock:
+            self._running.clear()
 
     def show(self, content: RenderableType, plain: str | None = None) -> None:
         """Prints something that is part of the picture too.

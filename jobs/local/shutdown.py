@@ -1,8 +1,13 @@
 """How signals end the local cloud: the first one raises, and clean-up is not interrupted."""
 
 import contextlib
+import os
 import signal
+import threading
+import time
 from collections.abc import Iterator
+
+POLL_SECONDS = 0.5
 
 
 class SignalReceived(BaseException):
@@ -31,6 +36,20 @@ def raise_on_signal() -> Iterator[None]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def stop_with_make() -> None:
+    """Sends this process a SIGTERM once the `make` that started it was killed: nothing else would end it."""
+    if "MAKELEVEL" not in os.environ:
+        return
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(POLL_SECONDS)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextlib.contextmanager

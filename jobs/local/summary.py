@@ -8,33 +8,37 @@ from typing import Any
 import msgspec
 import requests
 
+from functions.mlflow_client import TrackingServer
 from functions.releases import Release
 from functions.resolver import resolve
 from jobs.local.ledger import nearest_rank
 from jobs.local.replay_rides import HttpComparison, ReplayResult
 from jobs.local.screen import SummaryPanel
 from jobs.settings import ALIAS, MODEL_NAME
+from jobs.ui.text import count
 
 
 @dataclass(frozen=True)
 class ServedModel:
-    """The model that is served, and the metrics of its MLflow run."""
+    """The model that is served, and its MLflow run."""
 
     release: Release
     metrics: dict[str, float]
+    experiment_id: str = ""
 
 
 def read_champion(mlflow: str) -> ServedModel:
     """Reads the champion and its run's metrics from the MLflow server at the URL `mlflow`."""
-    release = resolve(f"models:/{MODEL_NAME}@{ALIAS}", mlflow)
+    release = resolve(f"models:/{MODEL_NAME}@{ALIAS}", TrackingServer(mlflow))
     with requests.Session() as session:
         session.trust_env = False
         answer = session.get(
             f"{mlflow}/api/2.0/mlflow/runs/get", params={"run_id": release.run_id}, timeout=30
         )
     answer.raise_for_status()
-    data: dict[str, Any] = answer.json()["run"]["data"]
-    return ServedModel(release, {each["key"]: each["value"] for each in data["metrics"]})
+    run: dict[str, Any] = answer.json()["run"]
+    metrics = {each["key"]: each["value"] for each in run["data"]["metrics"]}
+    return ServedModel(release, metrics, run["info"]["experiment_id"])
 
 
 def read_handling_times(log: Path) -> list[float]:
@@ -102,7 +106,8 @@ class RunSummary:
     def panel(self, seconds: float) -> SummaryPanel:
         """Returns the summary to be shown; `seconds` is how long the whole run took."""
         ledger = self.replayed.ledger
-        title = f"{ledger.sent} ride events in, {len(ledger.predicted)} predictions out, {ledger.lost} lost"
+        events, predictions = count(ledger.sent, "ride event"), count(len(ledger.predicted), "prediction")
+        title = f"{events} in, {predictions} out, {ledger.lost} lost"
         return SummaryPanel(title, self.rows(seconds), self.success)
 
 

@@ -60,8 +60,9 @@ def test_a_pattern_matches_files(months: Path, tmp_path: Path, onnx_folder: Path
             "a.parquet is the same for all months",
         ),
         (["--trips", "a.parquet", "--output", "out", "--events", "s"], "--events requires --streaming"),
-        (["--trips", "a.parquet", "--output", "out"], "no model given"),
-        (["--trips", "a.parquet", "--output", "out", "--model", "nowhere"], "nowhere/MLmodel cannot be read"),
+        (["--trips", "a.parquet", "--output", "out"], "a.parquet does not exist"),
+        (["--trips", "README.md", "--output", "out"], "no model given"),
+        (["--trips", "README.md", "--output", "out", "--model", "nowhere"], "nowhere/MLmodel cannot be read"),
         (["--trips", "a.parquet", "--output", "out", "--worker=2"], "has an option --worker=2"),
         (
             ["--streaming", "--taxi", "green", "--output", "out"],

@@ -41,7 +41,7 @@ def test_trips_rides_and_rate_may_come_from_the_environment(stub):
         command, ["run"], env={"TRIPS": "a.parquet gs://b/c.parquet", "RIDES": "7", "RATE": "2.5"}
     )
 
-    assert calls == [(("a.parquet", "gs://b/c.parquet"), 7, 2.5, None)]
+    assert calls == [(("a.parquet", "gs://b/c.parquet"), 7, 2.5, None, None)]
 
 
 @pytest.mark.parametrize("option", ["--rides=0", "--rate=0", "--rate=-1"])

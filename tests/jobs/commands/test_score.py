@@ -4,6 +4,7 @@ import re
 from datetime import date, datetime
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
@@ -39,7 +40,9 @@ def test_it_prints_counts_means_errors_and_files(months: Path, tmp_path: Path, o
     table, others = pd.read_parquet(file, partitioning=None), pd.read_parquet(rejected, partitioning=None)
     output = " ".join(result.output.split())
     assert "3,000 rows by onnx version onnx in" in output
-    assert f"{len(table):,} predicted, mean {table.predicted_duration.mean():.4f} minutes" in output
+    deviation = table.predicted_duration.std(ddof=0)
+    mean = f"mean {table.predicted_duration.mean():.4f} minutes, standard deviation {deviation:.4f}"
+    assert f"{len(table):,} predicted, {mean}" in output
     assert f"{len(table):,} with known duration: RMSE " in output
     assert f"{len(others):,} rejected" in output
     for reason, rows in others.reason.value_counts().items():
@@ -63,6 +66,20 @@ def test_the_homework_format(months: Path, tmp_path: Path, onnx_folder: Path) ->
     mean = re.search(r"^predicted mean duration: (.+)$", result.output, re.MULTILINE)
     assert mean
     assert float(mean[1]) == pytest.approx(table.predicted_duration.mean(), rel=1e-12)
+    deviation = re.search(
+        r"^standard deviation of the predicted duration: (.+)$", result.output, re.MULTILINE
+    )
+    assert deviation
+    assert float(deviation[1]) == pytest.approx(np.std(table.predicted_duration), rel=1e-12)
+
+
+def test_tlcs_own_file_names_fit_the_pattern(months: Path, tmp_path: Path, onnx_folder: Path) -> None:
+    (tmp_path / "green_tripdata_2021-03.parquet").symlink_to(months / "2021-03.parquet")
+    result = score(
+        *("--year", 2021, "--month", 3, "--model", onnx_folder, "--output", tmp_path / "out"),
+        INPUT_FILE_PATTERN=f"{tmp_path}/green_tripdata_{{year:04d}}-{{month:02d}}.parquet",
+    )
+    assert result.exit_code == 0, result.output
 
 
 def test_a_scheduled_run_counts_months_back(tmp_path: Path, onnx_folder: Path) -> None:
@@ -98,7 +115,7 @@ def test_errors_are_sentences(months: Path, tmp_path: Path, onnx_folder: Path) -
         "MLmodel cannot be read": [*trips, *out, "--model", tmp_path / "no-model"],
         "needs --year and --month": ["--trips", "{year:04d}.parquet", *out, *model],
         "s3://bucket/file.parquet": [*trips, "--output", "s3://bucket/file.parquet", *model],
-        "is not one of 'green', 'yellow'": [*trips, *out, *model, "--taxi", "blue"],
+        "is not one of 'green', 'yellow', 'fhvhv', 'fhv'": [*trips, *out, *model, "--taxi", "blue"],
     }
     for message, arguments in errors.items():
         result = score(*arguments)

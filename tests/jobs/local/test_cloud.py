@@ -4,6 +4,7 @@ from threading import Event
 import pytest
 from rich.console import Console
 
+from functions.releases import Release
 from jobs.concurrency import run_in_background
 from jobs.events.replay import RecordedRide
 from jobs.local import cloud as cloud_module
@@ -11,7 +12,8 @@ from jobs.local.cloud import LocalCloud, raise_first_failure
 from jobs.local.environment import inherited_environment
 from jobs.local.processes import ServiceFailed
 from jobs.local.screen import Screen
-from jobs.local.up import description
+from jobs.local.summary import ServedModel
+from jobs.local.up import description, write_settings
 
 
 @pytest.fixture
@@ -71,9 +73,16 @@ def test_the_first_failure_does_not_wait_for_the_others():
 def test_the_description_has_commands_to_copy(cloud):
     ride = RecordedRide(256, {"PULocationID": 130, "DOLocationID": 205, "trip_distance": 3.66}, 20.0)
 
-    text = description(cloud.addresses, "march.parquet", ride)
+    release = Release(name="ride-duration", version="3", run_id="0123abcd", location="")
+    cloud.addresses.mlflow = "http://127.0.0.1:5000"
+    settings = write_settings(cloud.folder, cloud.addresses.environment())
 
-    assert "\nexport MODEL_BUCKET=gs://ridecast-models\n" in text
+    text = description(cloud.addresses, settings, ServedModel(release, {}, "1"), "march.parquet", ride)
+
+    assert "\nexport MODEL_BUCKET=gs://ridecast-models\n" in settings.read_text()
+    assert f"\nsource {settings}\n" in text
+    assert text.index("http://127.0.0.1:5000/#/models/ride-duration/versions/3") < text.index("source")
+    assert "http://127.0.0.1:5000/#/experiments/1/runs/0123abcd" in text
     assert """-d '{"PULocationID":130,"DOLocationID":205,"trip_distance":3.66}'""" in text
     assert "-m jobs replay --trips march.parquet" in text
     assert '"ride_id":256' in text

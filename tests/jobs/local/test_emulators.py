@@ -2,12 +2,14 @@ import os
 import sys
 
 import pytest
+import requests
 
 from jobs.local.emulators import (
     INSTALL_PUBSUB,
     PUBSUB_IMAGE,
     PubSubEmulator,
     PubSubUnavailable,
+    object_path,
     start_pubsub,
     start_storage,
 )
@@ -114,7 +116,10 @@ def test_an_emulator_named_in_the_environment_must_respond(processes, tmp_path, 
         start_pubsub(processes, tmp_path, machine() | {"PUBSUB_EMULATOR_HOST": "127.0.0.1:9"})
 
 
-def test_the_storage_emulator_holds_the_bucket(processes, tmp_path):
+def test_the_storage_emulator_holds_the_bucket_and_its_objects_as_files(processes, tmp_path):
     address = start_storage(processes, tmp_path, os.environ)
 
     assert responds(f"{address}/storage/v1/b/ridecast-models")
+    upload = f"{address}/upload/storage/v1/b/ridecast-models/o?uploadType=media&name=folder/MLmodel"
+    assert requests.post(upload, b"flavors: {}", timeout=10).ok
+    assert object_path(tmp_path, "gs://ridecast-models/folder/MLmodel").read_bytes() == b"flavors: {}"

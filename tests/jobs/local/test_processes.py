@@ -55,7 +55,7 @@ def test_children_end_even_if_their_parent_ended_before(processes, tmp_path):
 
 
 def test_a_process_that_ignores_sigterm_is_killed(tmp_path, monkeypatch):
-    monkeypatch.setattr("jobs.local.processes.GRACE_SECONDS", 0.3)
+    monkeypatch.setattr("jobs.local.process_groups.GRACE_SECONDS", 0.3)
     processes = ProcessGroup(tmp_path)
     process = processes.start("deaf", ["sh", "-c", "trap '' TERM; echo ready; sleep 300"], os.environ)
     wait_for(process.log.read_text)

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -67,3 +68,11 @@ def test_the_plot_shows_both_versions_and_the_flow() -> None:
     assert np.all(first.get_ydata() == 5.0)
     assert np.all(second.get_ydata() == 1.0)
     assert [label.get_text() for label in flow_axes.get_yticklabels()] == ["report", "train"]
+
+
+def test_the_line_of_a_version_is_its_mean_error_as_the_legend_says() -> None:
+    rollover = replace(rollover_of("1" * 300), errors=np.where(np.arange(300) % 10 == 0, 20.0, 1.0))
+    error_axes, _ = rollover.draw().axes
+
+    assert error_axes.get_legend().get_texts()[0].get_text() == "version 1: mean error 2.9 minutes"
+    assert error_axes.lines[0].get_ydata() == pytest.approx(2.9, abs=0.4)

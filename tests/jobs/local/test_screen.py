@@ -5,6 +5,7 @@ import pytest
 from rich.console import Console
 
 from jobs.local.screen import Screen
+from jobs.local.shutdown import SignalReceived
 
 
 def screen_on(*, terminal):
@@ -31,6 +32,30 @@ def test_a_step_that_fails_is_marked():
         raise RuntimeError
 
     assert file.getvalue().startswith("✗ promote")
+
+
+def test_a_signal_is_not_the_fault_of_a_step():
+    screen, file = screen_on(terminal=False)
+
+    with pytest.raises(SignalReceived), screen.step("promote"):
+        raise SignalReceived(2)
+
+    assert file.getvalue() == ""
+
+
+def test_steps_that_fail_because_everything_ends_are_not_shown():
+    screen, file = screen_on(terminal=False)
+
+    def fail():
+        screen.abandon_steps()
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError), screen.step("MLflow server"):
+        fail()
+    with screen.step("next"):
+        pass
+
+    assert file.getvalue().startswith("✓ next")
 
 
 def test_a_degraded_step_is_marked():

@@ -1,0 +1,18 @@
+"""`make run` where no Pub/Sub emulator is installed."""
+
+import shutil
+
+RIDES = 40
+
+
+def test_it_says_how_to_install_one_and_still_works(start, trips, tmp_path):
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "sh").symlink_to(shutil.which("sh"))
+    results = tmp_path / "results"
+    local = start("run", f"--output={results}", TRIPS=trips, RIDES=str(RIDES), PATH=str(tools))
+
+    assert local.end() == 0, local.output
+    assert "gcloud components install pubsub-emulator beta" in local.output
+    assert f"{RIDES} in, {RIDES} predicted, 0 dead-lettered, 0 lost" in local.output
+    assert local.left_behind() == []
