@@ -1,17 +1,15 @@
-"""What the documents name exists: files, tests, links, headings, messages and figures."""
+"""What the documents name exists: files, tests, links, headings, messages, figures."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from tests.blocks import DOCUMENTS as NAMES
+
 TESTS = "\n".join(path.read_text() for path in Path("tests").rglob("test_*.py"))
-DOCUMENTS = [
-    *Path().glob("*.md"),
-    *Path("docs").rglob("*.md"),
-    *Path("examples").rglob("*.md"),
-    Path("infra/README.md"),
-]
+DOCUMENTS = [Path(name) for name in NAMES]
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=str)
@@ -79,3 +77,18 @@ def test_the_costs_by_which_to_choose_are_those_of_their_page(row: str) -> None:
 def test_every_decision_is_listed() -> None:
     index = Path("docs/decisions/README.md").read_text()
     assert not [path.name for path in Path("docs/decisions").glob("0*.md") if path.name not in index]
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = Path("docs/README.md").read_text()
+    pages = {path.name for path in Path("docs").glob("*.md")} - {"README.md"}
+    assert not {page for page in pages if f"({page})" not in index}
+
+
+def test_the_layers_are_those_that_are_checked() -> None:
+    contracts = tomllib.loads(Path("pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    checked = [layer.split(" | ") for contract in contracts for layer in contract.get("layers", ())]
+    page = Path("docs/architecture.md").read_text()
+    rows = re.findall(r"^\| (`[^|]+`) \|", page.partition("### Everything else")[0], re.MULTILINE)
+    described = [re.findall(r"`(\w+)`", row) for row in rows]
+    assert sorted(map(sorted, described)) == sorted(map(sorted, checked))
