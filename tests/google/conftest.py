@@ -1,14 +1,11 @@
-"""Instances of both functions in Google's environment, shared by the tests that leave them as they are."""
+"""What a deployment gives to functions in Google's environment."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from jobs.local.processes import ProcessGroup
-from tests.google.environment import GoogleEnvironment, Instance
-
-Start = Callable[[str], Instance]
+from tests.google.environment import GoogleEnvironment
 
 
 @pytest.fixture(scope="session")

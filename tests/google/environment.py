@@ -1,8 +1,7 @@
 """Starts a function as Cloud Run functions do: from the uploaded archive, in Google's environment.
 
-Imitated are the variables of Cloud Run functions and of its buildpack, the packages of requirements.txt alone, a
-file system that is read-only but for /tmp, and an instance that gets no processor time between two requests. The
-names and values of the variables are those that Google's documentation and buildpacks state.
+It imitates the variables that Google's documentation and buildpacks name, the packages of requirements.txt
+alone, a file system that is read-only but for /tmp, and an instance that is frozen between two requests.
 """
 
 import re
@@ -24,7 +23,7 @@ from jobs.packaging.source_archive import write_archive
 
 PROJECT_ROOT = Path(__file__).parents[2]
 TIMEOUT_SECONDS = 2
-"""Of a request, in place of the deployed 60 and 30: the framework makes it gunicorn's limit for a silent worker."""
+"""Limit for a request; the deployed 60 and 30 would make the tests slow."""
 START_SECONDS = 180.0
 _REQUIREMENT = re.compile(r"^([\w.-]+)==", re.MULTILINE)
 _READ_ONLY = (
@@ -134,9 +133,10 @@ class GoogleEnvironment:
             settings: variables that a deployment sets; none of them is one of Google's.
         """
         port = free_port()
-        # -S and -s: no package of this environment but the linked ones. The framework's command is one line.
-        start = "import sys; sys.argv[0] = 'functions-framework'; from functions_framework._cli import _cli; _cli()"
-        server = [sys.executable, "-SsP", "-c", start, "--host=127.0.0.1", f"--source={self._source}/main.py"]
+        # -S and -s: no package of this environment but the linked ones, so its commands are not there either.
+        framework = "from functions_framework._cli import _cli; _cli()"
+        options = ["--host=127.0.0.1", f"--source={self._source}/main.py"]
+        server = [sys.executable, "-SsP", "-c", framework, *options]
         script = _READ_ONLY.format(source=self._source, command=shlex.join(server))
         command = ["unshare", "--mount", "sh", "-c", script] if can_mount() else server
         name = f"{target} on Google {port}"
