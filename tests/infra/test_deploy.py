@@ -29,6 +29,7 @@ EMPTY = {
     "*'storage buckets describe'*": "exit 1",
     "*'state list'*": "echo 'No state file was found!' >&2; exit 1",
     "*'images describe'*": "exit 1",
+    "*'output -raw mlflow_database'*": "echo mlflow-1",
     "*'sql users create'*": 'cat "${6#--flags-file=}" > $LOG.flags',
     "*'versions add'*": "cat > $LOG.password",
 }
@@ -79,7 +80,7 @@ def test_an_empty_project_gets_everything_in_order(tmp_path: Path) -> None:
     (init,) = find(commands, "init", "bucket=my-project-ridecast-state", "prefix=ridecast/prod")
     first, last = find(commands, "apply", "env/prod.tfvars", "project_id=my-project", "region=europe-west1")
     (build,) = find(commands, "builds submit", "_IMAGE=europe-west1-docker.pkg.dev/my-project/ridecast/jobs:")
-    (user,) = find(commands, "sql users create mlflow --instance=ridecast-mlflow")
+    (user,) = find(commands, "sql users create mlflow --instance=mlflow-1")
     (secret,) = find(commands, "secrets versions add ridecast-mlflow-database --data-file=-")
     assert bucket < init < first < build < user < secret < last
     assert "jobs_image" not in commands[first]
