@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run up retrain install check lint unit test infra diagram lock bench docs faults load deploy project archive
+.PHONY: help run up retrain install check lint unit test infra values diagram lock bench docs faults load deploy project archive
 PYTHON ?= python3
 BIN := .venv/bin
 UV_VERSION := 0.13.9
@@ -52,6 +52,9 @@ SIDE_BY_SIDE = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 infra: install ## Check infra/ without a cloud: Terraform's tests, policies, mutants, checkov
 	@$(PYTEST) tests/infra -q
+
+values: install ## Store what Terraform plans in tests/infra/values.json, to be reviewed as a difference
+	@$(BIN)/python -m tests.infra.values
 
 diagram: install ## Draw docs/cloud.svg from docs/cloud.d2 (needs npm) and write the tables of infra/README.md
 	@$(BIN)/python -m infra.tables

@@ -4,12 +4,18 @@ functions-framework --target=predict         HTTP: rides in, durations out
 functions-framework --target=predict_event   Pub/Sub: ride events in, prediction events out
 """
 
+import os
+
 import functions_framework.aio
 from starlette.requests import Request
 from starlette.responses import Response
 
 from functions import gc_tuning
 
+# The framework reads both after it has imported this module. Cloud Run functions set the first, with which it
+# would disable our logger and parse every line again. The second limits a worker's silence in gunicorn: an
+# instance without processor time for longer would lose its worker, and the request that wakes it.
+os.environ |= {"LOG_EXECUTION_ID": "false", "CLOUD_RUN_TIMEOUT_SECONDS": "0"}
 gc_tuning.relax_gc_for_imports()
 from functions import app  # noqa: E402
 

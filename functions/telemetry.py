@@ -78,4 +78,6 @@ def configure(level: str = "INFO", project: str = "") -> None:
     handler.setFormatter(CloudFormatter(project))
     logger.handlers = [handler]
     logger.propagate = False
+    # logging.config.dictConfig, as functions-framework calls it, disables all existing loggers.
+    logger.disabled = False
     logger.setLevel(level)

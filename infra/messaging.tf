@@ -15,6 +15,7 @@ resource "google_pubsub_topic" "main" {
 locals {
   never        = "" # an expiration policy without a TTL: idle subscriptions are kept
   seven_days   = "604800s"
+  month        = "2678400s" # 31 days, the longest that Pub/Sub keeps a message: dead letters wait for a person
   pubsub_agent = "serviceAccount:service-${data.google_project.main.number}@gcp-sa-pubsub.iam.gserviceaccount.com"
 }
 
@@ -61,16 +62,16 @@ resource "google_pubsub_subscription" "push" {
 # test of a deployment waits for.
 resource "google_pubsub_subscription" "pull" {
   for_each = {
-    "ride-events-dead-letter" = { topic = "ride-events-dead-letter", filter = null }
-    "bigquery-dead-letter"    = { topic = "bigquery-dead-letter", filter = null }
-    "predictions-smoke"       = { topic = "predictions", filter = "hasPrefix(attributes.ride_id, \"smoke-\")" }
+    "ride-events-dead-letter" = { topic = "ride-events-dead-letter", filter = null, keeps = local.month }
+    "bigquery-dead-letter"    = { topic = "bigquery-dead-letter", filter = null, keeps = local.month }
+    "predictions-smoke"       = { topic = "predictions", filter = "hasPrefix(attributes.ride_id, \"smoke-\")", keeps = local.seven_days }
   }
 
   name                       = each.key
   topic                      = google_pubsub_topic.main[each.value.topic].id
   filter                     = each.value.filter
   ack_deadline_seconds       = 60
-  message_retention_duration = local.seven_days
+  message_retention_duration = each.value.keeps
 
   expiration_policy {
     ttl = local.never

@@ -12,7 +12,7 @@ locals {
 resource "google_sql_database_instance" "mlflow" {
   count = local.mlflow_here ? 1 : 0
 
-  name                = "ridecast-mlflow"
+  # Without a name of its own: Google keeps the name of a deleted instance for a week, in which it cannot be used again.
   region              = var.region
   database_version    = "POSTGRES_17"
   deletion_protection = var.deletion_protection

@@ -28,12 +28,12 @@ locals {
   # Each alert is a condition on one time series or on the ratio of two; the text says what to do.
   alerts = {
     "dead letters" = {
-      text    = "Events that cannot be predicted. `python -m jobs redrive` counts them by reason; with --send it publishes them back."
+      text    = "Events that cannot be predicted. `python -m jobs redrive` counts them by reason; with --send it publishes them back. Pub/Sub deletes a dead letter after 31 days."
       filter  = "metric.type=\"pubsub.googleapis.com/subscription/num_undelivered_messages\" AND resource.type=\"pubsub_subscription\" AND resource.labels.subscription_id=\"ride-events-dead-letter\""
       aligner = "ALIGN_MAX", reducer = "REDUCE_SUM", above = 0, duration = "0s", denominator = null
     }
     "not in BigQuery" = {
-      text    = "Messages on predictions or ride-ended that BigQuery refuses, most likely because they are not valid UTF-8. Look at them with `gcloud pubsub subscriptions pull bigquery-dead-letter`; add --auto-ack to remove them."
+      text    = "Messages on predictions or ride-ended that BigQuery refuses, most likely because they are not valid UTF-8. Look at them with `gcloud pubsub subscriptions pull bigquery-dead-letter`; add --auto-ack to remove them. Pub/Sub deletes them after 31 days."
       filter  = "metric.type=\"pubsub.googleapis.com/subscription/num_undelivered_messages\" AND resource.type=\"pubsub_subscription\" AND resource.labels.subscription_id=\"bigquery-dead-letter\""
       aligner = "ALIGN_MAX", reducer = "REDUCE_SUM", above = 0, duration = "0s", denominator = null
     }

@@ -77,3 +77,8 @@ output "bigquery_dataset" {
   description = "Dataset of predictions, views, scores and the remote function, as PROJECT.DATASET."
   value       = "${var.project_id}.${google_bigquery_dataset.main.dataset_id}"
 }
+
+output "mlflow_database" {
+  description = "Cloud SQL instance of the MLflow server; empty if another server is used."
+  value       = local.mlflow_here ? google_sql_database_instance.mlflow[0].name : ""
+}

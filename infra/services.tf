@@ -22,8 +22,8 @@ resource "google_project_service" "main" {
   disable_on_destroy = false
 }
 
+# Without depends_on: with it, one more API would leave the number unknown until the apply and replace every grant that
+# contains it. The project exists, and infra/deploy enables the API that this reads.
 data "google_project" "main" {
   project_id = var.project_id
-
-  depends_on = [google_project_service.main]
 }

@@ -195,6 +195,10 @@ variable "alert_emails" {
     condition     = alltrue([for address in var.alert_emails : can(regex("^[^@ ]+@[^@ ]+$", address))])
     error_message = "alert_emails must be e-mail addresses."
   }
+  validation {
+    condition     = var.environment != "prod" || length(var.alert_emails) > 0
+    error_message = "prod needs alert_emails, or nobody hears of its alerts: set them in env/prod.tfvars."
+  }
 }
 
 variable "access" {

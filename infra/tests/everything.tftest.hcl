@@ -55,8 +55,8 @@ run "everything" {
     error_message = "Each model's events go to its function, as its own account."
   }
   assert {
-    condition     = alltrue([for subscription in concat(values(google_pubsub_subscription.push), values(google_pubsub_subscription.pull), values(google_pubsub_subscription.bigquery), [google_pubsub_subscription.archive]) : subscription.message_retention_duration == "604800s" && subscription.expiration_policy[0].ttl == ""])
-    error_message = "What is not delivered waits for seven days, and no subscription expires."
+    condition     = alltrue([for subscription in concat(values(google_pubsub_subscription.push), values(google_pubsub_subscription.pull), values(google_pubsub_subscription.bigquery), [google_pubsub_subscription.archive]) : subscription.message_retention_duration == (endswith(subscription.name, "dead-letter") ? "2678400s" : "604800s") && subscription.expiration_policy[0].ttl == ""])
+    error_message = "What is not delivered waits for seven days, dead letters for 31, and no subscription expires."
   }
   assert {
     condition     = alltrue([for bucket in google_storage_bucket.main : bucket.public_access_prevention == "enforced" && bucket.uniform_bucket_level_access && !bucket.force_destroy])

@@ -197,6 +197,17 @@ run "archive_days" {
   expect_failures = [var.archive_days]
 }
 
+run "prod_without_alert_emails" {
+  command = plan
+
+  variables {
+    environment  = "prod"
+    alert_emails = []
+  }
+
+  expect_failures = [var.alert_emails]
+}
+
 run "alert_emails" {
   command = plan
 

@@ -32,6 +32,8 @@ class AppliedState(NamedTuple):
 
     resources: list[Resource]
     outputs: dict[str, Any]
+    data: list[Resource]
+    """What was only read."""
 
     def of(self, kind: str, name: str = "main") -> dict[str, Values]:
         """All instances of one resource block, by key."""
@@ -98,12 +100,15 @@ def run_tests(folder: Path, file: str) -> TerraformRun:
 
 
 def _read_state(state: dict[str, Any]) -> AppliedState:
-    resources = [
-        Resource(each["type"], each["name"], str(each.get("index", "")), each["values"])
-        for each in state["root_module"]["resources"]
-        if each["mode"] == "managed"
-    ]
-    return AppliedState(resources, {name: each["value"] for name, each in state.get("outputs", {}).items()})
+    def read(mode: str) -> list[Resource]:
+        return [
+            Resource(each["type"], each["name"], str(each.get("index", "")), each["values"])
+            for each in state["root_module"]["resources"]
+            if each["mode"] == mode
+        ]
+
+    outputs = {name: each["value"] for name, each in state.get("outputs", {}).items()}
+    return AppliedState(read("managed"), outputs, read("data"))
 
 
 def strings(value: object) -> Iterator[str]:

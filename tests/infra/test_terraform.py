@@ -62,7 +62,8 @@ def test_an_environment_is_only_variables(initialised: Path, tmp_path: Path, env
         file.unlink()
     (copy / "tests" / "environment.tftest.hcl").write_text(
         'mock_provider "google" {}\n'
-        'variables {\n  project_id = "ridecast-test"\n  source_archive = "tests/source.zip"\n}\n'
+        'variables {\n  project_id = "ridecast-test"\n  source_archive = "tests/source.zip"\n'
+        '  alert_emails = ["duty@example.com"]\n}\n'
         'run "plan" {\n  command = plan\n}\n'
     )
     process = terraform(copy, "test", "-no-color", f"-var-file=env/{environment}.tfvars")
