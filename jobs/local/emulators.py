@@ -159,7 +159,7 @@ def start_storage(processes: ProcessGroup, folder: Path, environment: Mapping[st
 
 def object_path(folder: Path, uri: str) -> Path:
     """The path where `start_storage` keeps the object, or the folder of objects, with a `gs://` URI."""
-    return folder / "storage" / str(STORAGE_DIR) / uri.removeprefix("gs://")
+    return folder / "storage" / Path(str(STORAGE_DIR)) / uri.removeprefix("gs://")
 
 
 def start_mlflow(processes: ProcessGroup, folder: Path, environment: Mapping[str, str]) -> str:

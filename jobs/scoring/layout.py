@@ -3,7 +3,7 @@
     OUTPUT/taxi_type=green/year=2021/month=03/RUN.parquet
     OUTPUT/rejected/taxi_type=green/year=2021/month=03/RUN.parquet
 
-RUN is the model's MLflow run and version. The same model replaces its own predictions when it runs again;
+RUN is the model's MLflow run and version, or its name and version if no run logged it. The same model replaces its own predictions when it runs again;
 those of other models are stored beside them. If several machines write, each file is split into shards,
 RUN-00000-of-00004.parquet and so on.
 """
@@ -43,7 +43,9 @@ def output_files(output: str, partition: tuple[str, ...], release: Release) -> O
     """The files that a run writes: in the layout, or side by side if the output is a single file."""
     if is_single_file(output):
         return OutputFiles(output, f"{output.removesuffix(_SUFFIX)}.{REJECTED}{_SUFFIX}")
-    run = "-v".join(part for part in (release.run_id, release.version) if part)
+    # A version that is not a number is an id of its own.
+    owner = release.run_id or (release.name if release.version.isdecimal() else "")
+    run = "-v".join(part for part in (owner, release.version) if part)
     names = (*partition, safe_name(run) + _SUFFIX)
     return OutputFiles(join(output, *names), join(output, REJECTED, *names))
 

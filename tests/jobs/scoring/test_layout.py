@@ -32,6 +32,12 @@ def test_an_output_may_be_a_single_file() -> None:
     )
 
 
+def test_two_models_without_a_run_have_different_files() -> None:
+    releases = [Release(name=name, version="1", location="") for name in ("fare", "tip")]
+    names = [output_files("out", (), release).predictions for release in releases]
+    assert names == ["out/fare-v1.parquet", "out/tip-v1.parquet"]
+
+
 def test_a_version_without_a_run_gives_the_file_name() -> None:
     release = Release(name="ride-duration", version="../m:1 é", location="")
     assert output_files("out", (), release).predictions == "out/-m-1-é.parquet"
