@@ -200,8 +200,8 @@ def test_a_compressed_body(settings: dict[str, str], encoding: str, compress: An
         ("gzip, gzip", b"{}", 415),
         ("gzip", b"{}", 400),
         ("gzip", b"", 400),
-        ("gzip", gzip.compress(json.dumps(RIDE).encode())[:-1], 400),
-        ("gzip", gzip.compress(b" " * ((1 << 20) + 1)), 413),
+        ("gzip", gzip.compress(json.dumps(RIDE).encode(), mtime=0)[:-1], 400),
+        ("gzip", gzip.compress(b" " * ((1 << 20) + 1), mtime=0), 413),
         ("deflate", zlib.compress(b" " * 100_000_000), 413),
     ],
 )
