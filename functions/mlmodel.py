@@ -57,7 +57,7 @@ class PredictionTarget(msgspec.Struct, frozen=True):
     """What the model predicts; from the `metadata` with which it was logged."""
 
     target: str = "prediction"
-    """Name of the quantity: `ride_duration`, `churn`."""
+    """Name of the quantity: `ride_duration`, `price`."""
     unit: str = ""
     """`minutes`; empty if it has none, or it is not known."""
     minimum: float = float("-inf")
@@ -66,7 +66,7 @@ class PredictionTarget(msgspec.Struct, frozen=True):
 
     @property
     def column(self) -> str:
-        """Name of a table's column with these predictions: `predicted_churn`, or `prediction`."""
+        """Name of a table's column with these predictions: `predicted_price`, or `prediction`."""
         return f"predicted_{self.target}" if self.target != PredictionTarget().target else self.target
 
     @property

@@ -165,14 +165,14 @@ def _output_of(session: onnxruntime.InferenceSession, target: str) -> str:
         names = ", ".join(output.name for output in outputs)
         raise ModelUnavailable(
             f"the graph has several outputs ({names}), so which one is the prediction is not known: export "
-            'only that one, as examples/churn/model.py does, or name it in metadata={"target": …}'
+            'only that one (docs/own-model.md), or name it in metadata={"target": …}'
         )
     (output,) = chosen
     width = output.shape[1] if len(output.shape) == 2 else 1
     if output.type not in _NUMBERS or (isinstance(width, int) and width != 1):
         raise ModelUnavailable(
             f"the graph's output {output.name} is {output.type} {output.shape}, but must be one number per "
-            "row: export the number that you want, as examples/churn/model.py does with a probability"
+            "row: export the number that you want (docs/own-model.md)"
         )
     name: str = output.name
     return name

@@ -151,8 +151,7 @@ def load_sklearn(
     if method != "predict":
         raise ModelUnavailable(
             f"the model was logged with pyfunc_predict_fn={method!r}, and only predict is served: log it "
-            "without, or export the number that you want to ONNX, as examples/churn/model.py does with a "
-            "probability"
+            "without, or export the number that you want to ONNX (docs/own-model.md)"
         )
     estimator = _load_estimator(folder, description.flavors["sklearn"], allow_pickle)
     for part in fitted_parts(estimator):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from functions.telemetry import logger
 from tests.models import save_course, save_onnx, save_sklearn
 
 EVENTS = Path(__file__).parent / "events"
@@ -29,6 +30,12 @@ def _garbage_as_it_was() -> Iterator[None]:
     yield
     gc.unfreeze()
     gc.set_threshold(*thresholds)
+
+
+@pytest.fixture(autouse=True)
+def _logs_are_written() -> None:
+    """MLflow's migration of a database configures logging, which disables all existing loggers."""
+    logger.disabled = False
 
 
 @pytest.fixture(autouse=True, scope="module")

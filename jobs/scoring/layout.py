@@ -3,9 +3,9 @@
     OUTPUT/taxi_type=green/year=2021/month=03/RUN.parquet
     OUTPUT/rejected/taxi_type=green/year=2021/month=03/RUN.parquet
 
-RUN is the model's MLflow run and version, or its name and version if no run logged it. The same model replaces its own predictions when it runs again;
-those of other models are stored beside them. If several machines write, each file is split into shards,
-RUN-00000-of-00004.parquet and so on.
+RUN is the model's MLflow run and version, or its name and version if no run logged it. The same model
+replaces its own predictions when it runs again; those of other models are stored beside them. If several
+machines write, each file is split into shards, RUN-00000-of-00004.parquet and so on.
 """
 
 import re

@@ -1,6 +1,5 @@
 """Commands and paths for people to paste: as a shell in this process's working directory takes them."""
 
-import os
 import shlex
 import shutil
 import sys
@@ -31,6 +30,6 @@ def python_command() -> str:
 
 
 def short_path(path: str | Path) -> str:
-    """A path relative to the working directory if that is shorter; anything else, a URI say, unchanged."""
-    given = str(path)
-    return min(given, os.path.relpath(given), key=len) if Path(given).is_absolute() else given
+    """A path below the working directory relative to that; anything else, a URI say, unchanged."""
+    given = Path(path)
+    return str(given.relative_to(Path.cwd())) if given.is_relative_to(Path.cwd()) else str(path)

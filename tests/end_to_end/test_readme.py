@@ -20,7 +20,10 @@ README = "README.md"
 CHURN = "examples/churn/README.md"
 """tests/examples/test_churn.py runs it, and more."""
 PAGES = [each for each in DOCUMENTS if runnable(each) and each not in (README, CHURN)]
-LONG = ("docs/batch.md", "docs/beam.md", "docs/course.md", "docs/mlflow.md")
+LONG = (
+    *("docs/batch.md", "docs/beam.md", "docs/course.md", "docs/mlflow.md", "docs/monitoring.md"),
+    "docs/own-model.md",
+)
 """Pages that start servers or train models of their own, half a minute each: `make docs` runs them."""
 SET_UP = runnable("docs/batch.md")[0]
 """Several pages begin with it. It does what the README's first blocks do, so their result is used."""

@@ -9,6 +9,8 @@ UNSET = {
     "PUSH_SERVICE_ACCOUNT": "goes with PUSH_AUDIENCE",
     "MLFLOW_TRACKING_URI": "a release pointer needs no registry",
     "MLFLOW_TRACKING_TOKEN": "goes with MLFLOW_TRACKING_URI",
+    "MLFLOW_TRACKING_USERNAME": "likewise",
+    "MLFLOW_TRACKING_PASSWORD": "likewise",
     "PUBSUB_EMULATOR_HOST": "Google's Pub/Sub is used",
     "ALLOW_PICKLE": "no model may run code of its own",
     "MODEL_REFRESH_SECONDS": "the default of a minute is right",

@@ -51,7 +51,8 @@ def as_text(document: Document) -> str:
 
 def _named(state: AppliedState) -> Document:
     """Resources and outputs, with addresses in place of random texts; empty values are left out."""
-    everything = "\n".join(path.read_text() for path in INFRA.glob("**/*.*") if path.is_file())
+    written = [path for pattern in ("*.tf", "sql/*", "tests/*.hcl") for path in INFRA.glob(pattern)]
+    everything = "\n".join(path.read_text() for path in written)
     owners: dict[str, tuple[int, str, str]] = {}
     for resource in [*state.resources, *state.data]:
         for path, value in _leaves(resource.values):

@@ -1,5 +1,6 @@
 """A run that is killed at any moment leaves earlier output unchanged, and the next run finishes."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -55,6 +56,15 @@ def kill_when(run: "subprocess.Popen[bytes]", reached: Callable[[], bool]) -> bo
     return run.wait() == -signal.SIGKILL
 
 
+def part_sizes(folder: Path) -> list[int]:
+    """Sizes of the incomplete files in a folder; one that becomes complete meanwhile is left out."""
+    sizes = []
+    for part in folder.glob(".*.part"):
+        with contextlib.suppress(FileNotFoundError):
+            sizes.append(part.stat().st_size)
+    return sizes
+
+
 def finish(run: "subprocess.Popen[bytes]") -> None:
     assert run.wait(SECONDS) == 0
 
@@ -66,8 +76,7 @@ def test_in_a_folder(start: Start, tmp_path: Path) -> None:
     file = out / LAYOUT
 
     def written(share: float) -> bool:
-        parts = list(file.parent.glob(".*.part"))
-        return any(part.exists() and part.stat().st_size >= share * len(whole) for part in parts)
+        return any(size >= share * len(whole) for size in part_sizes(file.parent))
 
     killed = [kill_when(start(str(out)), lambda share=share: written(share)) for share in MOMENTS]
     assert sum(killed) >= len(MOMENTS) - 1, "the last may just have been finished"
@@ -85,9 +94,10 @@ def test_in_a_folder(start: Start, tmp_path: Path) -> None:
 
 
 def test_ctrl_c_leaves_nothing_at_all(start: Start, tmp_path: Path) -> None:
+    folder = (tmp_path / LAYOUT).parent
     run = start(str(tmp_path))
     deadline = time.monotonic() + SECONDS
-    while not any(path.stat().st_size for path in tmp_path.rglob(".*.part")):
+    while not any(part_sizes(folder)):
         assert run.poll() is None
         assert time.monotonic() < deadline
         os.sched_yield()
