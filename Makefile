@@ -39,7 +39,7 @@ lint: install ## Check style, layers and types
 	@$(BIN)/mypy --no-error-summary
 
 unit: install ## Run the quick tests of functions/ and jobs/, for the loop while writing code (about a minute)
-	@$(PYTEST) $(SIDE_BY_SIDE) -m "not alone and not slow" tests/functions tests/jobs $(SLOW_TO_IMPORT:%=--ignore=tests/jobs/%)
+	@$(PYTEST) $(SIDE_BY_SIDE) -p no:schemathesis -m "not alone and not slow" tests/functions tests/jobs $(SLOW_TO_IMPORT:%=--ignore=tests/jobs/%)
 SLOW_TO_IMPORT := beam flows training
 
 test: install ## Run all tests: side by side what measures no time, then the rest alone
