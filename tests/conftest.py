@@ -40,12 +40,13 @@ def _logs_are_written() -> None:
 
 @pytest.fixture(autouse=True, scope="module")
 def _mlflow_as_it_was() -> Iterator[None]:
-    """Training tells MLflow its addresses for the whole process; other modules have servers of their own."""
+    """MLflow remembers its server and experiment for the whole process; other modules have their own."""
     yield
     if mlflow := sys.modules.get("mlflow"):
         mlflow.set_tracking_uri(None)
         mlflow.set_registry_uri(None)
-        for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
+        mlflow.tracking.fluent._active_experiment_id = None
+        for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_EXPERIMENT_ID"):
             os.environ.pop(name, None)
 
 

@@ -362,7 +362,7 @@ def test_probabilities_are_not_replaced_by_labels(tmp_path: Path) -> None:
     folder = write_pipeline(
         tmp_path / "model", classifier, {"trip_distance": "double"}, predict_fn="predict_proba"
     )
-    with pytest.raises(ModelUnavailable, match=r"pyfunc_predict_fn='predict_proba'.*churn/model\.py"):
+    with pytest.raises(ModelUnavailable, match=r"pyfunc_predict_fn='predict_proba'.*own-model"):
         load_table_model(resolve(str(folder)))
 
 
