@@ -38,7 +38,7 @@ lint: install ## Check style, layers and types
 	@$(BIN)/lint-imports --no-cache --no-logo > .cache/layers.log || { cat .cache/layers.log; exit 1; }
 	@$(BIN)/mypy --no-error-summary
 
-unit: install ## Run the quick tests of functions/ and jobs/, for the loop while writing code (about a minute)
+unit: install ## Run the quick tests of functions/ and jobs/, for the loop while writing code (a minute or two)
 	@$(PYTEST) $(SIDE_BY_SIDE) -p no:schemathesis -m "not alone and not slow" tests/functions tests/jobs $(SLOW_TO_IMPORT:%=--ignore=tests/jobs/%)
 SLOW_TO_IMPORT := beam flows training
 
