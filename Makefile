@@ -74,7 +74,7 @@ LOCK := --universal --python-version 3.11 --no-emit-index-url --no-annotate --no
 bench: install ## Measure every speed claim beside other tools; write docs/performance.md (20 minutes; SHORT=1 writes nothing, 90 s)
 	@$(BIN)/python -m benchmarks $(if $(SHORT),--short)
 
-docs: install ## Paste the commands of every page into a fresh clone, and check them (5 minutes)
+docs: install ## Paste the commands of every page into a fresh clone, and check them
 	@$(PYTEST) tests/end_to_end/test_readme.py --full
 
 faults: install ## Test all faults on real processes, and 100,000 inputs; write the matrix into docs/reliability.md (15 minutes)

@@ -108,7 +108,7 @@ def test_unusable_addresses_and_credentials_are_named_without_the_secret(
         ("postgresql+psycopg2://u:p@host/db?password=x", "postgresql+psycopg2://***@host/db?***"),
         ("alice:pw@host:5000", "***@host:5000"),
         ("http://host:5000/x", "http://host:5000/x"),
-        ("sqlite:////home/a@b/m.db", "sqlite:////home/a@b/m.db"),
+        ("sqlite:////data/a@b/m.db", "sqlite:////data/a@b/m.db"),
         ("./ml@runs", "./ml@runs"),
     ],
 )

@@ -1,5 +1,6 @@
 import json
 import logging
+import logging.config
 
 import pytest
 
@@ -70,3 +71,12 @@ def test_messages_below_the_level_are_not_logged(capsys: pytest.CaptureFixture[s
     logger.info("prediction")
     assert capsys.readouterr().out == ""
     assert logger.level == logging.WARNING
+
+
+def test_a_library_that_configures_logging_does_not_silence_the_functions(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    logging.config.dictConfig({"version": 1})  # disables all existing loggers
+    telemetry.configure()
+    logger.info("still here")
+    assert json.loads(capsys.readouterr().out)["message"] == "still here"

@@ -1,7 +1,5 @@
 """What a deployment gives to functions in Google's environment."""
 
-from pathlib import Path
-
 import pytest
 
 from jobs.local.processes import ProcessGroup
@@ -14,12 +12,6 @@ def google(programs: ProcessGroup, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture
-def settings(onnx_folder: Path, tmp_path: Path) -> dict[str, str]:
+def settings(event_settings: dict[str, str]) -> dict[str, str]:
     """What a deployment sets; the topics are files."""
-    return {
-        "MODEL_URI": str(onnx_folder),
-        "PREDICTIONS_TOPIC": str(tmp_path / "predictions"),
-        "DEAD_LETTER_TOPIC": str(tmp_path / "dead"),
-        "GOOGLE_CLOUD_PROJECT": "ridecast-dev",
-        "LOG_LEVEL": "INFO",
-    }
+    return event_settings | {"GOOGLE_CLOUD_PROJECT": "ridecast-dev"}
